@@ -1,0 +1,2 @@
+//! The hashdb command.
+fn main() {}
