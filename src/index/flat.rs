@@ -4,7 +4,7 @@
 //! Distances are computed block by block into a buffer that stays in the L1 cache; whether a record
 //! lives is asked only of rows that would enter the answer.
 
-use super::{Counters, Neighbor, Rows, TopK};
+use super::{Counters, Hit, Neighbor, Rows, TopK};
 use crate::code::Code;
 use crate::hamming::{self, Level};
 
@@ -98,6 +98,41 @@ pub fn ball_scan(
         let distances = &mut block[..addresses.len() / size_of::<u32>()];
         hamming::distances_u32(level, address, addresses, distances);
         collect(rows, distances, index * BLOCK, radius, &live, out);
+    }
+    counters.distances += rows.len() as u64;
+}
+
+/// Appends to `hits` every row whose address lies within `radius` of `address`, deleted ones
+/// included, in row order: what [`PairTable::ball`](super::PairTable::ball) answers.
+///
+/// Cost: reads every address once.
+pub fn ball_rows(
+    rows: &Rows<'_>,
+    level: Level,
+    address: u32,
+    radius: u32,
+    hits: &mut Vec<Hit>,
+    counters: &mut Counters,
+) {
+    let mut block = [0; BLOCK];
+    for (index, addresses) in rows
+        .addresses()
+        .chunks(BLOCK * size_of::<u32>())
+        .enumerate()
+    {
+        let distances = &mut block[..addresses.len() / size_of::<u32>()];
+        hamming::distances_u32(level, address, addresses, distances);
+        for (chunk, group) in distances.chunks(GROUP).enumerate() {
+            if all_beyond(group, radius) {
+                continue;
+            }
+            let first = index * BLOCK + chunk * GROUP;
+            for (row, &distance) in (first..).zip(group) {
+                if let (true, Ok(row)) = (distance <= radius, u32::try_from(row)) {
+                    hits.push(Hit { row, distance });
+                }
+            }
+        }
     }
     counters.distances += rows.len() as u64;
 }

@@ -21,7 +21,7 @@ mod top_k;
 #[cfg(test)]
 mod tests;
 
-pub use flat::{ball_scan, knn, range, rerank};
+pub use flat::{ball_rows, ball_scan, knn, range, rerank};
 pub use neighbor::Neighbor;
 pub use rows::Rows;
 pub use table::{HalfBalls, Hit, PairTable, PairTableColumns};

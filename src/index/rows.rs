@@ -51,6 +51,22 @@ impl<'a> Rows<'a> {
         })
     }
 
+    /// Takes columns that this program built itself, row by row, as [`Rows::new`] would have them.
+    pub(crate) fn of_columns(
+        ids: &'a [u8],
+        addresses: &'a [u8],
+        codes: &'a [u8],
+        code_bytes: usize,
+    ) -> Self {
+        debug_assert!(Self::new(ids, addresses, codes, code_bytes).is_ok());
+        Self {
+            ids: ids.as_chunks().0,
+            addresses,
+            codes,
+            code_bytes,
+        }
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
