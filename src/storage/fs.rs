@@ -121,10 +121,10 @@ impl Fs for OsFs {
     }
 
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>> {
-        let mut paths = fs::read_dir(path)
-            .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect())
-            .map_err(io_error(path, "list"))?;
-        Vec::sort(&mut paths);
+        let entries = fs::read_dir(path).map_err(io_error(path, "list"))?;
+        let paths: io::Result<Vec<_>> = entries.map(|entry| entry.map(|e| e.path())).collect();
+        let mut paths = paths.map_err(io_error(path, "list"))?;
+        paths.sort();
         Ok(paths)
     }
 }

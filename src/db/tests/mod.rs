@@ -1,1 +1,3 @@
-//! Tests of the engine.
+//! Tests that need the inside of the engine: every n-th file operation of ours fails.
+
+mod faults;
