@@ -46,7 +46,7 @@ pub use stats::{SegmentStats, Stats};
 pub use verify::{Damage, VerifyReport};
 
 use crate::code::{Address, Code};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::storage::fs::{Fs as _, OsFs};
 use engine::Engine;
 use maintenance::Maintainer;
@@ -241,7 +241,7 @@ impl Database {
     /// [`Error::EncoderMismatch`](crate::Error::EncoderMismatch) if the database has no encoder,
     /// [`Error::Io`](crate::Error::Io) if the file cannot be read.
     pub fn read_model(&self) -> Result<Vec<u8>> {
-        let none = || crate::Error::EncoderMismatch {
+        let none = || Error::EncoderMismatch {
             expected: "none".into(),
             found: "any".into(),
         };

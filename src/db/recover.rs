@@ -112,7 +112,7 @@ impl Engine {
         let layout = Layout::new(path);
         read_superblock(fs.as_ref(), &layout)?;
         let lock = Lock::acquire(&layout.lock(), path)?;
-        let superblock = read_superblock(fs.as_ref(), &layout)?;
+        let (mut superblock, torn) = read_superblock(fs.as_ref(), &layout)?;
         let search = search_tools(schema_of(&superblock))?;
         // A writable open removes files that the record store's manifest does not name. Were the
         // manifest cut, those are the records: look before anything is touched.
@@ -140,7 +140,7 @@ impl Engine {
         let mut attempt = 1;
         loop {
             // Read before the records: a superblock of a later moment would look like a rollback.
-            let superblock = read_superblock(fs.as_ref(), &layout)?;
+            let (superblock, _torn) = read_superblock(fs.as_ref(), &layout)?;
             let search = search_tools(schema_of(&superblock))?;
             let opened = Records::open(
                 &layout.records(),
@@ -193,9 +193,10 @@ fn create_root(fs: &dyn Fs, path: &Path) -> Result<()> {
     }
 }
 
-fn read_superblock(fs: &dyn Fs, layout: &Layout) -> Result<Superblock> {
+/// The superblock, and whether its other slot is torn, as a crash in the middle of a write leaves it.
+fn read_superblock(fs: &dyn Fs, layout: &Layout) -> Result<(Superblock, bool)> {
     match Superblock::read(fs, &layout.superblock()) {
-        Ok((superblock, _older_slot)) => Ok(superblock),
+        Ok((superblock, other_slot)) => Ok((superblock, other_slot.is_some())),
         Err(Error::Io { source, .. })
             if matches!(
                 source.kind(),

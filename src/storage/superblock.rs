@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::bytes::{Reader, Writer};
 use crate::error::{Corruption, Error, Result};
-use crate::storage::fs::Fs;
+use crate::storage::fs::{Fs, write_durably};
 use crate::storage::layout::FORMAT_VERSION;
 
 const MAGIC: &[u8; 8] = b"HASHDBSB";
@@ -129,22 +129,11 @@ impl Superblock {
         }
     }
 
-    /// Creates the file with both slots.
+    /// Creates the file with both slots, whole or not at all.
     pub(crate) fn create(&self, fs: &dyn Fs, path: &Path) -> Result<()> {
-        let mut file = fs.create(path)?;
-        let older = Self {
-            generation: self.generation.saturating_sub(1),
-            ..*self
-        };
-        let (even, odd) = if self.generation % 2 == 0 {
-            (self, &older)
-        } else {
-            (&older, self)
-        };
-        file.write_all(&even.encode())?;
-        file.write_all(&odd.encode())?;
-        file.sync()?;
-        path.parent().map_or(Ok(()), |parent| fs.sync_dir(parent))
+        let older = Self { generation: self.generation.saturating_sub(1), ..*self };
+        let (even, odd) = if self.generation % 2 == 0 { (self, &older) } else { (&older, self) };
+        write_durably(fs, path, &[even.encode(), odd.encode()].concat())
     }
 
     /// Writes this state over the older slot and makes it durable.
