@@ -14,6 +14,9 @@ mod build;
 mod side;
 mod split;
 
+#[cfg(test)]
+mod tests;
+
 pub use build::PairTableColumns;
 pub use split::HalfBalls;
 
