@@ -96,7 +96,7 @@ impl Iterator for MasksOfWeight {
             mask => {
                 let lowest = mask & mask.wrapping_neg();
                 let ripple = mask + lowest;
-                ripple | ((mask ^ ripple) / lowest >> 2)
+                ripple | (((mask ^ ripple) / lowest) >> 2)
             }
         };
         Some(mask)

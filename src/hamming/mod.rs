@@ -65,12 +65,12 @@ pub fn distance(a: &[u8], b: &[u8]) -> u32 {
 
 /// Writes the distance between `query` and each row of `rows` to `out`.
 ///
-/// `rows` holds `out.len()` codes of `query.len()` bytes each, without gaps. The width is a
-/// multiple of 8 bytes, at most 128.
+/// `rows` holds `out.len()` codes of `query.len()` bytes each, without gaps. The width is 8 to 128
+/// bytes in steps of 8.
 ///
 /// # Panics
 ///
-/// If the lengths do not agree, or the width is not a multiple of 8 bytes up to 128.
+/// If the lengths do not agree, or codes cannot have this width.
 pub fn distances(level: Level, query: &[u8], rows: &[u8], out: &mut [u32]) {
     assert!(
         query.len() <= 128 && query.len().is_multiple_of(8),
@@ -104,4 +104,10 @@ pub fn distances_u32(level: Level, query: u32, column: &[u8], out: &mut [u32]) {
 /// Made for many short runs: the level is looked up once for all of them.
 pub fn within_u16(level: Level, runs: &[Run<'_>], hit: impl FnMut(usize, usize, u32)) {
     dispatch!(level, within_u16(runs, hit));
+}
+
+/// Asks for the cache lines of `bytes`, which are read soon: the first 4 KiB of them.
+#[inline]
+pub fn prefetch(level: Level, bytes: &[u8]) {
+    dispatch!(level, prefetch(&bytes[..bytes.len().min(4096)]));
 }

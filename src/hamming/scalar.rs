@@ -24,7 +24,6 @@ pub(super) fn distances(query: &[u8], rows: &[u8], out: &mut [u32]) {
         32 => distances_of::<4>(query, rows, out),
         64 => distances_of::<8>(query, rows, out),
         128 => distances_of::<16>(query, rows, out),
-        0 => out.fill(0),
         width => {
             for (row, out) in rows.chunks_exact(width).zip(out) {
                 *out = distance(query, row);
@@ -60,11 +59,22 @@ pub(super) fn distances_u32(query: u32, column: &[u8], out: &mut [u32]) {
 #[inline]
 pub(super) fn within_u16(runs: &[Run<'_>], mut hit: impl FnMut(usize, usize, u32)) {
     for (index, run) in runs.iter().enumerate() {
-        for (position, bytes) in run.column.iter().enumerate() {
-            let distance = (run.query ^ u16::from_le_bytes(*bytes)).count_ones();
-            if distance <= run.radius {
-                hit(index, position, distance);
-            }
+        within_run(run, 0, |position, distance| hit(index, position, distance));
+    }
+}
+
+/// The hits of one run from position `start` on.
+#[inline]
+pub(super) fn within_run(run: &Run<'_>, start: usize, mut hit: impl FnMut(usize, u32)) {
+    let rest = run.column.get(start..).unwrap_or_default();
+    for (position, value) in (start..).zip(rest) {
+        let distance = (run.query ^ u16::from_le_bytes(*value)).count_ones();
+        if distance <= run.radius {
+            hit(position, distance);
         }
     }
 }
+
+/// See [`super::prefetch`]: nothing portable does that.
+#[inline]
+pub(super) fn prefetch(_bytes: &[u8]) {}

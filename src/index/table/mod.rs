@@ -14,6 +14,9 @@ mod build;
 mod side;
 mod split;
 
+#[cfg(test)]
+mod tests;
+
 pub use build::PairTableColumns;
 pub use split::HalfBalls;
 
@@ -101,6 +104,10 @@ impl<'a> PairTable<'a> {
     /// particular order. `balls` are those of this table's address width.
     ///
     /// Cost: as many suffixes of two bytes as [`PairTable::cost`] says, in one run a bucket.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a side has u32::MAX entries at most"
+    )]
     pub fn ball(
         &self,
         level: Level,
@@ -112,6 +119,11 @@ impl<'a> PairTable<'a> {
     ) {
         let (high, low) = self.split.halves(address);
         let radii = Radii::new(radius);
+        let hit = |row: usize, distance| Hit {
+            row: row as u32,
+            distance,
+        };
+
         let masks = balls.high.within(radii.high);
         let target = Target {
             bucket: high,
@@ -120,15 +132,10 @@ impl<'a> PairTable<'a> {
             masks,
         };
         self.by_high.search(level, &target, counters, |found| {
-            // A side has as many entries as there are rows, which a u32 counts.
-            if let Ok(row) = u32::try_from(found.entry) {
-                hits.push(Hit {
-                    row,
-                    distance: found.distance,
-                });
-            }
+            hits.push(hit(found.entry, found.distance));
         });
         let Some(low_radius) = radii.low else { return };
+
         let masks = balls.low.within(low_radius);
         let target = Target {
             bucket: low,
@@ -136,16 +143,16 @@ impl<'a> PairTable<'a> {
             radius,
             masks,
         };
+        let by_high_count = hits.len();
         self.by_low.search(level, &target, counters, |found| {
-            if found.suffix_distance > radii.high
-                && let Some(row) = self.positions.get(found.entry)
-            {
-                hits.push(Hit {
-                    row: u32::from_le_bytes(*row),
-                    distance: found.distance,
-                });
+            if found.suffix_distance > radii.high {
+                hits.push(hit(found.entry, found.distance));
             }
         });
+        // The rows are read in a loop of their own, where cache misses overlap.
+        for hit in &mut hits[by_high_count..] {
+            hit.row = u32::from_le_bytes(self.positions[hit.row as usize]);
+        }
     }
 
     /// How many suffixes [`PairTable::ball`] would compare, told by the offsets alone.
