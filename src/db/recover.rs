@@ -165,11 +165,12 @@ impl Engine {
     }
 }
 
-/// Whether a writer may have removed files between the reading of a manifest and their opening.
+/// Whether a live writer may be the cause: it removes segments, tables and logs while a reader
+/// that has read their names is about to open them.
 fn overtaken(error: &Error) -> bool {
     match error {
         Error::Io { source, .. } => source.kind() == ErrorKind::NotFound,
-        Error::Records { source, .. } => source.message.contains("No such file"),
+        Error::Records { .. } => true,
         _ => false,
     }
 }

@@ -126,9 +126,10 @@ impl Records {
         options.set_max_total_wal_size(MAX_LOG_BYTES);
         options.set_keep_log_file_num(KEPT_INFO_LOGS);
         options.set_log_level(LogLevel::Warn);
-        // A log that is gone, or shorter than it was when the next one was begun, is refused. A
-        // reader beside a live writer cannot hold it to that: the writer removes logs at will.
-        options.set_track_and_verify_wals_in_manifest(access != Access::ReadOnly);
+        // A log that is gone, or shorter than it was when the next one was begun, is refused. On
+        // for readers too: RocksDB crashes in a read-only open that has it off where the writer
+        // had it on.
+        options.set_track_and_verify_wals_in_manifest(true);
         let families = Family::ALL
             .map(|family| ColumnFamilyDescriptor::new(family.name(), family.options(&cache)));
         let db = match access {

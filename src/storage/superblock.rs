@@ -60,8 +60,8 @@ impl Superblock {
     /// out the rest differently.
     fn decode(slot: &[u8], path: &Path, offset: u64) -> Result<Self> {
         let damaged = |what: Corruption, at: usize| what.at(path, offset + at as u64);
-        if slot.len() < BODY_BYTES {
-            let missing = (BODY_BYTES - slot.len()) as u64;
+        if slot.len() < SLOT_BYTES {
+            let missing = (SLOT_BYTES - slot.len()) as u64;
             return Err(damaged(Corruption::Truncated { missing }, slot.len()));
         }
         let mut input = Reader::new(&slot[..BODY_BYTES]);

@@ -35,16 +35,16 @@ fn version_1_opens_and_answers() {
             Database::open(&path, small()).unwrap()
         };
         assert!(db.verify().unwrap().is_clean());
-        assert_eq!((db.len(), db.stats().next_id), (4, 6));
+        assert_eq!((db.len(), db.stats().next_id), (5, 7));
         let alpha = db.get(b"alpha").unwrap().unwrap();
         assert_eq!(alpha.code, "0123456789abcdef".parse::<Code>().unwrap());
         assert_eq!(alpha.address, Address::from_hex("5a", 8).unwrap());
         assert_eq!(db.value(&alpha).unwrap(), b"the first value");
         assert!(db.get(b"deleted").unwrap().is_none());
-        // Two records in the segment, one of them replaced, the others in the memtable.
+        // Four rows in the segment, one of them replaced and one deleted; the others in the memtable.
         assert_eq!(db.stats().segments.len(), 1);
         let ids = |found: Vec<hashdb::Neighbor>| found.iter().map(|n| n.id).collect::<Vec<_>>();
-        assert_eq!(ids(db.ball(alpha.address, 1).unwrap()), [0, 5]);
-        assert_eq!(ids(db.knn(&alpha.code, 2).unwrap()), [0, 3]);
+        assert_eq!(ids(db.ball(alpha.address, 1).unwrap()), [0, 6]);
+        assert_eq!(ids(db.knn(&alpha.code, 2).unwrap()), [0, 4]);
     }
 }
