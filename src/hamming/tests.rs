@@ -109,7 +109,7 @@ fn slow_within(runs: &[Run<'_>]) -> Vec<(usize, usize, u32)> {
 fn within(level: Level, runs: &[Run<'_>]) -> Vec<(usize, usize, u32)> {
     let mut hits = Vec::new();
     within_u16(level, runs, |run, position, distance| {
-        hits.push((run, position, distance))
+        hits.push((run, position, distance));
     });
     hits
 }
