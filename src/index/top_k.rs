@@ -29,10 +29,17 @@ impl TopK {
         }
     }
 
-    /// Offers a neighbour.
+    /// Whether a neighbour can still be among the best k.
+    #[inline]
+    #[must_use]
+    pub fn admits(&self, neighbor: &Neighbor) -> bool {
+        self.k > 0 && self.worst.is_none_or(|worst| *neighbor < worst)
+    }
+
+    /// Offers a neighbour; no two have one id.
     #[inline]
     pub fn push(&mut self, neighbor: Neighbor) {
-        if self.k == 0 || self.worst.is_some_and(|worst| neighbor > worst) {
+        if !self.admits(&neighbor) {
             return;
         }
         self.buffer.push(neighbor);
