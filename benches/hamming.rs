@@ -78,7 +78,7 @@ fn buckets(criterion: &mut Criterion) {
         let hits = |level| {
             let mut hits = Vec::new();
             within_u16(level, &runs, |run, position, distance| {
-                hits.push((run, position, distance))
+                hits.push((run, position, distance));
             });
             hits
         };

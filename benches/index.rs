@@ -16,7 +16,8 @@ use hashdb::Level;
 use hashdb::internals::code::BallMasks;
 use hashdb::internals::hamming::distances;
 use hashdb::internals::index::{
-    Counters, HalfBalls, Hit, PairTable, PairTableColumns, Rows, TopK, ball_scan, knn, rerank,
+    Counters, HalfBalls, Hit, Neighbor, PairTable, PairTableColumns, Rows, TopK, ball_scan, knn,
+    rerank,
 };
 use measure::{Race, Random};
 
@@ -102,7 +103,7 @@ fn nearest(criterion: &mut Criterion) {
         });
         for k in [10, 1000] {
             race.run(criterion, &format!("k = {k}"), || {
-                drop(black_box(answer(k)))
+                drop(black_box(answer(k)));
             });
         }
     }
@@ -113,105 +114,106 @@ fn balls(criterion: &mut Criterion) {
     for (rows, clustered) in [(1_600_000, false), (1_600_000, true), (10_000_000, false)] {
         let columns = Columns::new(rows, clustered, 8);
         let table = PairTableColumns::build(&columns.address_bytes, BITS).unwrap();
+        let plans = Plans {
+            rows: Rows::new(&columns.ids, &columns.address_bytes, &columns.codes, 8).unwrap(),
+            addresses: &columns.addresses,
+            directory: Directory::new(&columns.addresses),
+            masks: BallMasks::new(BITS, 5),
+            pairs: open(&table, rows),
+            balls: HalfBalls::new(BITS),
+            level: Level::best(),
+        };
         let kind = if clustered { "clustered" } else { "uniform" };
         for radius in [2, 3, 4, 5, 7] {
-            ball(
+            plans.race(
                 criterion,
-                &columns,
-                &table,
-                radius,
                 &format!("{rows} {kind} addresses, ball {radius}"),
+                radius,
             );
         }
     }
 }
 
-fn ball(
-    criterion: &mut Criterion,
-    columns: &Columns,
-    table: &PairTableColumns,
-    radius: u32,
-    name: &str,
-) {
-    let rows = Rows::new(&columns.ids, &columns.address_bytes, &columns.codes, 8).unwrap();
-    let pairs = open(table, columns.addresses.len());
-    let (level, balls) = (Level::best(), HalfBalls::new(BITS));
-    let (mut counters, mut hits) = (Counters::default(), Vec::new());
-    let mut random = Random(6);
-    let queries: Vec<u32> = (0..1 << 14)
-        .map(|_| columns.addresses[random.next() as usize % columns.addresses.len()] ^ 0x0010_0001)
-        .collect();
+/// Three ways to find a ball.
+struct Plans<'a> {
+    rows: Rows<'a>,
+    addresses: &'a [u32],
+    directory: Directory,
+    masks: BallMasks,
+    pairs: PairTable<'a>,
+    balls: HalfBalls,
+    level: Level,
+}
 
-    let mut neighbors = Vec::new();
-    ball_scan(
-        &rows,
-        level,
-        queries[0],
-        radius,
-        |_| true,
-        &mut neighbors,
-        &mut counters,
-    );
-    pairs.ball(level, &balls, queries[0], radius, &mut hits, &mut counters);
-    hits.sort_unstable();
-    assert!(
-        hits.iter()
-            .map(|hit| (hit.distance, u64::from(hit.row)))
-            .eq(neighbors.iter().map(|n| (n.distance, n.id)))
-    );
-    let mut probed = Vec::new();
-    let (masks, directory) = (
-        BallMasks::new(BITS, radius),
-        Directory::new(&columns.addresses),
-    );
-    directory.ball(
-        &columns.addresses,
-        queries[0],
-        masks.within(radius),
-        &mut probed,
-    );
-    probed.sort_unstable();
-    assert_eq!(probed, hits);
-
-    let mut race = Race::new(name);
-    let mut next = queries.iter().cycle();
-    race.run(criterion, "scan", || {
-        neighbors.clear();
+impl Plans<'_> {
+    fn scan(&self, address: u32, radius: u32, out: &mut Vec<Neighbor>) {
+        out.clear();
         ball_scan(
-            &rows,
-            level,
-            *next.next().unwrap(),
+            &self.rows,
+            self.level,
+            address,
             radius,
             |_| true,
-            &mut neighbors,
-            &mut counters,
+            out,
+            &mut Counters::default(),
         );
-    });
-    if radius < 6 {
-        race.run(criterion, "one probe a mask", || {
-            hits.clear();
-            directory.ball(
-                &columns.addresses,
-                *next.next().unwrap(),
-                masks.within(radius),
-                &mut hits,
-            );
+    }
+
+    fn probe_each_mask(&self, address: u32, radius: u32, hits: &mut Vec<Hit>) {
+        hits.clear();
+        self.directory
+            .ball(self.addresses, address, self.masks.within(radius), hits);
+    }
+
+    fn pair_table(&self, address: u32, radius: u32, hits: &mut Vec<Hit>) {
+        hits.clear();
+        self.pairs.ball(
+            self.level,
+            &self.balls,
+            address,
+            radius,
+            hits,
+            &mut Counters::default(),
+        );
+    }
+
+    /// All plans must find the same before they are measured.
+    fn check(&self, address: u32, radius: u32) {
+        let (mut scanned, mut probed, mut paired) = (Vec::new(), Vec::new(), Vec::new());
+        self.scan(address, radius, &mut scanned);
+        self.pair_table(address, radius, &mut paired);
+        paired.sort_unstable();
+        let hit = |n: &Neighbor| Hit {
+            row: n.id as u32,
+            distance: n.distance,
+        };
+        assert!(scanned.iter().map(hit).eq(paired.iter().copied()));
+        if radius <= 5 {
+            self.probe_each_mask(address, radius, &mut probed);
+            probed.sort_unstable();
+            assert_eq!(probed, paired);
+        }
+    }
+
+    fn race(&self, criterion: &mut Criterion, name: &str, radius: u32) {
+        let mut random = Random(6);
+        let near = |row: u64| self.addresses[row as usize % self.addresses.len()] ^ 0x0010_0001;
+        let mut next = move || near(random.next());
+        (0..20).for_each(|_| self.check(next(), radius));
+
+        let (mut race, mut neighbors, mut hits) = (Race::new(name), Vec::new(), Vec::new());
+        race.run(criterion, "scan", || {
+            self.scan(next(), radius, &mut neighbors);
+        });
+        if radius <= 5 {
+            race.run(criterion, "one probe a mask", || {
+                self.probe_each_mask(next(), radius, &mut hits);
+            });
+        }
+        race.run(criterion, "pair table", || {
+            self.pair_table(next(), radius, &mut hits);
         });
     }
-    race.run(criterion, "pair table", || {
-        hits.clear();
-        pairs.ball(
-            level,
-            &balls,
-            *next.next().unwrap(),
-            radius,
-            &mut hits,
-            &mut counters,
-        );
-    });
-    race.run(criterion, "its cost", || {
-        black_box(pairs.cost(&balls, *next.next().unwrap(), radius));
-    });
 }
 
 fn open(table: &PairTableColumns, rows: usize) -> PairTable<'_> {

@@ -46,13 +46,6 @@ impl BallMasks {
             .copied()
             .unwrap_or(self.masks.len())]
     }
-
-    /// How many masks there are.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "the mask 0 is always there")]
-    pub fn len(&self) -> usize {
-        self.masks.len()
-    }
 }
 
 /// How many addresses of `bits` bits lie within `radius` of one.

@@ -6,9 +6,10 @@
 
 use std::arch::x86_64::{
     __m256i, _MM_HINT_T0, _mm_prefetch, _mm_storeu_si128, _mm256_add_epi8, _mm256_add_epi16,
-    _mm256_add_epi64, _mm256_and_si256, _mm256_castsi256_si128, _mm256_cmpgt_epi16,
-    _mm256_cmpgt_epi64, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
-    _mm256_maskload_epi64, _mm256_movemask_epi8, _mm256_permute2x128_si256,
+    _mm256_add_epi64, _mm256_and_si256, _mm256_castsi256_ps, _mm256_castsi256_si128,
+    _mm256_cmpeq_epi32, _mm256_cmpgt_epi16, _mm256_cmpgt_epi64, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_maskload_epi64, _mm256_min_epu32,
+    _mm256_movemask_epi8, _mm256_movemask_ps, _mm256_permute2x128_si256,
     _mm256_permutevar8x32_epi32, _mm256_sad_epu8, _mm256_set_epi32, _mm256_set_epi64x,
     _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setr_epi8,
     _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_storeu_si256,
@@ -50,6 +51,15 @@ pub(super) fn distances_u32(query: u32, column: &[u8], out: &mut [u32]) {
     }
     // SAFETY: `available` has just seen every feature that the function is compiled for.
     unsafe { distances_u32_detected(query, column, out) }
+}
+
+/// See [`super::at_most`].
+pub(super) fn at_most(distances: &[u32], limit: u32, hit: impl FnMut(usize)) {
+    if !available() {
+        return scalar::at_most(distances, limit, hit);
+    }
+    // SAFETY: `available` has just seen every feature that the function is compiled for.
+    unsafe { at_most_detected(distances, limit, hit) }
 }
 
 /// See [`super::within_u16`].
@@ -148,6 +158,29 @@ fn distances_u32_detected(query: u32, column: &[u8], out: &mut [u32]) {
         unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), sums) };
     }
     scalar::distances_u32(query, column_left, rest);
+}
+
+/// Eight distances a step, four steps together: mostly none of them is near.
+#[target_feature(enable = "avx2,popcnt")]
+fn at_most_detected(distances: &[u32], limit: u32, mut hit: impl FnMut(usize)) {
+    let bound = _mm256_set1_epi32(limit.cast_signed());
+    let (blocks, _) = distances.as_chunks::<32>();
+    for (index, block) in blocks.iter().enumerate() {
+        let mut hits = 0;
+        for (step, distances) in block.as_chunks::<8>().0.iter().enumerate() {
+            // SAFETY: all 32 bytes are borrowed; the load asks for no alignment.
+            let distances = unsafe { _mm256_loadu_si256(distances.as_ptr().cast()) };
+            // Unsigned numbers are not compared, but the smaller of two is found.
+            let near = _mm256_cmpeq_epi32(_mm256_min_epu32(distances, bound), distances);
+            let lanes = _mm256_movemask_ps(_mm256_castsi256_ps(near)).cast_unsigned();
+            hits |= lanes << (8 * step);
+        }
+        while hits != 0 {
+            hit(index * 32 + hits.trailing_zeros() as usize);
+            hits &= hits - 1;
+        }
+    }
+    scalar::at_most_from(distances, blocks.len() * 32, limit, hit);
 }
 
 /// Hits are rare: the few distances are counted again, rather than stored for every value.

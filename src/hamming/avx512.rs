@@ -6,11 +6,11 @@
 
 use std::arch::x86_64::{
     __m512i, __mmask8, __mmask32, _mm256_storeu_si256, _mm512_add_epi64, _mm512_cmple_epu16_mask,
-    _mm512_cvtepi64_epi32, _mm512_loadu_si512, _mm512_maskz_loadu_epi16, _mm512_maskz_loadu_epi64,
-    _mm512_permutexvar_epi64, _mm512_popcnt_epi16, _mm512_popcnt_epi32, _mm512_popcnt_epi64,
-    _mm512_set_epi64, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_shuffle_i64x2, _mm512_storeu_si512, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
-    _mm512_xor_si512,
+    _mm512_cmple_epu32_mask, _mm512_cvtepi64_epi32, _mm512_loadu_si512, _mm512_maskz_loadu_epi16,
+    _mm512_maskz_loadu_epi64, _mm512_permutexvar_epi64, _mm512_popcnt_epi16, _mm512_popcnt_epi32,
+    _mm512_popcnt_epi64, _mm512_set_epi64, _mm512_set1_epi16, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_storeu_si512, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
 pub(super) use super::avx2::prefetch;
@@ -54,6 +54,15 @@ pub(super) fn distances_u32(query: u32, column: &[u8], out: &mut [u32]) {
     }
     // SAFETY: `available` has just seen every feature that the function is compiled for.
     unsafe { distances_u32_detected(query, column, out) }
+}
+
+/// See [`super::at_most`].
+pub(super) fn at_most(distances: &[u32], limit: u32, hit: impl FnMut(usize)) {
+    if !available() {
+        return scalar::at_most(distances, limit, hit);
+    }
+    // SAFETY: `available` has just seen every feature that the function is compiled for.
+    unsafe { at_most_detected(distances, limit, hit) }
 }
 
 /// See [`super::within_u16`].
@@ -150,6 +159,26 @@ fn distances_u32_detected(query: u32, column: &[u8], out: &mut [u32]) {
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), counts) };
     }
     scalar::distances_u32(query, column_left, rest);
+}
+
+/// Sixteen distances a step, four steps together: mostly none of them is near.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn at_most_detected(distances: &[u32], limit: u32, mut hit: impl FnMut(usize)) {
+    let bound = _mm512_set1_epi32(limit.cast_signed());
+    let (blocks, _) = distances.as_chunks::<64>();
+    for (index, block) in blocks.iter().enumerate() {
+        let mut hits = 0;
+        for (step, distances) in block.as_chunks::<16>().0.iter().enumerate() {
+            // SAFETY: all 64 bytes are borrowed; the load asks for no alignment.
+            let distances = unsafe { _mm512_loadu_si512(distances.as_ptr().cast()) };
+            hits |= u64::from(_mm512_cmple_epu32_mask(distances, bound)) << (16 * step);
+        }
+        while hits != 0 {
+            hit(index * 64 + hits.trailing_zeros() as usize);
+            hits &= hits - 1;
+        }
+    }
+    scalar::at_most_from(distances, blocks.len() * 64, limit, hit);
 }
 
 /// Hits are rare: the few distances are counted again, rather than stored for every value.

@@ -53,11 +53,11 @@ impl Level {
             Self::Avx2 => super::avx2::available(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => super::avx512::available(),
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Self::Neon => super::neon::available(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => false,
-            #[cfg(not(target_arch = "aarch64"))]
+            #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
             Self::Neon => false,
         }
     }

@@ -16,7 +16,7 @@ mod scalar;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ macro_rules! dispatch {
             Level::Avx2 => avx2::$kernel($($argument),*),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => avx512::$kernel($($argument),*),
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Level::Neon => neon::$kernel($($argument),*),
             _ => scalar::$kernel($($argument),*),
         }
@@ -96,6 +96,13 @@ pub fn distances_u32(level: Level, query: u32, column: &[u8], out: &mut [u32]) {
         "one distance for each value"
     );
     dispatch!(level, distances_u32(query, column, out));
+}
+
+/// Calls `hit(position)` for every distance that is at most `limit`, by rising position.
+///
+/// Made for blocks in which few are.
+pub fn at_most(level: Level, distances: &[u32], limit: u32, hit: impl FnMut(usize)) {
+    dispatch!(level, at_most(distances, limit, hit));
 }
 
 /// Calls `hit(run, position, distance)` for every value within its run's radius, run by run, by

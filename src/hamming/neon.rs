@@ -5,10 +5,10 @@
 )]
 
 use std::arch::aarch64::{
-    uint8x16_t, vaddlvq_u8, vaddq_u8, vcleq_u16, vcnt_u8, vcntq_u8, vcombine_u8, vdup_n_u8,
-    vdupq_n_u8, vdupq_n_u16, vdupq_n_u32, veor_u8, veorq_u8, vget_lane_u64, vld1_u8, vld1q_u8,
-    vpaddlq_u8, vpaddlq_u16, vreinterpret_u64_u8, vreinterpretq_u8_u16, vreinterpretq_u8_u32,
-    vshrn_n_u16, vst1q_u32,
+    uint8x16_t, vaddlvq_u8, vaddq_u8, vcleq_u16, vcleq_u32, vcnt_u8, vcntq_u8, vcombine_u8,
+    vdup_n_u8, vdupq_n_u8, vdupq_n_u16, vdupq_n_u32, veor_u8, veorq_u8, vget_lane_u64, vld1_u8,
+    vld1q_u8, vld1q_u32, vmovn_u32, vpaddlq_u8, vpaddlq_u16, vreinterpret_u64_u8,
+    vreinterpret_u64_u16, vreinterpretq_u8_u16, vreinterpretq_u8_u32, vshrn_n_u16, vst1q_u32,
 };
 
 pub(super) use super::scalar::prefetch;
@@ -47,6 +47,15 @@ pub(super) fn distances_u32(query: u32, column: &[u8], out: &mut [u32]) {
     }
     // SAFETY: `available` has just seen the feature that the function is compiled for.
     unsafe { distances_u32_detected(query, column, out) }
+}
+
+/// See [`super::at_most`].
+pub(super) fn at_most(distances: &[u32], limit: u32, hit: impl FnMut(usize)) {
+    if !available() {
+        return scalar::at_most(distances, limit, hit);
+    }
+    // SAFETY: `available` has just seen the feature that the function is compiled for.
+    unsafe { at_most_detected(distances, limit, hit) }
 }
 
 /// See [`super::within_u16`].
@@ -108,6 +117,25 @@ fn distances_u32_detected(query: u32, column: &[u8], out: &mut [u32]) {
         unsafe { vst1q_u32(out.as_mut_ptr(), sums) };
     }
     scalar::distances_u32(query, column_left, rest);
+}
+
+/// Four distances a step.
+#[target_feature(enable = "neon")]
+fn at_most_detected(distances: &[u32], limit: u32, mut hit: impl FnMut(usize)) {
+    let bound = vdupq_n_u32(limit);
+    let (steps, _) = distances.as_chunks::<4>();
+    for (step, distances) in steps.iter().enumerate() {
+        // SAFETY: all four numbers are borrowed.
+        let distances = unsafe { vld1q_u32(distances.as_ptr()) };
+        // Two bytes a distance, all ones for a hit, of which one bit is kept.
+        let near = vreinterpret_u64_u16(vmovn_u32(vcleq_u32(distances, bound)));
+        let mut hits = vget_lane_u64::<0>(near) & 0x0001_0001_0001_0001;
+        while hits != 0 {
+            hit(step * 4 + hits.trailing_zeros() as usize / 16);
+            hits &= hits - 1;
+        }
+    }
+    scalar::at_most_from(distances, steps.len() * 4, limit, hit);
 }
 
 /// Hits are rare: the few distances are counted again, rather than stored for every value.

@@ -55,6 +55,28 @@ pub(super) fn distances_u32(query: u32, column: &[u8], out: &mut [u32]) {
     }
 }
 
+/// See [`super::at_most`].
+#[inline]
+pub(super) fn at_most(distances: &[u32], limit: u32, hit: impl FnMut(usize)) {
+    at_most_from(distances, 0, limit, hit);
+}
+
+/// The positions from `start` on.
+#[inline]
+pub(super) fn at_most_from(
+    distances: &[u32],
+    start: usize,
+    limit: u32,
+    mut hit: impl FnMut(usize),
+) {
+    let rest = distances.get(start..).unwrap_or_default();
+    for (position, distance) in (start..).zip(rest) {
+        if *distance <= limit {
+            hit(position);
+        }
+    }
+}
+
 /// See [`super::within_u16`].
 #[inline]
 pub(super) fn within_u16(runs: &[Run<'_>], mut hit: impl FnMut(usize, usize, u32)) {

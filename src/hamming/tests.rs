@@ -31,6 +31,15 @@ fn bytes(count: usize) -> Vec<u8> {
         .collect()
 }
 
+/// Every level of this processor with each of some numbers.
+fn each_level_and(
+    numbers: impl Iterator<Item = usize> + Clone,
+) -> impl Iterator<Item = (Level, usize)> {
+    Level::available()
+        .into_iter()
+        .flat_map(move |level| numbers.clone().map(move |n| (level, n)))
+}
+
 #[test]
 fn every_level_equals_the_definition_at_every_width_length_and_start() {
     let bytes = bytes(67 * 128 + 256);
@@ -42,10 +51,7 @@ fn every_level_equals_the_definition_at_every_width_length_and_start() {
                 .take(67)
                 .map(|row| slow_distance(query, row))
                 .collect();
-            for (level, rows) in Level::available()
-                .into_iter()
-                .flat_map(|l| (0..=67).map(move |n| (l, n)))
-            {
+            for (level, rows) in each_level_and(0..=67) {
                 let mut out = vec![u32::MAX; rows];
                 distances(level, query, &bytes[start..][..rows * width], &mut out);
                 assert_eq!(
@@ -60,10 +66,7 @@ fn every_level_equals_the_definition_at_every_width_length_and_start() {
 
 #[test]
 fn extremes_do_not_overflow_a_lane() {
-    for (level, width) in Level::available()
-        .into_iter()
-        .flat_map(|l| (8..=128).step_by(8).map(move |w| (l, w)))
-    {
+    for (level, width) in each_level_and((8..=128).step_by(8)) {
         let mut out = [0; 19];
         distances(level, &vec![0; width], &vec![u8::MAX; 19 * width], &mut out);
         assert_eq!(out, [u32::try_from(width * 8).unwrap(); 19], "{level}");
@@ -73,10 +76,7 @@ fn extremes_do_not_overflow_a_lane() {
 #[test]
 fn columns_of_addresses_equal_the_definition() {
     let bytes = bytes(67 * 4 + 64);
-    for (level, rows) in Level::available()
-        .into_iter()
-        .flat_map(|l| (0..=67).map(move |n| (l, n)))
-    {
+    for (level, rows) in each_level_and(0..=67) {
         for start in [0, 1, 2, 3, 17] {
             for query in [0, u32::MAX, 0x0123_4567, 0x8000_0001] {
                 let column = &bytes[start..][..rows * 4];
@@ -88,6 +88,33 @@ fn columns_of_addresses_equal_the_definition() {
                 distances_u32(level, query, column, &mut out);
                 assert_eq!(out, expected, "{level}, {rows} rows at {start}");
             }
+        }
+    }
+}
+
+#[test]
+fn the_distances_at_most_a_limit_are_found_in_order() {
+    let mut distances: Vec<u32> = bytes(300)
+        .iter()
+        .map(|byte| u32::from(*byte) % 40)
+        .collect();
+    distances.extend([
+        0,
+        u32::MAX,
+        1 << 31,
+        (1 << 31) - 1,
+        i32::MAX.cast_unsigned() + 7,
+    ]);
+    distances.reverse();
+    for (level, length) in each_level_and(0..=distances.len()) {
+        for limit in [0, 1, 3, 39, (1 << 31) - 1, 1 << 31, u32::MAX - 1, u32::MAX] {
+            let (mut found, distances) = (Vec::new(), &distances[..length]);
+            at_most(level, distances, limit, |position| found.push(position));
+            let expected = (0..length).filter(|position| distances[*position] <= limit);
+            assert!(
+                expected.eq(found.iter().copied()),
+                "{level}, {length}, limit {limit}"
+            );
         }
     }
 }
@@ -109,7 +136,7 @@ fn slow_within(runs: &[Run<'_>]) -> Vec<(usize, usize, u32)> {
 fn within(level: Level, runs: &[Run<'_>]) -> Vec<(usize, usize, u32)> {
     let mut hits = Vec::new();
     within_u16(level, runs, |run, position, distance| {
-        hits.push((run, position, distance))
+        hits.push((run, position, distance));
     });
     hits
 }

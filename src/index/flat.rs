@@ -14,9 +14,6 @@ const BLOCK: usize = 1024;
 /// Rows that are gathered before they are compared.
 const GATHER: usize = 64;
 
-/// Distances that are looked at together: most groups hold nothing and are skipped at once.
-const GROUP: usize = 32;
-
 /// Offers to `top` every live row, by the distance of its code to `query`.
 ///
 /// Cost: reads every code once.
@@ -42,6 +39,7 @@ pub fn knn(
         hamming::distances(level, query, codes, distances);
         offer(
             rows,
+            level,
             distances,
             |position| index * BLOCK + position,
             top,
@@ -72,7 +70,7 @@ pub fn range(
     for (index, codes) in rows.codes().chunks(bytes).enumerate() {
         let distances = &mut block[..codes.len() / rows.code_bytes()];
         hamming::distances(level, query, codes, distances);
-        collect(rows, distances, index * BLOCK, radius, &live, out);
+        collect(rows, level, distances, index * BLOCK, radius, &live, out);
     }
     counters.distances += rows.len() as u64;
 }
@@ -97,7 +95,7 @@ pub fn ball_scan(
     {
         let distances = &mut block[..addresses.len() / size_of::<u32>()];
         hamming::distances_u32(level, address, addresses, distances);
-        collect(rows, distances, index * BLOCK, radius, &live, out);
+        collect(rows, level, distances, index * BLOCK, radius, &live, out);
     }
     counters.distances += rows.len() as u64;
 }
@@ -173,7 +171,14 @@ pub fn rerank(
         }
         let distances = &mut distances[..count];
         hamming::distances(level, query, &codes[..count * rows.code_bytes()], distances);
-        offer(rows, distances, |position| gathered[position], top, &live);
+        offer(
+            rows,
+            level,
+            distances,
+            |position| gathered[position],
+            top,
+            &live,
+        );
         counters.candidates += count as u64;
     }
 }
@@ -181,72 +186,44 @@ pub fn rerank(
 /// Offers the rows of a block to `top`; `row_of` tells the row of a position.
 fn offer(
     rows: &Rows<'_>,
+    level: Level,
     distances: &[u32],
     row_of: impl Fn(usize) -> usize,
     top: &mut TopK,
     live: &impl Fn(u64) -> bool,
 ) {
-    for (index, group) in distances.chunks(GROUP).enumerate() {
-        if all_beyond(group, limit(top)) {
-            continue;
+    let limit = top.limit().unwrap_or(u32::MAX);
+    hamming::at_most(level, distances, limit, |position| {
+        let neighbor = neighbor(rows, row_of(position), distances[position]);
+        if top.admits(&neighbor) && live(neighbor.id) {
+            top.push(neighbor);
         }
-        for (position, &distance) in group.iter().enumerate() {
-            if distance <= limit(top) {
-                let row = row_of(index * GROUP + position);
-                let id = rows.id(row);
-                if live(id) {
-                    top.push(Neighbor {
-                        distance,
-                        id,
-                        address: rows.address(row),
-                    });
-                }
-            }
-        }
-    }
+    });
 }
 
-/// The distance that a neighbour must not exceed to enter.
-fn limit(top: &TopK) -> u32 {
-    top.limit().unwrap_or(u32::MAX)
-}
-
-/// Appends the rows of a block that lie within the radius.
+/// Appends the rows of a block that lie within the radius; `first` is the row of position 0.
 fn collect(
     rows: &Rows<'_>,
+    level: Level,
     distances: &[u32],
     first: usize,
     radius: u32,
     live: &impl Fn(u64) -> bool,
     out: &mut Vec<Neighbor>,
 ) {
-    for (index, group) in distances.chunks(GROUP).enumerate() {
-        if all_beyond(group, radius) {
-            continue;
+    hamming::at_most(level, distances, radius, |position| {
+        let neighbor = neighbor(rows, first + position, distances[position]);
+        if live(neighbor.id) {
+            out.push(neighbor);
         }
-        for (position, &distance) in group.iter().enumerate() {
-            let row = first + index * GROUP + position;
-            if distance <= radius && live(rows.id(row)) {
-                out.push(Neighbor {
-                    distance,
-                    id: rows.id(row),
-                    address: rows.address(row),
-                });
-            }
-        }
-    }
+    });
 }
 
-/// Whether every distance exceeds the limit.
-///
-/// Distances are below 2^31, so `limit - distance` has its top bit set just where the distance is
-/// greater. The conjunction over a group compiles to vector code on every processor, which
-/// comparisons of unsigned numbers do not.
-#[inline]
-fn all_beyond(distances: &[u32], limit: u32) -> bool {
-    let limit = limit.min(u32::MAX >> 1);
-    let differences = distances
-        .iter()
-        .fold(u32::MAX, |all, d| all & limit.wrapping_sub(*d));
-    differences >> 31 == 1
+/// A row as an answer names it.
+fn neighbor(rows: &Rows<'_>, row: usize, distance: u32) -> Neighbor {
+    Neighbor {
+        distance,
+        id: rows.id(row),
+        address: rows.address(row),
+    }
 }
