@@ -67,14 +67,8 @@ fn buckets(criterion: &mut Criterion) {
     for length in [5, 20, 100, 600] {
         let bytes = Random(3).bytes(30 * length * 2);
         let (column, _) = bytes.as_chunks();
-        let runs: Vec<_> = column
-            .chunks(length)
-            .map(|column| Run {
-                column,
-                query: 0x1234,
-                radius: 2,
-            })
-            .collect();
+        let runs: Vec<_> =
+            column.chunks(length).map(|column| Run { column, query: 0x1234, radius: 2 }).collect();
         let hits = |level| {
             let mut hits = Vec::new();
             within_u16(level, &runs, |run, position, distance| {

@@ -46,10 +46,7 @@ impl Columns {
         addresses.sort_unstable();
         Self {
             ids: (0..rows as u64).flat_map(u64::to_le_bytes).collect(),
-            address_bytes: addresses
-                .iter()
-                .flat_map(|address| address.to_le_bytes())
-                .collect(),
+            address_bytes: addresses.iter().flat_map(|address| address.to_le_bytes()).collect(),
             codes: random.bytes(rows * code_bytes),
             addresses,
         }
@@ -69,35 +66,18 @@ fn nearest(criterion: &mut Criterion) {
         let mut counters = Counters::default();
         let mut answer = |k| {
             let mut top = TopK::new(k);
-            knn(
-                &rows,
-                level,
-                black_box(&query),
-                &mut top,
-                |_| true,
-                &mut counters,
-            );
+            knn(&rows, level, black_box(&query), &mut top, |_| true, &mut counters);
             top.into_sorted()
         };
         for k in [10, 1000] {
-            assert!(
-                answer(k)
-                    .iter()
-                    .map(|n| (n.distance, n.id))
-                    .eq(best[..k].iter().copied())
-            );
+            assert!(answer(k).iter().map(|n| (n.distance, n.id)).eq(best[..k].iter().copied()));
         }
 
         let mut race = Race::new(format!("nearest of {} codes of 256 bits", rows.len()));
         race.run(criterion, "kernel alone", || {
             let mut out = [0; 1024];
             for codes in rows.codes().chunks(1024 * 32) {
-                distances(
-                    level,
-                    black_box(&query),
-                    codes,
-                    &mut out[..codes.len() / 32],
-                );
+                distances(level, black_box(&query), codes, &mut out[..codes.len() / 32]);
                 black_box(&out);
             }
         });
@@ -125,11 +105,7 @@ fn balls(criterion: &mut Criterion) {
         };
         let kind = if clustered { "clustered" } else { "uniform" };
         for radius in [2, 3, 4, 5, 7] {
-            plans.race(
-                criterion,
-                &format!("{rows} {kind} addresses, ball {radius}"),
-                radius,
-            );
+            plans.race(criterion, &format!("{rows} {kind} addresses, ball {radius}"), radius);
         }
     }
 }
@@ -146,35 +122,19 @@ struct Plans<'a> {
 }
 
 impl Plans<'_> {
-    fn scan(&self, address: u32, radius: u32, out: &mut Vec<Neighbor>) {
+    fn scan(&self, address: u32, radius: u32, out: &mut Vec<Hit>) {
         out.clear();
-        ball_scan(
-            &self.rows,
-            self.level,
-            address,
-            radius,
-            |_| true,
-            out,
-            &mut Counters::default(),
-        );
+        ball_scan(&self.rows, self.level, address, radius, out, &mut Counters::default());
     }
 
     fn probe_each_mask(&self, address: u32, radius: u32, hits: &mut Vec<Hit>) {
         hits.clear();
-        self.directory
-            .ball(self.addresses, address, self.masks.within(radius), hits);
+        self.directory.ball(self.addresses, address, self.masks.within(radius), hits);
     }
 
     fn pair_table(&self, address: u32, radius: u32, hits: &mut Vec<Hit>) {
         hits.clear();
-        self.pairs.ball(
-            self.level,
-            &self.balls,
-            address,
-            radius,
-            hits,
-            &mut Counters::default(),
-        );
+        self.pairs.ball(self.level, &self.balls, address, radius, hits, &mut Counters::default());
     }
 
     /// All plans must find the same before they are measured.
@@ -183,11 +143,7 @@ impl Plans<'_> {
         self.scan(address, radius, &mut scanned);
         self.pair_table(address, radius, &mut paired);
         paired.sort_unstable();
-        let hit = |n: &Neighbor| Hit {
-            row: n.id as u32,
-            distance: n.distance,
-        };
-        assert!(scanned.iter().map(hit).eq(paired.iter().copied()));
+        assert_eq!(scanned, paired);
         if radius <= 5 {
             self.probe_each_mask(address, radius, &mut probed);
             probed.sort_unstable();
@@ -201,9 +157,9 @@ impl Plans<'_> {
         let mut next = move || near(random.next());
         (0..20).for_each(|_| self.check(next(), radius));
 
-        let (mut race, mut neighbors, mut hits) = (Race::new(name), Vec::new(), Vec::new());
+        let (mut race, mut hits) = (Race::new(name), Vec::new());
         race.run(criterion, "scan", || {
-            self.scan(next(), radius, &mut neighbors);
+            self.scan(next(), radius, &mut hits);
         });
         if radius <= 5 {
             race.run(criterion, "one probe a mask", || {
@@ -255,10 +211,7 @@ impl Directory {
             let bucket = (address >> Self::SHIFT) as usize;
             for row in self.first[bucket]..self.first[bucket + 1] {
                 if addresses[row as usize] == address {
-                    hits.push(Hit {
-                        row,
-                        distance: mask.count_ones(),
-                    });
+                    hits.push(Hit { row, distance: mask.count_ones() });
                 }
             }
         }
@@ -271,43 +224,22 @@ fn candidates(criterion: &mut Criterion) {
     let rows = Rows::new(&columns.ids, &columns.address_bytes, &columns.codes, 32).unwrap();
     let (level, query, mut random) = (Level::best(), Random(7).bytes(32), Random(8));
     let mut counters = Counters::default();
-    let mut lists: Vec<Vec<u32>> = (0..64)
-        .map(|_| {
-            (0..2_000)
-                .map(|_| (random.next() % 1_000_000) as u32)
-                .collect()
-        })
-        .collect();
+    let mut lists: Vec<Vec<u32>> =
+        (0..64).map(|_| (0..2_000).map(|_| (random.next() % 1_000_000) as u32).collect()).collect();
     lists.iter_mut().for_each(|list| list.sort_unstable());
     let mut race = Race::new("2000 candidates of 1000000 codes");
     let mut next = lists.iter().cycle();
     race.run(criterion, "one by one", || {
         let mut top = TopK::new(10);
         for &row in next.next().unwrap() {
-            rerank(
-                &rows,
-                level,
-                &query,
-                [row],
-                &mut top,
-                |_| true,
-                &mut counters,
-            );
+            rerank(&rows, level, &query, [row], &mut top, |_| true, &mut counters);
         }
         black_box(top.into_sorted());
     });
     race.run(criterion, "together", || {
         let mut top = TopK::new(10);
         let list = next.next().unwrap().iter().copied();
-        rerank(
-            &rows,
-            level,
-            &query,
-            list,
-            &mut top,
-            |_| true,
-            &mut counters,
-        );
+        rerank(&rows, level, &query, list, &mut top, |_| true, &mut counters);
         black_box(top.into_sorted());
     });
 }

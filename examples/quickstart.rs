@@ -1,6 +1,6 @@
 //! The library in one page: create, write, find, delete. Needs no feature.
 //!
-//! Run: cargo run --example quickstart
+//! Run: `cargo run --example quickstart`
 
 use hashdb::{Address, Code, Database, Options, Query, Readable as _, WriteBatch, WriteOptions};
 
@@ -29,7 +29,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // By key.
     let record = db.get(b"picture 42")?.ok_or("picture 42 is there")?;
-    println!("{} is at {}: {}", "picture 42", record.address, String::from_utf8(db.value(&record)?)?);
+    println!(
+        "{} is at {}: {}",
+        "picture 42",
+        record.address,
+        String::from_utf8(db.value(&record)?)?
+    );
 
     // By code: the five nearest, exact, ties by id.
     for neighbor in db.knn(&record.code, 5)? {

@@ -1,7 +1,7 @@
 //! A snapshot shows one moment, whatever is written after it: the same answers for a report that
 //! takes its time while a writer goes on.
 //!
-//! Run: cargo run --example snapshot_reads
+//! Run: `cargo run --example snapshot_reads`
 
 use hashdb::{Address, Code, Database, Options, Readable as _};
 

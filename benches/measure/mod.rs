@@ -16,10 +16,7 @@ pub(crate) struct Race {
 impl Race {
     /// Names the work.
     pub(crate) fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            baseline: None,
-        }
+        Self { name: name.into(), baseline: None }
     }
 
     /// Measures one runner, which did the right thing before, and prints its time and its speed against the baseline.
@@ -27,34 +24,25 @@ impl Race {
     pub(crate) fn run(&mut self, criterion: &mut Criterion, runner: &str, mut work: impl FnMut()) {
         let mut best = Duration::MAX;
         let mut group = criterion.benchmark_group(&self.name);
-        group
-            .sample_size(10)
-            .warm_up_time(Duration::from_millis(200));
-        group
-            .measurement_time(Duration::from_millis(800))
-            .bench_function(runner, |bencher| {
-                bencher.iter_custom(|iterations| {
-                    let start = Instant::now();
-                    for _ in 0..iterations {
-                        work();
-                    }
-                    let elapsed = start.elapsed();
-                    best = best.min(elapsed.div_f64(iterations as f64));
-                    elapsed
-                });
+        group.sample_size(10).warm_up_time(Duration::from_millis(200));
+        group.measurement_time(Duration::from_millis(800)).bench_function(runner, |bencher| {
+            bencher.iter_custom(|iterations| {
+                let start = Instant::now();
+                for _ in 0..iterations {
+                    work();
+                }
+                let elapsed = start.elapsed();
+                best = best.min(elapsed.div_f64(iterations as f64));
+                elapsed
             });
+        });
         group.finish();
         if best == Duration::MAX {
             return; // filtered out on the command line
         }
-        let (name, time) = self
-            .baseline
-            .get_or_insert_with(|| (runner.to_owned(), best));
+        let (name, time) = self.baseline.get_or_insert_with(|| (runner.to_owned(), best));
         let ratio = time.as_secs_f64() / best.as_secs_f64();
-        println!(
-            "RATIO {}: {runner} {best:.1?}, {ratio:.2} times {name}",
-            self.name
-        );
+        println!("RATIO {}: {runner} {best:.1?}, {ratio:.2} times {name}", self.name);
     }
 }
 
@@ -73,9 +61,6 @@ impl Random {
 
     /// So many bytes.
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count.div_ceil(8))
-            .flat_map(|_| self.next().to_le_bytes())
-            .take(count)
-            .collect()
+        (0..count.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).take(count).collect()
     }
 }

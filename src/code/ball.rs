@@ -31,20 +31,14 @@ impl BallMasks {
         let Some(&end) = self.ends.get(weight as usize) else {
             return &[];
         };
-        let start = weight
-            .checked_sub(1)
-            .map_or(0, |lighter| self.ends[lighter as usize]);
+        let start = weight.checked_sub(1).map_or(0, |lighter| self.ends[lighter as usize]);
         &self.masks[start..end]
     }
 
     /// The masks with at most `radius` set bits; all there are beyond the radius they were made for.
     #[must_use]
     pub fn within(&self, radius: u32) -> &[u32] {
-        &self.masks[..self
-            .ends
-            .get(radius as usize)
-            .copied()
-            .unwrap_or(self.masks.len())]
+        &self.masks[..self.ends.get(radius as usize).copied().unwrap_or(self.masks.len())]
     }
 }
 
@@ -70,10 +64,7 @@ struct MasksOfWeight {
 impl MasksOfWeight {
     /// `bits` is at most 32, `weight` at most `bits`.
     fn new(bits: u8, weight: u32) -> Self {
-        Self {
-            next: (1 << weight) - 1,
-            end: 1 << bits,
-        }
+        Self { next: (1 << weight) - 1, end: 1 << bits }
     }
 }
 
@@ -81,9 +72,7 @@ impl Iterator for MasksOfWeight {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        let mask = u32::try_from(self.next)
-            .ok()
-            .filter(|_| self.next < self.end)?;
+        let mask = u32::try_from(self.next).ok().filter(|_| self.next < self.end)?;
         self.next = match self.next {
             0 => self.end,
             mask => {

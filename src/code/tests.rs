@@ -12,10 +12,7 @@ fn codes_have_whole_words() {
             assert_eq!(usize::from(made.unwrap().bits()), bytes * 8);
         } else {
             let error = made.unwrap_err().to_string();
-            assert_eq!(
-                error,
-                format!("code must have 8 to 128 bytes in steps of 8, not {bytes}")
-            );
+            assert_eq!(error, format!("code must have 8 to 128 bytes in steps of 8, not {bytes}"));
         }
     }
 }
@@ -24,31 +21,16 @@ fn codes_have_whole_words() {
 fn unit_0_is_the_first_bit_of_the_text() {
     let code: Code = "8000000000000001".parse().unwrap();
     assert_eq!(code.as_bytes(), [0x80, 0, 0, 0, 0, 0, 0, 1]);
-    assert_eq!(
-        Address::from_hex("8000001", 28).unwrap().value(),
-        1 << 27 | 1
-    );
+    assert_eq!(Address::from_hex("8000001", 28).unwrap().value(), 1 << 27 | 1);
 }
 
 #[test]
 fn text_that_is_no_code_is_refused_with_a_reason() {
     for (text, rule) in [
-        (
-            "",
-            "code must be 16 to 256 hexadecimal digits in steps of 16, not 0",
-        ),
-        (
-            "0123456789abcde",
-            "code must be 16 to 256 hexadecimal digits in steps of 16, not 15",
-        ),
-        (
-            "0x23456789abcdef",
-            "code must hold hexadecimal digits only, not 'x' at position 1",
-        ),
-        (
-            " 123456789abcdef",
-            "code must hold hexadecimal digits only, not ' ' at position 0",
-        ),
+        ("", "code must be 16 to 256 hexadecimal digits in steps of 16, not 0"),
+        ("0123456789abcde", "code must be 16 to 256 hexadecimal digits in steps of 16, not 15"),
+        ("0x23456789abcdef", "code must hold hexadecimal digits only, not 'x' at position 1"),
+        (" 123456789abcdef", "code must hold hexadecimal digits only, not ' ' at position 0"),
         (
             "0123456789abcd\u{e9}f",
             "code must hold hexadecimal digits only, not '\u{e9}' at position 14",
@@ -67,10 +49,7 @@ fn addresses_fit_their_width() {
         assert_eq!(Address::new(largest, bits).unwrap().value(), largest);
         if bits < 32 {
             let error = Address::new(largest + 1, bits).unwrap_err().to_string();
-            assert_eq!(
-                error,
-                format!("address must fit {bits} bits, {:#x} does not", largest + 1)
-            );
+            assert_eq!(error, format!("address must fit {bits} bits, {:#x} does not", largest + 1));
         }
     }
     for bits in [0, 1, 7, 33, 64, 255] {
@@ -84,21 +63,9 @@ fn addresses_fit_their_width() {
 fn text_that_is_no_address_is_refused_with_a_reason() {
     for (text, bits, rule) in [
         ("fff", 9, "address must fit 9 bits, 0xfff does not"),
-        (
-            "1ff0",
-            9,
-            "address of 9 bits must be 3 hexadecimal digits, not 4",
-        ),
-        (
-            "",
-            8,
-            "address of 8 bits must be 2 hexadecimal digits, not 0",
-        ),
-        (
-            "+f",
-            8,
-            "address must hold hexadecimal digits only, not '+' at position 0",
-        ),
+        ("1ff0", 9, "address of 9 bits must be 3 hexadecimal digits, not 4"),
+        ("", 8, "address of 8 bits must be 2 hexadecimal digits, not 0"),
+        ("+f", 8, "address must hold hexadecimal digits only, not '+' at position 0"),
     ] {
         assert_eq!(Address::from_hex(text, bits).unwrap_err().to_string(), rule);
     }
@@ -112,11 +79,8 @@ fn balls_hold_every_mask_once_by_weight_and_value() {
         expected.sort_by_key(|mask| (mask.count_ones(), *mask));
         assert_eq!(balls.within(u32::MAX), expected);
         for weight in 0..=u32::from(bits) + 3 {
-            let of_weight: Vec<_> = expected
-                .iter()
-                .copied()
-                .filter(|mask| mask.count_ones() == weight)
-                .collect();
+            let of_weight: Vec<_> =
+                expected.iter().copied().filter(|mask| mask.count_ones() == weight).collect();
             assert_eq!(balls.of_weight(weight), of_weight);
             let within = expected.partition_point(|mask| mask.count_ones() <= weight);
             assert_eq!(balls.within(weight), &expected[..within]);

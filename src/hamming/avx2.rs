@@ -1,8 +1,5 @@
 //! Kernels for AVX2: bits are counted by looking up nibbles with `pshufb`.
-#![expect(
-    unsafe_code,
-    reason = "vector loads and stores; calls of code for detected features"
-)]
+#![expect(unsafe_code, reason = "vector loads and stores; calls of code for detected features")]
 
 use std::arch::x86_64::{
     __m256i, _MM_HINT_T0, _mm_prefetch, _mm_storeu_si128, _mm256_add_epi8, _mm256_add_epi16,
@@ -222,10 +219,7 @@ fn byte_counts(bytes: __m256i) -> __m256i {
     let nibble = _mm256_set1_epi8(15);
     let low = _mm256_and_si256(bytes, nibble);
     let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), nibble);
-    _mm256_add_epi8(
-        _mm256_shuffle_epi8(counts, low),
-        _mm256_shuffle_epi8(counts, high),
-    )
+    _mm256_add_epi8(_mm256_shuffle_epi8(counts, low), _mm256_shuffle_epi8(counts, high))
 }
 
 /// The sum of the bytes of each word.

@@ -1,8 +1,5 @@
 //! Kernels for AVX-512 with VPOPCNTDQ and BITALG.
-#![expect(
-    unsafe_code,
-    reason = "vector loads and stores; calls of code for detected features"
-)]
+#![expect(unsafe_code, reason = "vector loads and stores; calls of code for detected features")]
 
 use std::arch::x86_64::{
     __m512i, __mmask8, __mmask32, _mm256_storeu_si256, _mm512_add_epi64, _mm512_cmple_epu16_mask,
@@ -239,10 +236,7 @@ fn load_words(bytes: &[u8]) -> __m512i {
 fn load_values(values: &[[u8; 2]]) -> (__m512i, __mmask32) {
     let present = first_lanes(values.len());
     // SAFETY: the mask has a bit for each of `values`, and nothing else is read.
-    (
-        unsafe { _mm512_maskz_loadu_epi16(present, values.as_ptr().cast()) },
-        present,
-    )
+    (unsafe { _mm512_maskz_loadu_epi16(present, values.as_ptr().cast()) }, present)
 }
 
 /// A mask of the first `count` lanes, of at most 32.

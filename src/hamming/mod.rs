@@ -72,15 +72,8 @@ pub fn distance(a: &[u8], b: &[u8]) -> u32 {
 ///
 /// If the lengths do not agree, or codes cannot have this width.
 pub fn distances(level: Level, query: &[u8], rows: &[u8], out: &mut [u32]) {
-    assert!(
-        query.len() <= 128 && query.len().is_multiple_of(8),
-        "codes are whole words"
-    );
-    assert_eq!(
-        rows.len(),
-        query.len() * out.len(),
-        "one distance for each row"
-    );
+    assert!(query.len() <= 128 && query.len().is_multiple_of(8), "codes are whole words");
+    assert_eq!(rows.len(), query.len() * out.len(), "one distance for each row");
     dispatch!(level, distances(query, rows, out));
 }
 
@@ -90,11 +83,7 @@ pub fn distances(level: Level, query: &[u8], rows: &[u8], out: &mut [u32]) {
 ///
 /// If `column` does not hold four bytes for each element of `out`.
 pub fn distances_u32(level: Level, query: u32, column: &[u8], out: &mut [u32]) {
-    assert_eq!(
-        column.len(),
-        size_of_val(out),
-        "one distance for each value"
-    );
+    assert_eq!(column.len(), size_of_val(out), "one distance for each value");
     dispatch!(level, distances_u32(query, column, out));
 }
 

@@ -1,8 +1,5 @@
 //! Kernels for NEON, which counts the bits of bytes in one instruction.
-#![expect(
-    unsafe_code,
-    reason = "vector loads and stores; calls of code for detected features"
-)]
+#![expect(unsafe_code, reason = "vector loads and stores; calls of code for detected features")]
 
 use std::arch::aarch64::{
     uint8x16_t, vaddlvq_u8, vaddq_u8, vcleq_u16, vcleq_u32, vcnt_u8, vcntq_u8, vcombine_u8,

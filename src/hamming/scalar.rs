@@ -9,9 +9,7 @@ pub(super) fn distance(a: &[u8], b: &[u8]) -> u32 {
     let (b_words, b_rest) = b.as_chunks::<8>();
     let words = a_words.iter().zip(b_words);
     let rest = a_rest.iter().zip(b_rest);
-    words
-        .map(|(a, b)| (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).count_ones())
-        .sum::<u32>()
+    words.map(|(a, b)| (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).count_ones()).sum::<u32>()
         + rest.map(|(a, b)| (a ^ b).count_ones()).sum::<u32>()
 }
 
@@ -41,9 +39,7 @@ fn distances_of<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) 
     }
     for (row, out) in rows.chunks_exact(WORDS * 8).zip(out) {
         let pairs = words.iter().zip(row.as_chunks().0);
-        *out = pairs
-            .map(|(word, bytes)| (word ^ u64::from_le_bytes(*bytes)).count_ones())
-            .sum();
+        *out = pairs.map(|(word, bytes)| (word ^ u64::from_le_bytes(*bytes)).count_ones()).sum();
     }
 }
 

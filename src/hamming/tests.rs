@@ -8,9 +8,7 @@ use super::*;
 fn slow_distance(a: &[u8], b: &[u8]) -> u32 {
     assert_eq!(a.len(), b.len());
     let bit = |bytes: &[u8], i: usize| bytes[i / 8] >> (i % 8) & 1;
-    (0..a.len() * 8)
-        .map(|i| u32::from(bit(a, i) != bit(b, i)))
-        .sum()
+    (0..a.len() * 8).map(|i| u32::from(bit(a, i) != bit(b, i))).sum()
 }
 
 /// Bytes without a pattern, the same at every run; some stretches are all zeros or all ones.
@@ -35,9 +33,7 @@ fn bytes(count: usize) -> Vec<u8> {
 fn each_level_and(
     numbers: impl Iterator<Item = usize> + Clone,
 ) -> impl Iterator<Item = (Level, usize)> {
-    Level::available()
-        .into_iter()
-        .flat_map(move |level| numbers.clone().map(move |n| (level, n)))
+    Level::available().into_iter().flat_map(move |level| numbers.clone().map(move |n| (level, n)))
 }
 
 #[test]
@@ -54,11 +50,7 @@ fn every_level_equals_the_definition_at_every_width_length_and_start() {
             for (level, rows) in each_level_and(0..=67) {
                 let mut out = vec![u32::MAX; rows];
                 distances(level, query, &bytes[start..][..rows * width], &mut out);
-                assert_eq!(
-                    out,
-                    all[..rows],
-                    "{level}, {rows} rows of {width} bytes at {start}"
-                );
+                assert_eq!(out, all[..rows], "{level}, {rows} rows of {width} bytes at {start}");
             }
         }
     }
@@ -94,27 +86,15 @@ fn columns_of_addresses_equal_the_definition() {
 
 #[test]
 fn the_distances_at_most_a_limit_are_found_in_order() {
-    let mut distances: Vec<u32> = bytes(300)
-        .iter()
-        .map(|byte| u32::from(*byte) % 40)
-        .collect();
-    distances.extend([
-        0,
-        u32::MAX,
-        1 << 31,
-        (1 << 31) - 1,
-        i32::MAX.cast_unsigned() + 7,
-    ]);
+    let mut distances: Vec<u32> = bytes(300).iter().map(|byte| u32::from(*byte) % 40).collect();
+    distances.extend([0, u32::MAX, 1 << 31, (1 << 31) - 1, i32::MAX.cast_unsigned() + 7]);
     distances.reverse();
     for (level, length) in each_level_and(0..=distances.len()) {
         for limit in [0, 1, 3, 39, (1 << 31) - 1, 1 << 31, u32::MAX - 1, u32::MAX] {
             let (mut found, distances) = (Vec::new(), &distances[..length]);
             at_most(level, distances, limit, |position| found.push(position));
             let expected = (0..length).filter(|position| distances[*position] <= limit);
-            assert!(
-                expected.eq(found.iter().copied()),
-                "{level}, {length}, limit {limit}"
-            );
+            assert!(expected.eq(found.iter().copied()), "{level}, {length}, limit {limit}");
         }
     }
 }
@@ -148,18 +128,10 @@ fn short_runs_of_every_length_radius_and_start_equal_the_definition() {
         let (column, _) = bytes[start..].as_chunks();
         for radius in (0..=17).chain([255, 32_767, 32_768, 65_535, 65_536, u32::MAX]) {
             let runs: Vec<_> = (0..=67)
-                .map(|length| Run {
-                    column: &column[length..][..length],
-                    query: 0xa5c3,
-                    radius,
-                })
+                .map(|length| Run { column: &column[length..][..length], query: 0xa5c3, radius })
                 .collect();
             for level in Level::available() {
-                assert_eq!(
-                    within(level, &runs),
-                    slow_within(&runs),
-                    "{level}, radius {radius}"
-                );
+                assert_eq!(within(level, &runs), slow_within(&runs), "{level}, radius {radius}");
             }
         }
     }
@@ -189,10 +161,7 @@ fn names_are_read_back() {
         assert_eq!(level.to_string().parse::<Level>().unwrap(), level);
     }
     let error = "sse9".parse::<Level>().unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "level must be scalar, avx2, avx512 or neon, not \"sse9\""
-    );
+    assert_eq!(error, "level must be scalar, avx2, avx512 or neon, not \"sse9\"");
 }
 
 #[test]
@@ -206,21 +175,9 @@ fn scalar_is_always_available_and_the_best_is_the_last() {
 fn the_environment_chooses_among_what_is_there() {
     assert_eq!(Level::chosen("auto".as_ref()).unwrap(), Level::best());
     assert_eq!(Level::chosen("scalar".as_ref()).unwrap(), Level::Scalar);
-    for absent in [
-        "",
-        "AVX2",
-        "sse9",
-        if cfg!(target_arch = "x86_64") {
-            "neon"
-        } else {
-            "avx2"
-        },
-    ] {
+    for absent in ["", "AVX2", "sse9", if cfg!(target_arch = "x86_64") { "neon" } else { "avx2" }] {
         let error = Level::chosen(absent.as_ref()).unwrap_err().to_string();
-        assert!(
-            error.starts_with("HASHDB_SIMD must be auto or one of scalar"),
-            "{error}"
-        );
+        assert!(error.starts_with("HASHDB_SIMD must be auto or one of scalar"), "{error}");
         assert!(error.ends_with(&format!("not {absent:?}")), "{error}");
     }
 }

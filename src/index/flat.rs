@@ -37,14 +37,7 @@ pub fn knn(
     for (index, codes) in rows.codes().chunks(bytes).enumerate() {
         let distances = &mut block[..codes.len() / rows.code_bytes()];
         hamming::distances(level, query, codes, distances);
-        offer(
-            rows,
-            level,
-            distances,
-            |position| index * BLOCK + position,
-            top,
-            &live,
-        );
+        offer(rows, level, distances, |position| index * BLOCK + position, top, &live);
     }
     counters.distances += rows.len() as u64;
 }
@@ -75,36 +68,11 @@ pub fn range(
     counters.distances += rows.len() as u64;
 }
 
-/// Appends to `out` every live row whose address lies within `radius` of `address`, in row order.
+/// Appends to `hits` every row whose address lies within `radius` of `address`, deleted ones
+/// included, in row order: what [`PairTable::ball`](super::PairTable::ball) answers by look-up.
 ///
 /// Cost: reads every address once.
 pub fn ball_scan(
-    rows: &Rows<'_>,
-    level: Level,
-    address: u32,
-    radius: u32,
-    live: impl Fn(u64) -> bool,
-    out: &mut Vec<Neighbor>,
-    counters: &mut Counters,
-) {
-    let mut block = [0; BLOCK];
-    for (index, addresses) in rows
-        .addresses()
-        .chunks(BLOCK * size_of::<u32>())
-        .enumerate()
-    {
-        let distances = &mut block[..addresses.len() / size_of::<u32>()];
-        hamming::distances_u32(level, address, addresses, distances);
-        collect(rows, level, distances, index * BLOCK, radius, &live, out);
-    }
-    counters.distances += rows.len() as u64;
-}
-
-/// Appends to `hits` every row whose address lies within `radius` of `address`, deleted ones
-/// included, in row order: what [`PairTable::ball`](super::PairTable::ball) answers.
-///
-/// Cost: reads every address once.
-pub fn ball_rows(
     rows: &Rows<'_>,
     level: Level,
     address: u32,
@@ -113,24 +81,17 @@ pub fn ball_rows(
     counters: &mut Counters,
 ) {
     let mut block = [0; BLOCK];
-    for (index, addresses) in rows
-        .addresses()
-        .chunks(BLOCK * size_of::<u32>())
-        .enumerate()
-    {
+    let mut first = 0;
+    for addresses in rows.addresses().chunks(BLOCK * size_of::<u32>()) {
         let distances = &mut block[..addresses.len() / size_of::<u32>()];
         hamming::distances_u32(level, address, addresses, distances);
-        for (chunk, group) in distances.chunks(GROUP).enumerate() {
-            if all_beyond(group, radius) {
-                continue;
+        hamming::at_most(level, distances, radius, |position| {
+            // Rows are numbered in 32 bits: `Rows` holds no more.
+            if let Ok(row) = u32::try_from(first + position) {
+                hits.push(Hit { row, distance: distances[position] });
             }
-            let first = index * BLOCK + chunk * GROUP;
-            for (row, &distance) in (first..).zip(group) {
-                if let (true, Ok(row)) = (distance <= radius, u32::try_from(row)) {
-                    hits.push(Hit { row, distance });
-                }
-            }
-        }
+        });
+        first += distances.len();
     }
     counters.distances += rows.len() as u64;
 }
@@ -151,9 +112,7 @@ pub fn rerank(
     live: impl Fn(u64) -> bool,
     counters: &mut Counters,
 ) {
-    let mut positions = positions
-        .into_iter()
-        .filter(|row| (*row as usize) < rows.len());
+    let mut positions = positions.into_iter().filter(|row| (*row as usize) < rows.len());
     // The copies are independent of each other, so that the processor has many cache misses under
     // way at once; the kernel then runs over a block that is at hand.
     let (mut codes, mut gathered) = ([0; GATHER * Code::MAX_BYTES], [0; GATHER]);
@@ -171,14 +130,7 @@ pub fn rerank(
         }
         let distances = &mut distances[..count];
         hamming::distances(level, query, &codes[..count * rows.code_bytes()], distances);
-        offer(
-            rows,
-            level,
-            distances,
-            |position| gathered[position],
-            top,
-            &live,
-        );
+        offer(rows, level, distances, |position| gathered[position], top, &live);
         counters.candidates += count as u64;
     }
 }
@@ -221,9 +173,5 @@ fn collect(
 
 /// A row as an answer names it.
 fn neighbor(rows: &Rows<'_>, row: usize, distance: u32) -> Neighbor {
-    Neighbor {
-        distance,
-        id: rows.id(row),
-        address: rows.address(row),
-    }
+    Neighbor { distance, id: rows.id(row), address: rows.address(row) }
 }

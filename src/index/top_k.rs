@@ -32,14 +32,7 @@ impl TopK {
     /// Starts with nothing; `k` may be 0 or as large as it likes.
     #[must_use]
     pub fn new(k: usize) -> Self {
-        Self {
-            k,
-            buffer: Vec::new(),
-            counts: Vec::new(),
-            within: 0,
-            limit: None,
-            worst: None,
-        }
+        Self { k, buffer: Vec::new(), counts: Vec::new(), within: 0, limit: None, worst: None }
     }
 
     /// Whether a neighbour can still be among the best k.

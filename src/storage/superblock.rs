@@ -104,10 +104,7 @@ impl Superblock {
             return Err(damaged(Corruption::Checksum { expected, found }, checked));
         }
         if slot[BODY_BYTES..].iter().any(|&byte| byte != 0) {
-            let what = Corruption::OutOfRange {
-                field: "superblock padding",
-                value: 1,
-            };
+            let what = Corruption::OutOfRange { field: "superblock padding", value: 1 };
             return Err(damaged(what, BODY_BYTES));
         }
         Ok(block)
@@ -132,7 +129,8 @@ impl Superblock {
     /// Creates the file with both slots, whole or not at all.
     pub(crate) fn create(&self, fs: &dyn Fs, path: &Path) -> Result<()> {
         let older = Self { generation: self.generation.saturating_sub(1), ..*self };
-        let (even, odd) = if self.generation % 2 == 0 { (self, &older) } else { (&older, self) };
+        let (even, odd) =
+            if self.generation.is_multiple_of(2) { (self, &older) } else { (&older, self) };
         write_durably(fs, path, &[even.encode(), odd.encode()].concat())
     }
 

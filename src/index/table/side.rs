@@ -60,10 +60,8 @@ impl<'a> Side<'a> {
         counters: &mut Counters,
         mut found: impl FnMut(Found),
     ) {
-        let mut batches = target
-            .masks
-            .chunks(PROBES)
-            .map(|masks| self.gather(level, target, masks));
+        let mut batches =
+            target.masks.chunks(PROBES).map(|masks| self.gather(level, target, masks));
         let mut next = batches.next();
         while let Some(batch) = next {
             // The cache lines of the batch behind are under way while this one is scanned.
@@ -73,11 +71,7 @@ impl<'a> Side<'a> {
             hamming::within_u16(level, runs, |run, position, suffix_distance| {
                 let entry = batch.firsts[run] + position;
                 let distance = batch.masks[run].count_ones() + suffix_distance;
-                found(Found {
-                    entry,
-                    distance,
-                    suffix_distance,
-                });
+                found(Found { entry, distance, suffix_distance });
             });
         }
         counters.probes += target.masks.len() as u64;
@@ -86,11 +80,7 @@ impl<'a> Side<'a> {
     /// Looks up the buckets of some masks and asks for their cache lines.
     #[inline]
     fn gather<'t>(&self, level: Level, target: &Target<'_>, masks: &'t [u32]) -> Batch<'a, 't> {
-        let mut batch = Batch {
-            masks,
-            runs: [Run::default(); PROBES],
-            firsts: [0; PROBES],
-        };
+        let mut batch = Batch { masks, runs: [Run::default(); PROBES], firsts: [0; PROBES] };
         for ((run, first), mask) in batch.runs.iter_mut().zip(&mut batch.firsts).zip(masks) {
             let entries = self.bucket(u32::from(target.bucket) ^ mask);
             *first = entries.start;
@@ -104,10 +94,7 @@ impl<'a> Side<'a> {
 
     /// How many entries the buckets of some masks hold.
     pub(super) fn cost(&self, bucket: u16, masks: &[u32]) -> u64 {
-        masks
-            .iter()
-            .map(|mask| self.bucket(u32::from(bucket) ^ mask).len() as u64)
-            .sum()
+        masks.iter().map(|mask| self.bucket(u32::from(bucket) ^ mask).len() as u64).sum()
     }
 
     /// The entries of a bucket; none where there is no such bucket.

@@ -8,10 +8,7 @@ use super::*;
 struct Random(u64);
 
 impl Random {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the upper half is as random as the lower"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half is as random as the lower")]
     fn next(&mut self) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -36,39 +33,21 @@ const WIDTHS: [u8; 7] = [8, 9, 13, 16, 21, 28, 32];
 
 fn sorted_addresses(rows: usize, bits: u8, spread: fn(&mut Random) -> u32, seed: u64) -> Vec<u32> {
     let mut random = Random(seed);
-    let mut addresses: Vec<_> = (0..rows)
-        .map(|_| spread(&mut random) >> (32 - bits))
-        .collect();
+    let mut addresses: Vec<_> = (0..rows).map(|_| spread(&mut random) >> (32 - bits)).collect();
     addresses.sort_unstable();
     addresses
 }
 
 fn build(addresses: &[u32], bits: u8) -> Result<PairTableColumns, Corruption> {
-    let bytes: Vec<_> = addresses
-        .iter()
-        .flat_map(|address| address.to_le_bytes())
-        .collect();
+    let bytes: Vec<_> = addresses.iter().flat_map(|address| address.to_le_bytes()).collect();
     PairTableColumns::build(&bytes, bits)
 }
 
 fn open(columns: &PairTableColumns, rows: usize, bits: u8) -> Result<PairTable<'_>, Corruption> {
-    let PairTableColumns {
-        high_offsets,
-        low_suffixes,
-        low_offsets,
-        high_suffixes,
-        positions,
-    } = columns;
+    let PairTableColumns { high_offsets, low_suffixes, low_offsets, high_suffixes, positions } =
+        columns;
     let rows = u32::try_from(rows).unwrap();
-    PairTable::open(
-        high_offsets,
-        low_suffixes,
-        low_offsets,
-        high_suffixes,
-        positions,
-        rows,
-        bits,
-    )
+    PairTable::open(high_offsets, low_suffixes, low_offsets, high_suffixes, positions, rows, bits)
 }
 
 /// The ball as the table finds it, sorted, and what it did.
@@ -87,10 +66,8 @@ fn ball(
 
 /// The ball by definition.
 fn slow_ball(addresses: &[u32], address: u32, radius: u32) -> Vec<Hit> {
-    let hits = (0..).zip(addresses).map(|(row, a)| Hit {
-        row,
-        distance: (a ^ address).count_ones(),
-    });
+    let hits =
+        (0..).zip(addresses).map(|(row, a)| Hit { row, distance: (a ^ address).count_ones() });
     hits.filter(|hit| hit.distance <= radius).collect()
 }
 
@@ -125,15 +102,7 @@ fn few_buckets_are_probed() {
     let addresses = sorted_addresses(100, 28, SPREADS[0], 1);
     let columns = build(&addresses, 28).unwrap();
     let (table, balls) = (open(&columns, 100, 28).unwrap(), HalfBalls::new(28));
-    for (radius, probes) in [
-        (0, 1),
-        (1, 2),
-        (2, 16),
-        (3, 30),
-        (4, 121),
-        (5, 212),
-        (7, 940),
-    ] {
+    for (radius, probes) in [(0, 1), (1, 2), (2, 16), (3, 30), (4, 121), (5, 212), (7, 940)] {
         let (_, counters) = ball(&table, Level::Scalar, &balls, 12_345, radius);
         assert_eq!(counters.probes, probes, "radius {radius}");
     }
@@ -153,10 +122,7 @@ fn masks_of_another_width_do_not_panic() {
     let addresses = sorted_addresses(300, 16, SPREADS[0], 2);
     let columns = build(&addresses, 16).unwrap();
     let table = open(&columns, 300, 16).unwrap();
-    for (bits, radius) in [0, 8, 32, 255]
-        .into_iter()
-        .flat_map(|b| (0..20).map(move |r| (b, r)))
-    {
+    for (bits, radius) in [0, 8, 32, 255].into_iter().flat_map(|b| (0..20).map(move |r| (b, r))) {
         ball(&table, Level::best(), &HalfBalls::new(bits), 77, radius);
     }
 }
@@ -171,27 +137,14 @@ fn a_table_is_worthwhile_from_a_quarter_of_its_buckets_on() {
 
 #[test]
 fn only_ascending_addresses_of_the_width_are_built() {
-    assert_eq!(
-        build(&[3, 2], 8),
-        Err(Corruption::Unsorted { field: "addresses" })
-    );
-    let too_wide = Corruption::OutOfRange {
-        field: "addresses",
-        value: 256,
-    };
+    assert_eq!(build(&[3, 2], 8), Err(Corruption::Unsorted { field: "addresses" }));
+    let too_wide = Corruption::OutOfRange { field: "addresses", value: 256 };
     assert_eq!(build(&[3, 256], 8), Err(too_wide));
     for bits in [0, 7, 33, 255] {
-        let field = Corruption::OutOfRange {
-            field: "address bits",
-            value: bits.into(),
-        };
+        let field = Corruption::OutOfRange { field: "address bits", value: bits.into() };
         assert_eq!(build(&[0], bits), Err(field));
     }
-    let cut = Corruption::Mismatch {
-        field: "addresses",
-        expected: 4,
-        found: 7,
-    };
+    let cut = Corruption::Mismatch { field: "addresses", expected: 4, found: 7 };
     assert_eq!(PairTableColumns::build(&[0; 7], 8), Err(cut));
 }
 
@@ -204,53 +157,23 @@ fn damaged_columns_are_named() {
         damage(&mut columns);
         open(&columns, 64, 9).unwrap_err().to_string()
     };
-    assert_eq!(
-        error(|c| c.high_offsets.truncate(128)),
-        "high offsets is 128, expected 132"
-    );
-    assert_eq!(
-        error(|c| c.low_suffixes.push(0)),
-        "low suffixes is 129, expected 128"
-    );
-    assert_eq!(
-        error(|c| c.low_offsets.clear()),
-        "low offsets is 0, expected 68"
-    );
-    assert_eq!(
-        error(|c| c.high_suffixes.clear()),
-        "high suffixes is 0, expected 128"
-    );
-    assert_eq!(
-        error(|c| c.positions.truncate(255)),
-        "positions is 255, expected 256"
-    );
-    assert_eq!(
-        error(|c| c.high_offsets[64] = 255),
-        "high offsets is not sorted"
-    );
+    assert_eq!(error(|c| c.high_offsets.truncate(128)), "high offsets is 128, expected 132");
+    assert_eq!(error(|c| c.low_suffixes.push(0)), "low suffixes is 129, expected 128");
+    assert_eq!(error(|c| c.low_offsets.clear()), "low offsets is 0, expected 68");
+    assert_eq!(error(|c| c.high_suffixes.clear()), "high suffixes is 0, expected 128");
+    assert_eq!(error(|c| c.positions.truncate(255)), "positions is 255, expected 256");
+    assert_eq!(error(|c| c.high_offsets[64] = 255), "high offsets is not sorted");
     assert_eq!(error(|c| c.low_offsets[3] = 1), "low offsets is not sorted");
-    assert_eq!(
-        error(|c| c.high_offsets.fill(0)),
-        "high offsets is 0, expected 64"
-    );
+    assert_eq!(error(|c| c.high_offsets.fill(0)), "high offsets is 0, expected 64");
     assert_eq!(
         error(|c| c.low_offsets.copy_from_slice(&[1, 0, 0, 0].repeat(17))),
         "low offsets is 1, expected 0"
     );
-    assert_eq!(
-        error(|c| c.positions[0] = 64),
-        "positions is 64, out of range"
-    );
-    assert!(matches!(
-        open(&good, 63, 9),
-        Err(Corruption::Mismatch { .. })
-    ));
+    assert_eq!(error(|c| c.positions[0] = 64), "positions is 64, out of range");
+    assert!(matches!(open(&good, 63, 9), Err(Corruption::Mismatch { .. })));
     assert!(matches!(
         open(&good, 64, 7),
-        Err(Corruption::OutOfRange {
-            field: "address bits",
-            ..
-        })
+        Err(Corruption::OutOfRange { field: "address bits", .. })
     ));
 }
 
