@@ -16,9 +16,7 @@ impl<'a> Reader<'a> {
     /// Takes the next `count` bytes.
     pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Corruption> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
-            return Err(Corruption::Truncated {
-                missing: (count - self.rest.len()) as u64,
-            });
+            return Err(Corruption::Truncated { missing: (count - self.rest.len()) as u64 });
         };
         self.rest = rest;
         Ok(taken)
@@ -65,10 +63,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn end(self, field: &'static str) -> Result<(), Corruption> {
         match self.rest.len() {
             0 => Ok(()),
-            left => Err(Corruption::OutOfRange {
-                field,
-                value: left as u64,
-            }),
+            left => Err(Corruption::OutOfRange { field, value: left as u64 }),
         }
     }
 }

@@ -213,21 +213,14 @@ impl Corruption {
     /// Names the file and the byte.
     #[must_use]
     pub fn at(self, path: &Path, offset: u64) -> Error {
-        Error::Corruption {
-            path: path.to_path_buf(),
-            offset,
-            what: self,
-        }
+        Error::Corruption { path: path.to_path_buf(), offset, what: self }
     }
 }
 
 impl Error {
     /// An argument that breaks a documented rule.
     pub(crate) fn invalid(argument: &'static str, rule: impl Into<String>) -> Self {
-        Self::InvalidArgument {
-            argument,
-            rule: rule.into(),
-        }
+        Self::InvalidArgument { argument, rule: rule.into() }
     }
 
     /// Whether the error reports damaged files, rather than a failed operation or a wrong call.

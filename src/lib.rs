@@ -28,28 +28,19 @@
 mod bytes;
 #[cfg_attr(
     not(feature = "__internals"),
-    expect(
-        unreachable_pub,
-        reason = "public for benches and fuzz targets, see `internals`"
-    )
+    expect(unreachable_pub, reason = "public for benches and fuzz targets, see `internals`")
 )]
 mod code;
 mod db;
 mod error;
 #[cfg_attr(
     not(feature = "__internals"),
-    expect(
-        unreachable_pub,
-        reason = "public for benches and fuzz targets, see `internals`"
-    )
+    expect(unreachable_pub, reason = "public for benches and fuzz targets, see `internals`")
 )]
 mod hamming;
 #[cfg_attr(
     not(feature = "__internals"),
-    expect(
-        unreachable_pub,
-        reason = "public for benches and fuzz targets, see `internals`"
-    )
+    expect(unreachable_pub, reason = "public for benches and fuzz targets, see `internals`")
 )]
 mod index;
 #[cfg(feature = "encoder")]

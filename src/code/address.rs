@@ -42,10 +42,7 @@ impl Address {
     /// of `bits`.
     pub fn new(value: u32, bits: u8) -> Result<Self> {
         if !Self::is_width(bits) {
-            return Err(Error::invalid(
-                "address",
-                format!("must have 8 to 32 bits, not {bits}"),
-            ));
+            return Err(Error::invalid("address", format!("must have 8 to 32 bits, not {bits}")));
         }
         if value > Self::max_value(bits) {
             return Err(Error::invalid(
@@ -71,12 +68,7 @@ impl Address {
             ));
         }
         let nibbles = text::nibbles("address", hex)?;
-        Self::new(
-            nibbles
-                .iter()
-                .fold(0, |value, nibble| value << 4 | u32::from(*nibble)),
-            bits,
-        )
+        Self::new(nibbles.iter().fold(0, |value, nibble| value << 4 | u32::from(*nibble)), bits)
     }
 
     /// The units as a number, unit 0 the most significant.

@@ -31,27 +31,14 @@ impl BallMasks {
         let Some(&end) = self.ends.get(weight as usize) else {
             return &[];
         };
-        let start = weight
-            .checked_sub(1)
-            .map_or(0, |lighter| self.ends[lighter as usize]);
+        let start = weight.checked_sub(1).map_or(0, |lighter| self.ends[lighter as usize]);
         &self.masks[start..end]
     }
 
     /// The masks with at most `radius` set bits; all there are beyond the radius they were made for.
     #[must_use]
     pub fn within(&self, radius: u32) -> &[u32] {
-        &self.masks[..self
-            .ends
-            .get(radius as usize)
-            .copied()
-            .unwrap_or(self.masks.len())]
-    }
-
-    /// How many masks there are.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "the mask 0 is always there")]
-    pub fn len(&self) -> usize {
-        self.masks.len()
+        &self.masks[..self.ends.get(radius as usize).copied().unwrap_or(self.masks.len())]
     }
 }
 
@@ -77,10 +64,7 @@ struct MasksOfWeight {
 impl MasksOfWeight {
     /// `bits` is at most 32, `weight` at most `bits`.
     fn new(bits: u8, weight: u32) -> Self {
-        Self {
-            next: (1 << weight) - 1,
-            end: 1 << bits,
-        }
+        Self { next: (1 << weight) - 1, end: 1 << bits }
     }
 }
 
@@ -88,15 +72,13 @@ impl Iterator for MasksOfWeight {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        let mask = u32::try_from(self.next)
-            .ok()
-            .filter(|_| self.next < self.end)?;
+        let mask = u32::try_from(self.next).ok().filter(|_| self.next < self.end)?;
         self.next = match self.next {
             0 => self.end,
             mask => {
                 let lowest = mask & mask.wrapping_neg();
                 let ripple = mask + lowest;
-                ripple | ((mask ^ ripple) / lowest >> 2)
+                ripple | (((mask ^ ripple) / lowest) >> 2)
             }
         };
         Some(mask)

@@ -45,9 +45,7 @@ impl Code {
     /// [`Error::InvalidArgument`] unless there are 8 to 128 bytes in steps of 8.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         if Self::is_width(bytes.len()) {
-            Ok(Self {
-                bytes: bytes.into(),
-            })
+            Ok(Self { bytes: bytes.into() })
         } else {
             let found = bytes.len();
             Err(Error::invalid(
@@ -113,13 +111,6 @@ impl FromStr for Code {
             ));
         }
         let nibbles = text::nibbles("code", hex)?;
-        Self::from_bytes(
-            &nibbles
-                .as_chunks()
-                .0
-                .iter()
-                .map(|[a, b]| a << 4 | b)
-                .collect::<Vec<_>>(),
-        )
+        Self::from_bytes(&nibbles.as_chunks().0.iter().map(|[a, b]| a << 4 | b).collect::<Vec<_>>())
     }
 }

@@ -15,15 +15,8 @@ pub struct WriteBatch {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
-    Put {
-        key: Vec<u8>,
-        address: Address,
-        code: Code,
-        value: Vec<u8>,
-    },
-    Delete {
-        key: Vec<u8>,
-    },
+    Put { key: Vec<u8>, address: Address, code: Code, value: Vec<u8> },
+    Delete { key: Vec<u8> },
 }
 
 impl WriteBatch {
@@ -37,18 +30,12 @@ impl WriteBatch {
     /// id.
     pub fn put(&mut self, key: &[u8], address: Address, code: Code, value: &[u8]) {
         let (key, value) = (key.to_vec(), value.to_vec());
-        self.operations.push(Operation::Put {
-            key,
-            address,
-            code,
-            value,
-        });
+        self.operations.push(Operation::Put { key, address, code, value });
     }
 
     /// Deletes the record with this key, if there is one.
     pub fn delete(&mut self, key: &[u8]) {
-        self.operations
-            .push(Operation::Delete { key: key.to_vec() });
+        self.operations.push(Operation::Delete { key: key.to_vec() });
     }
 
     /// The number of changes.
@@ -87,20 +74,13 @@ impl Operation {
     fn validate(&self, schema: &Schema) -> Result<usize> {
         match self {
             Self::Delete { key } => validate_key(key).map(|()| key.len()),
-            Self::Put {
-                key,
-                address,
-                code,
-                value,
-            } => {
+            Self::Put { key, address, code, value } => {
                 validate_key(key)?;
                 validate_code(code, schema)?;
                 validate_address(*address, schema)?;
                 if value.len() > MAX_VALUE_BYTES {
-                    let rule = format!(
-                        "must have at most {MAX_VALUE_BYTES} bytes, not {}",
-                        value.len()
-                    );
+                    let rule =
+                        format!("must have at most {MAX_VALUE_BYTES} bytes, not {}", value.len());
                     return Err(Error::invalid("value", rule));
                 }
                 Ok(key.len() + code.as_bytes().len() + value.len())
@@ -123,10 +103,7 @@ pub(crate) fn validate_code(code: &Code, schema: &Schema) -> Result<()> {
     if code.bits() == schema.code_bits {
         return Ok(());
     }
-    Err(Error::CodeWidth {
-        expected: schema.code_bits,
-        found: code.bits(),
-    })
+    Err(Error::CodeWidth { expected: schema.code_bits, found: code.bits() })
 }
 
 /// Checks that an address has the width of the database.
@@ -134,8 +111,5 @@ pub(crate) fn validate_address(address: Address, schema: &Schema) -> Result<()> 
     if address.bits() == schema.address_bits {
         return Ok(());
     }
-    Err(Error::AddressWidth {
-        expected: schema.address_bits,
-        found: address.bits(),
-    })
+    Err(Error::AddressWidth { expected: schema.address_bits, found: address.bits() })
 }

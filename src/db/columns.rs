@@ -13,10 +13,7 @@ pub(crate) struct Columns {
 
 impl Columns {
     pub(crate) fn new(code_bytes: usize) -> Self {
-        Self {
-            code_bytes,
-            ..Self::default()
-        }
+        Self { code_bytes, ..Self::default() }
     }
 
     pub(crate) fn with_capacity(code_bytes: usize, rows: usize) -> Self {
@@ -46,7 +43,7 @@ impl Columns {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.rows().is_empty()
     }
 
     /// The rows to search.
@@ -70,7 +67,7 @@ impl Columns {
     }
 
     /// The rows from `row` on.
-    pub(crate) fn from_row(&self, row: usize) -> Self {
+    pub(crate) fn tail(&self, row: usize) -> Self {
         Self {
             ids: self.ids[row * 8..].to_vec(),
             addresses: self.addresses[row * 4..].to_vec(),

@@ -69,9 +69,7 @@ impl Engine {
         let mut commit = match commit {
             Ok(commit) => commit,
             Err(error) => {
-                self.queue
-                    .lock()
-                    .retain(|queued| !Arc::ptr_eq(queued, &ticket));
+                self.queue.lock().retain(|queued| !Arc::ptr_eq(queued, &ticket));
                 return Err(error);
             }
         };
@@ -102,13 +100,7 @@ impl Engine {
             }
         }
         let sync = tickets.iter().any(|ticket| ticket.sync);
-        let Group {
-            mut changes,
-            added,
-            deleted,
-            state,
-            ..
-        } = group;
+        let Group { mut changes, added, deleted, state, .. } = group;
         changes.put(Family::Meta, STATE_KEY, state.encode());
         if let Err(error) = self.records.write(changes, sync) {
             // It may have reached the log in part: only recovery can tell.
@@ -152,12 +144,7 @@ impl Group<'_> {
                         written.deleted += 1;
                     }
                 }
-                Operation::Put {
-                    key,
-                    address,
-                    code,
-                    value,
-                } => {
+                Operation::Put { key, address, code, value } => {
                     match self.find(key)? {
                         Some(entry) => {
                             self.remove(entry);
@@ -165,21 +152,14 @@ impl Group<'_> {
                         }
                         None => written.inserted += 1,
                     }
-                    let location = Location {
-                        address: address.value(),
-                        id: self.state.next_id,
-                    };
-                    let entry = KeyEntry {
-                        location,
-                        has_value: !value.is_empty(),
-                    };
+                    let location = Location { address: address.value(), id: self.state.next_id };
+                    let entry = KeyEntry { location, has_value: !value.is_empty() };
                     self.state.next_id += 1;
                     self.state.record_count += 1;
                     let record = encode_record(code, key, entry.has_value);
                     let id = encode_id(location.id);
                     self.changes.put(Family::Records, location.encode(), record);
-                    self.changes
-                        .put(Family::Keys, key.as_slice(), entry.encode());
+                    self.changes.put(Family::Keys, key.as_slice(), entry.encode());
                     self.changes.put(
                         Family::Pending,
                         id.as_slice(),
@@ -188,8 +168,7 @@ impl Group<'_> {
                     if entry.has_value {
                         self.changes.put(Family::Values, id, value.as_slice());
                     }
-                    self.added
-                        .push(location.id, location.address, code.as_bytes());
+                    self.added.push(location.id, location.address, code.as_bytes());
                     self.keys.insert(key.clone(), Some(entry));
                 }
             }
@@ -205,22 +184,18 @@ impl Group<'_> {
         let Some(bytes) = records.get(Family::Keys, key)? else {
             return Ok(None);
         };
-        KeyEntry::decode(&bytes)
-            .map(Some)
-            .map_err(|what| records.damage(&what))
+        KeyEntry::decode(&bytes).map(Some).map_err(|what| records.damage(&what))
     }
 
     /// Takes a record out; its key entry is the caller's affair.
     fn remove(&mut self, entry: KeyEntry) {
         let Location { id, .. } = entry.location;
-        self.changes
-            .delete(Family::Records, entry.location.encode());
+        self.changes.delete(Family::Records, entry.location.encode());
         if entry.has_value {
             self.changes.delete(Family::Values, encode_id(id));
         }
         if id < self.state.sealed_bound {
-            self.changes
-                .put(Family::Tombstones, encode_id(id), Vec::new());
+            self.changes.put(Family::Tombstones, encode_id(id), Vec::new());
         } else {
             self.changes.delete(Family::Pending, encode_id(id));
         }

@@ -54,12 +54,8 @@ impl Engine {
         let class = |segment: &Segment| (segment.row_count() / unit).max(1).ilog(FAN_IN as u64);
         let largest = view.segments.iter().map(|segment| class(segment)).max()?;
         (0..=largest).find_map(|wanted| {
-            let members: Vec<_> = view
-                .segments
-                .iter()
-                .filter(|segment| class(segment) == wanted)
-                .cloned()
-                .collect();
+            let members: Vec<_> =
+                view.segments.iter().filter(|segment| class(segment) == wanted).cloned().collect();
             (members.len() >= FAN_IN).then_some(members)
         })
     }
@@ -70,15 +66,10 @@ impl Engine {
             return Err(Error::ReadOnly);
         }
         let view = self.view();
-        let sources = inputs
-            .iter()
-            .map(|segment| segment.rows())
-            .collect::<Result<Vec<_>>>()?;
+        let sources = inputs.iter().map(|segment| segment.rows()).collect::<Result<Vec<_>>>()?;
         let code_bytes = usize::from(self.schema.code_bits / 8);
-        let Gathered {
-            columns,
-            mut dropped,
-        } = gather(&sources, code_bytes, |id| view.is_live(id))?;
+        let Gathered { columns, mut dropped } =
+            gather(&sources, code_bytes, |id| view.is_live(id))?;
         let merged = self.write_segment(view.state.next_segment, &columns)?;
 
         let mut commit = self.lock_commit()?;
@@ -115,9 +106,7 @@ impl Engine {
             records: self.records.snapshot(),
             segments,
             memtable: current.memtable.clone(),
-            deleted: current
-                .deleted
-                .retain(|id| dropped.binary_search(&id).is_err()),
+            deleted: current.deleted.retain(|id| dropped.binary_search(&id).is_err()),
             state,
         };
         self.publish(&mut commit, next);

@@ -57,17 +57,10 @@ mod tests {
         }
         deleted.insert(vec![50, 40]);
         for id in 0..=200 {
-            assert_eq!(
-                deleted.contains(id),
-                [1, 3, 5, 7, 9, 40, 50, 200].contains(&id),
-                "{id}"
-            );
+            assert_eq!(deleted.contains(id), [1, 3, 5, 7, 9, 40, 50, 200].contains(&id), "{id}");
         }
         assert_eq!(deleted.len(), 8);
         let small = deleted.retain(|id| id < 9);
-        assert_eq!(
-            (small.len(), small.contains(7), small.contains(9)),
-            (4, true, false)
-        );
+        assert_eq!((small.len(), small.contains(7), small.contains(9)), (4, true, false));
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use crate::code::Address;
 use crate::db::commit::Ticket;
 use crate::db::options::Options;
 use crate::db::view::View;
@@ -45,13 +44,6 @@ pub(crate) struct SearchTools {
     pub(crate) half_balls: HalfBalls,
 }
 
-impl SearchTools {
-    /// An address of the database's width from its stored value.
-    pub(crate) fn address(&self, value: u32) -> Result<Address> {
-        Address::new(value, self.schema.address_bits)
-    }
-}
-
 /// What only the holder of the commit lock may touch.
 #[derive(Debug)]
 pub(crate) struct CommitState {
@@ -79,10 +71,7 @@ impl Engine {
             records,
             queue: Mutex::default(),
             maintenance: Mutex::default(),
-            commit: Mutex::new(CommitState {
-                poisoned: false,
-                superblock: recovered.superblock,
-            }),
+            commit: Mutex::new(CommitState { poisoned: false, superblock: recovered.superblock }),
             view: RwLock::new(Arc::new(recovered.view)),
         }
     }
@@ -98,11 +87,7 @@ impl Engine {
             return Err(Error::ReadOnly);
         }
         let commit = self.commit.lock();
-        if commit.poisoned {
-            Err(Error::Poisoned)
-        } else {
-            Ok(commit)
-        }
+        if commit.poisoned { Err(Error::Poisoned) } else { Ok(commit) }
     }
 
     /// Makes `next` what new readers see. The caller holds the commit lock, whose state it shows.

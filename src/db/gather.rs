@@ -40,12 +40,7 @@ pub(crate) fn gather(
         for (row, at) in (0_u32..).zip(0..rows.len()) {
             let id = rows.id(at);
             if is_live(id) {
-                places.push(Place {
-                    address: rows.address(at),
-                    id,
-                    source,
-                    row,
-                });
+                places.push(Place { address: rows.address(at), id, source, row });
             } else {
                 dropped.push(id);
             }

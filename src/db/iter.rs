@@ -22,11 +22,7 @@ pub struct Iter {
 
 impl Iter {
     pub(crate) fn new(snapshot: Snapshot, from: Location) -> Self {
-        Self {
-            snapshot,
-            next: Some(from),
-            chunk: Vec::new().into_iter(),
-        }
+        Self { snapshot, next: Some(from), chunk: Vec::new().into_iter() }
     }
 
     fn read_chunk(&mut self, from: Location) -> Result<(), Error> {

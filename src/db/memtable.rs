@@ -51,7 +51,7 @@ impl Memtable {
             if from == 0 {
                 left.runs.push(Arc::clone(run));
             } else {
-                left.append(run.from_row(from));
+                left.append(run.tail(from));
             }
         }
         left
@@ -106,10 +106,7 @@ mod tests {
             for id in 0..20 {
                 memtable.append(run(id..id + 1));
             }
-            assert_eq!(
-                ids(&memtable.split_off(bound)),
-                (bound..20).collect::<Vec<_>>()
-            );
+            assert_eq!(ids(&memtable.split_off(bound)), (bound..20).collect::<Vec<_>>());
         }
     }
 }

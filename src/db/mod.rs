@@ -46,7 +46,7 @@ pub use stats::{SegmentStats, Stats};
 pub use verify::{Damage, VerifyReport};
 
 use crate::code::{Address, Code};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::storage::fs::{Fs as _, OsFs};
 use engine::Engine;
 use maintenance::Maintainer;
@@ -83,9 +83,7 @@ impl Database {
         let engine = Arc::new(engine);
         let wanted = engine.options.background && !engine.read_only;
         let maintainer = wanted.then(|| Maintainer::start(Arc::clone(&engine)));
-        Self {
-            shared: Arc::new(Shared { engine, maintainer }),
-        }
+        Self { shared: Arc::new(Shared { engine, maintainer }) }
     }
 
     /// Creates a database in a directory that is absent or empty.
@@ -148,8 +146,7 @@ impl Database {
     pub fn delete(&self, key: &[u8]) -> Result<bool> {
         let mut batch = WriteBatch::new();
         batch.delete(key);
-        self.write(batch, WriteOptions::default())
-            .map(|written| written.deleted > 0)
+        self.write(batch, WriteOptions::default()).map(|written| written.deleted > 0)
     }
 
     /// Applies all changes of the batch or none. Calls from several threads share one sync.
@@ -241,10 +238,7 @@ impl Database {
     /// [`Error::EncoderMismatch`](crate::Error::EncoderMismatch) if the database has no encoder,
     /// [`Error::Io`](crate::Error::Io) if the file cannot be read.
     pub fn read_model(&self) -> Result<Vec<u8>> {
-        let none = || crate::Error::EncoderMismatch {
-            expected: "none".into(),
-            found: "any".into(),
-        };
+        let none = || Error::EncoderMismatch { expected: "none".into(), found: "any".into() };
         let fingerprint = self.encoder().ok_or_else(none)?;
         OsFs.read(&self.engine().layout.model(fingerprint), MAX_MODEL_BYTES)
     }
@@ -257,9 +251,6 @@ impl Database {
 impl Readable for Database {
     fn snapshot(&self) -> Snapshot {
         let engine = self.engine();
-        Snapshot {
-            tools: Arc::clone(&engine.search),
-            view: engine.view(),
-        }
+        Snapshot { tools: Arc::clone(&engine.search), view: engine.view() }
     }
 }

@@ -119,10 +119,7 @@ impl Options {
             let name = &model.fingerprint;
             let hex = name.bytes().all(|byte| byte.is_ascii_hexdigit());
             if !hex || !(1..=64).contains(&name.len()) {
-                return Err(Error::invalid(
-                    "encoder fingerprint",
-                    "must be 1 to 64 hex digits",
-                ));
+                return Err(Error::invalid("encoder fingerprint", "must be 1 to 64 hex digits"));
             }
         }
         Ok(())
@@ -131,15 +128,12 @@ impl Options {
 
 /// Checks the widths of codes and addresses.
 pub(crate) fn validate_widths(code_bits: u16, address_bits: u8) -> Result<()> {
-    if !(64..=1024).contains(&code_bits) || code_bits % 64 != 0 {
+    if !(64..=1024).contains(&code_bits) || !code_bits.is_multiple_of(64) {
         let rule = format!("must be 64 to 1024 in steps of 64, not {code_bits}");
         return Err(Error::invalid("code bits", rule));
     }
     if !(8..=32).contains(&address_bits) {
-        return Err(Error::invalid(
-            "address bits",
-            format!("must be 8 to 32, not {address_bits}"),
-        ));
+        return Err(Error::invalid("address bits", format!("must be 8 to 32, not {address_bits}")));
     }
     Ok(())
 }

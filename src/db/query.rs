@@ -13,50 +13,30 @@ pub struct Query {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    Nearest {
-        code: Code,
-        k: usize,
-    },
-    Within {
-        code: Code,
-        radius: u32,
-    },
-    Ball {
-        address: Address,
-        radius: u32,
-    },
-    BallNearest {
-        address: Address,
-        radius: u32,
-        code: Code,
-        k: usize,
-    },
+    Nearest { code: Code, k: usize },
+    Within { code: Code, radius: u32 },
+    Ball { address: Address, radius: u32 },
+    BallNearest { address: Address, radius: u32, code: Code, k: usize },
 }
 
 impl Query {
     /// The `k` records with the nearest codes, exact, ties by id.
     #[must_use]
     pub fn knn(code: Code, k: usize) -> Self {
-        Self {
-            wanted: Wanted::Nearest { code, k },
-        }
+        Self { wanted: Wanted::Nearest { code, k } }
     }
 
     /// All records whose code lies within `radius` bits (inclusive) of `code`.
     #[must_use]
     pub fn range(code: Code, radius: u32) -> Self {
-        Self {
-            wanted: Wanted::Within { code, radius },
-        }
+        Self { wanted: Wanted::Within { code, radius } }
     }
 
     /// All records whose address lies within `radius` bits (inclusive) of `address`: semantic
     /// hashing (Krizhevsky & Hinton 2011, section 1). Distances are those of the addresses.
     #[must_use]
     pub fn ball(address: Address, radius: u32) -> Self {
-        Self {
-            wanted: Wanted::Ball { address, radius },
-        }
+        Self { wanted: Wanted::Ball { address, radius } }
     }
 
     /// Of the records whose address lies within `radius` bits of `address`, the `k` with the
@@ -64,14 +44,7 @@ impl Query {
     /// of the codes. A nearer record outside the ball is not found, so the answer is not exact.
     #[must_use]
     pub fn ball_then_code(address: Address, radius: u32, code: Code, k: usize) -> Self {
-        Self {
-            wanted: Wanted::BallNearest {
-                address,
-                radius,
-                code,
-                k,
-            },
-        }
+        Self { wanted: Wanted::BallNearest { address, radius, code, k } }
     }
 }
 

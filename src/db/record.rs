@@ -37,10 +37,7 @@ impl Location {
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self, Corruption> {
-        Ok(Self {
-            address: input.u32_be()?,
-            id: input.u64_be()?,
-        })
+        Ok(Self { address: input.u32_be()?, id: input.u64_be()? })
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Corruption> {
@@ -82,10 +79,7 @@ impl KeyEntry {
         let location = Location::read(&mut input)?;
         let has_value = decode_flags(input.u8()?)?;
         input.end("key entry length")?;
-        Ok(Self {
-            location,
-            has_value,
-        })
+        Ok(Self { location, has_value })
     }
 }
 
@@ -93,10 +87,7 @@ fn decode_flags(flags: u8) -> Result<bool, Corruption> {
     match flags {
         0 => Ok(false),
         HAS_VALUE => Ok(true),
-        _ => Err(Corruption::OutOfRange {
-            field: "record flags",
-            value: u64::from(flags),
-        }),
+        _ => Err(Corruption::OutOfRange { field: "record flags", value: u64::from(flags) }),
     }
 }
 
@@ -150,10 +141,7 @@ pub(crate) fn decode_pending<'a>(
     let mut input = Reader::new(value);
     let address = input.u32_be()?;
     if u64::from(address) >> schema.address_bits != 0 {
-        return Err(Corruption::OutOfRange {
-            field: "address",
-            value: u64::from(address),
-        });
+        return Err(Corruption::OutOfRange { field: "address", value: u64::from(address) });
     }
     let code = input.bytes(usize::from(schema.code_bits / 8))?;
     input.end("pending entry length")?;

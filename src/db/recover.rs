@@ -40,41 +40,21 @@ impl Engine {
         getrandom::fill(&mut database_id)
             .map_err(|_| Error::invalid("database id", "needs the system's random numbers"))?;
         let (code_bits, address_bits) = (options.code_bits, options.address_bits);
-        let schema = Schema {
-            database_id,
-            code_bits,
-            address_bits,
-        };
+        let schema = Schema { database_id, code_bits, address_bits };
         let search = search(schema)?;
         let lock = Lock::acquire(&layout.lock(), path)?;
-        let records = Records::open(
-            &layout.records(),
-            Access::Create,
-            options.cache_bytes,
-            Some(lock),
-        )?;
+        let records =
+            Records::open(&layout.records(), Access::Create, options.cache_bytes, Some(lock))?;
         let records = Arc::new(records);
         fs.create_dir(&layout.segments())?;
         fs.create_dir(&layout.models())?;
-        let state = State {
-            next_id: 0,
-            sealed_bound: 0,
-            next_segment: 1,
-            record_count: 0,
-        };
+        let state = State { next_id: 0, sealed_bound: 0, next_segment: 1, record_count: 0 };
         let mut changes = RecordsBatch::default();
         changes.put(Family::Meta, SCHEMA_KEY, schema.encode());
         changes.put(Family::Meta, STATE_KEY, state.encode());
-        let encoder = options
-            .encoder
-            .as_ref()
-            .map(|model| model.fingerprint.clone());
+        let encoder = options.encoder.as_ref().map(|model| model.fingerprint.clone());
         if let Some(model) = &options.encoder {
-            write_durably(
-                fs.as_ref(),
-                &layout.model(&model.fingerprint),
-                &model.weights,
-            )?;
+            write_durably(fs.as_ref(), &layout.model(&model.fingerprint), &model.weights)?;
             changes.put(Family::Meta, ENCODER_KEY, model.fingerprint.as_bytes());
         }
         records.write(changes, true)?;
@@ -96,14 +76,8 @@ impl Engine {
             deleted: DeletedIds::default(),
             state,
         };
-        let recovered = Recovered {
-            encoder,
-            superblock,
-            view,
-        };
-        Ok(Self::new(
-            layout, options, search, records, recovered, false,
-        ))
+        let recovered = Recovered { encoder, superblock, view };
+        Ok(Self::new(layout, options, search, records, recovered, false))
     }
 
     /// Opens a database for writing.
@@ -112,25 +86,25 @@ impl Engine {
         let layout = Layout::new(path);
         read_superblock(fs.as_ref(), &layout)?;
         let lock = Lock::acquire(&layout.lock(), path)?;
-        let superblock = read_superblock(fs.as_ref(), &layout)?;
+        let (mut superblock, torn) = read_superblock(fs.as_ref(), &layout)?;
         let search = search_tools(schema_of(&superblock))?;
         // A writable open removes files that the record store's manifest does not name. Were the
         // manifest cut, those are the records: look before anything is touched.
         let probe = Records::open(&layout.records(), Access::ReadOnly, 0, None)?;
         check_rollback(&layout, &superblock, probe.latest_sequence())?;
         drop(probe);
-        let records = Records::open(
-            &layout.records(),
-            Access::Write,
-            options.cache_bytes,
-            Some(lock),
-        )?;
+        let records =
+            Records::open(&layout.records(), Access::Write, options.cache_bytes, Some(lock))?;
         let records = Arc::new(records);
         let recovered = recover(&layout, &options, &superblock, records.snapshot())?;
         sweep(fs.as_ref(), &layout, &recovered.view)?;
-        Ok(Self::new(
-            layout, options, search, records, recovered, false,
-        ))
+        if torn {
+            // The next generation goes where the torn slot is.
+            superblock.generation += 1;
+            superblock.write(fs.as_ref(), &layout.superblock())?;
+        }
+        let recovered = Recovered { superblock, ..recovered };
+        Ok(Self::new(layout, options, search, records, recovered, false))
     }
 
     /// Opens a database for reading, beside a writer or not.
@@ -140,20 +114,17 @@ impl Engine {
         let mut attempt = 1;
         loop {
             // Read before the records: a superblock of a later moment would look like a rollback.
-            let superblock = read_superblock(fs.as_ref(), &layout)?;
+            let (superblock, _torn) = read_superblock(fs.as_ref(), &layout)?;
             let search = search_tools(schema_of(&superblock))?;
-            let opened = Records::open(
-                &layout.records(),
-                Access::ReadOnly,
-                options.cache_bytes,
-                None,
-            )
-            .and_then(|records| {
-                let records = Arc::new(records);
-                check_rollback(&layout, &superblock, records.latest_sequence())?;
-                let recovered = recover(&layout, &options, &superblock, records.snapshot())?;
-                Ok((records, recovered))
-            });
+            let opened =
+                Records::open(&layout.records(), Access::ReadOnly, options.cache_bytes, None)
+                    .and_then(|records| {
+                        let records = Arc::new(records);
+                        check_rollback(&layout, &superblock, records.latest_sequence())?;
+                        let recovered =
+                            recover(&layout, &options, &superblock, records.snapshot())?;
+                        Ok((records, recovered))
+                    });
             match opened {
                 Ok((records, recovered)) => {
                     return Ok(Self::new(layout, options, search, records, recovered, true));
@@ -165,11 +136,12 @@ impl Engine {
     }
 }
 
-/// Whether a writer may have removed files between the reading of a manifest and their opening.
+/// Whether a live writer may be the cause: it removes segments, tables and logs while a reader
+/// that has read their names is about to open them.
 fn overtaken(error: &Error) -> bool {
     match error {
         Error::Io { source, .. } => source.kind() == ErrorKind::NotFound,
-        Error::Records { source, .. } => source.message.contains("No such file"),
+        Error::Records { .. } => true,
         _ => false,
     }
 }
@@ -177,9 +149,7 @@ fn overtaken(error: &Error) -> bool {
 fn create_root(fs: &dyn Fs, path: &Path) -> Result<()> {
     match fs.create_dir(path) {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
-            let taken = || Error::AlreadyExists {
-                path: path.to_path_buf(),
-            };
+            let taken = || Error::AlreadyExists { path: path.to_path_buf() };
             match fs.list(path) {
                 Ok(entries) if entries.is_empty() => Ok(()),
                 _ => Err(taken()),
@@ -193,18 +163,14 @@ fn create_root(fs: &dyn Fs, path: &Path) -> Result<()> {
     }
 }
 
-fn read_superblock(fs: &dyn Fs, layout: &Layout) -> Result<Superblock> {
+/// The superblock, and whether its other slot is torn, as a crash in the middle of a write leaves it.
+fn read_superblock(fs: &dyn Fs, layout: &Layout) -> Result<(Superblock, bool)> {
     match Superblock::read(fs, &layout.superblock()) {
-        Ok((superblock, _older_slot)) => Ok(superblock),
+        Ok((superblock, other_slot)) => Ok((superblock, other_slot.is_some())),
         Err(Error::Io { source, .. })
-            if matches!(
-                source.kind(),
-                ErrorKind::NotFound | ErrorKind::NotADirectory
-            ) =>
+            if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
         {
-            Err(Error::NotADatabase {
-                path: layout.root().to_path_buf(),
-            })
+            Err(Error::NotADatabase { path: layout.root().to_path_buf() })
         }
         Err(error) => Err(error),
     }
@@ -221,11 +187,7 @@ fn schema_of(superblock: &Superblock) -> Schema {
 fn search_tools(schema: Schema) -> Result<SearchTools> {
     validate_widths(schema.code_bits, schema.address_bits)?;
     let level = Level::from_environment()?;
-    Ok(SearchTools {
-        schema,
-        level,
-        half_balls: HalfBalls::new(schema.address_bits),
-    })
+    Ok(SearchTools { schema, level, half_balls: HalfBalls::new(schema.address_bits) })
 }
 
 fn check_rollback(layout: &Layout, superblock: &Superblock, found: u64) -> Result<()> {
@@ -233,11 +195,7 @@ fn check_rollback(layout: &Layout, superblock: &Superblock, found: u64) -> Resul
         return Ok(());
     }
     let path = layout.root().to_path_buf();
-    Err(Error::RolledBack {
-        path,
-        expected: superblock.sequence,
-        found,
-    })
+    Err(Error::RolledBack { path, expected: superblock.sequence, found })
 }
 
 /// Reads the families that a view is made of.
@@ -249,53 +207,30 @@ fn recover(
 ) -> Result<Recovered> {
     let damage = |what: Corruption| records.damage(&what);
     let required = |key: &[u8], what| {
-        records
-            .get(Family::Meta, key)?
-            .ok_or_else(|| damage(Corruption::Missing { what }))
+        records.get(Family::Meta, key)?.ok_or_else(|| damage(Corruption::Missing { what }))
     };
     let schema = Schema::decode(&required(SCHEMA_KEY, "the schema")?).map_err(damage)?;
     if schema != schema_of(superblock) {
         let (expected, found) = (u64::from(superblock.code_bits), u64::from(schema.code_bits));
-        return Err(damage(Corruption::Mismatch {
-            field: "schema (code bits)",
-            expected,
-            found,
-        }));
+        return Err(damage(Corruption::Mismatch { field: "schema (code bits)", expected, found }));
     }
     let state = State::decode(&required(STATE_KEY, "the state")?).map_err(damage)?;
     let same_moment = records.records().latest_sequence() == superblock.sequence;
     if same_moment && state.record_count != superblock.record_count {
         let (expected, found) = (superblock.record_count, state.record_count);
-        return Err(damage(Corruption::Mismatch {
-            field: "record count",
-            expected,
-            found,
-        }));
+        return Err(damage(Corruption::Mismatch { field: "record count", expected, found }));
     }
     let encoder = match records.get(Family::Meta, ENCODER_KEY)? {
         None => None,
         Some(name) => Some(String::from_utf8(name).map_err(|_| {
-            damage(Corruption::OutOfRange {
-                field: "encoder fingerprint",
-                value: 0,
-            })
+            damage(Corruption::OutOfRange { field: "encoder fingerprint", value: 0 })
         })?),
     };
     let segments = open_segments(layout, options, &schema, &records)?;
     let memtable = read_pending(&schema, &state, &records)?;
     let deleted = read_tombstones(&records)?;
-    let view = View {
-        records,
-        segments,
-        memtable,
-        deleted,
-        state,
-    };
-    Ok(Recovered {
-        encoder,
-        superblock: *superblock,
-        view,
-    })
+    let view = View { records, segments, memtable, deleted, state };
+    Ok(Recovered { encoder, superblock: *superblock, view })
 }
 
 fn open_segments(
@@ -325,10 +260,7 @@ fn read_pending(schema: &Schema, state: &State, records: &RecordsSnapshot) -> Re
         let damage = |what: Corruption| records.damage(&what);
         let id = decode_id(key).map_err(damage)?;
         if !(state.sealed_bound..state.next_id).contains(&id) {
-            return Err(damage(Corruption::OutOfRange {
-                field: "pending id",
-                value: id,
-            }));
+            return Err(damage(Corruption::OutOfRange { field: "pending id", value: id }));
         }
         let (address, code) = decode_pending(schema, value).map_err(damage)?;
         columns.push(id, address, code);
@@ -354,9 +286,7 @@ fn read_tombstones(records: &RecordsSnapshot) -> Result<DeletedIds> {
 fn sweep(fs: &dyn Fs, layout: &Layout, view: &View) -> Result<()> {
     for path in fs.list(&layout.segments())? {
         let live = view.segments.iter().any(|segment| segment.path() == path);
-        let ours = path
-            .extension()
-            .is_some_and(|kind| kind == "seg" || kind == "tmp");
+        let ours = path.extension().is_some_and(|kind| kind == "seg" || kind == "tmp");
         if ours && !live {
             fs.remove(&path)?;
         }

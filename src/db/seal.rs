@@ -84,24 +84,15 @@ impl Engine {
             return Ok(None);
         }
         let (fs, schema) = (&self.options.fs, &self.schema);
-        let (draft, path) = (
-            self.layout.segment_draft(number),
-            self.layout.segment(number),
-        );
+        let (draft, path) = (self.layout.segment_draft(number), self.layout.segment(number));
         let entry = Segment::write(fs.as_ref(), &draft, &path, schema, number, columns)?;
-        Segment::open(fs, &path, schema, entry, self.options.mmap)
-            .map(Arc::new)
-            .map(Some)
+        Segment::open(fs, &path, schema, entry, self.options.mmap).map(Arc::new).map(Some)
     }
 }
 
 /// Names a segment in the manifest.
 pub(crate) fn put_segment(changes: &mut RecordsBatch, segment: &Segment) {
     let (number, row_count) = (segment.number(), segment.row_count());
-    let entry = SegmentEntry {
-        number,
-        row_count,
-        file_bytes: segment.file_bytes(),
-    };
+    let entry = SegmentEntry { number, row_count, file_bytes: segment.file_bytes() };
     changes.put(Family::Meta, SegmentEntry::key(number), entry.encode());
 }

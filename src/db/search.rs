@@ -26,51 +26,22 @@ struct Search<'a> {
 
 /// Answers the query over what the view shows.
 pub(crate) fn search(tools: &SearchTools, view: &View, query: &Query) -> Result<Answer> {
-    let mut search = Search {
-        tools,
-        view,
-        counters: Counters::default(),
-        used_table: false,
-    };
+    let mut search = Search { tools, view, counters: Counters::default(), used_table: false };
     let (neighbors, plan) = match &query.wanted {
         Wanted::Nearest { code, k } => (search.nearest(code, *k)?, Plan::Scan),
         Wanted::Within { code, radius } => (search.within(code, *radius)?, Plan::Scan),
         Wanted::Ball { address, radius } => {
             let neighbors = search.ball(*address, *radius)?;
-            (
-                neighbors,
-                if search.used_table {
-                    Plan::Ball
-                } else {
-                    Plan::AddressScan
-                },
-            )
+            (neighbors, if search.used_table { Plan::Ball } else { Plan::AddressScan })
         }
-        Wanted::BallNearest {
-            address,
-            radius,
-            code,
-            k,
-        } => (
-            search.ball_nearest(*address, *radius, code, *k)?,
-            Plan::BallThenCode,
-        ),
+        Wanted::BallNearest { address, radius, code, k } => {
+            (search.ball_nearest(*address, *radius, code, *k)?, Plan::BallThenCode)
+        }
     };
-    let Counters {
-        probes,
-        candidates,
-        distances,
-    } = search.counters;
+    let Counters { probes, candidates, distances } = search.counters;
     let segments = view.segments.len() as u64;
     let exact = plan != Plan::BallThenCode;
-    let stats = QueryStats {
-        plan,
-        probes,
-        candidates,
-        distances,
-        segments,
-        exact,
-    };
+    let stats = QueryStats { plan, probes, candidates, distances, segments, exact };
     Ok(Answer { neighbors, stats })
 }
 
@@ -92,15 +63,7 @@ impl Search<'_> {
         let (level, view, counters) = (self.tools.level, self.view, &mut self.counters);
         for rows in all_rows(view) {
             let live = |id| view.is_live(id);
-            index::range(
-                &rows?,
-                level,
-                code.as_bytes(),
-                radius,
-                live,
-                &mut found,
-                counters,
-            );
+            index::range(&rows?, level, code.as_bytes(), radius, live, &mut found, counters);
         }
         found.sort_unstable();
         Ok(found)
@@ -115,11 +78,7 @@ impl Search<'_> {
                 let id = rows.id(hit.row as usize);
                 if view.is_live(id) {
                     let address = rows.address(hit.row as usize);
-                    found.push(Neighbor {
-                        distance: hit.distance,
-                        id,
-                        address,
-                    });
+                    found.push(Neighbor { distance: hit.distance, id, address });
                 }
             }
         })?;
@@ -143,15 +102,7 @@ impl Search<'_> {
             hits.sort_unstable();
             let positions = hits.iter().map(|hit| hit.row);
             let live = |id| view.is_live(id);
-            index::rerank(
-                rows,
-                level,
-                code.as_bytes(),
-                positions,
-                &mut top,
-                live,
-                counters,
-            );
+            index::rerank(rows, level, code.as_bytes(), positions, &mut top, live, counters);
         })?;
         Ok(top.into_sorted())
     }
@@ -195,14 +146,7 @@ impl Search<'_> {
             let rows = table.cost(balls, address.value(), radius) * SCANNED_ROWS_A_ROW;
             if probes + rows <= segment.row_count() {
                 self.used_table = true;
-                table.ball(
-                    level,
-                    balls,
-                    address.value(),
-                    radius,
-                    hits,
-                    &mut self.counters,
-                );
+                table.ball(level, balls, address.value(), radius, hits, &mut self.counters);
                 return Ok(());
             }
         }
@@ -211,21 +155,11 @@ impl Search<'_> {
     }
 
     fn scan_ball(&mut self, rows: &Rows<'_>, address: Address, radius: u32, hits: &mut Vec<Hit>) {
-        index::ball_rows(
-            rows,
-            self.tools.level,
-            address.value(),
-            radius,
-            hits,
-            &mut self.counters,
-        );
+        index::ball_scan(rows, self.tools.level, address.value(), radius, hits, &mut self.counters);
     }
 }
 
 /// Everything that a view shows, memtable first.
 fn all_rows(view: &View) -> impl Iterator<Item = Result<Rows<'_>>> {
-    view.memtable
-        .rows()
-        .map(Ok)
-        .chain(view.segments.iter().map(|segment| segment.rows()))
+    view.memtable.rows().map(Ok).chain(view.segments.iter().map(|segment| segment.rows()))
 }

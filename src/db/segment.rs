@@ -77,29 +77,17 @@ impl Info {
         let mut input = Reader::new(bytes);
         let (row_count, code_bits, address_bits) = (input.u64()?, input.u16()?, input.u8()?);
         if input.bytes(5)? != [0; 5] {
-            return Err(Corruption::OutOfRange {
-                field: "reserved",
-                value: 1,
-            });
+            return Err(Corruption::OutOfRange { field: "reserved", value: 1 });
         }
         let (min_id, max_id) = (input.u64()?, input.u64()?);
         input.end("info length")?;
-        Ok(Self {
-            row_count,
-            code_bits,
-            address_bits,
-            min_id,
-            max_id,
-        })
+        Ok(Self { row_count, code_bits, address_bits, min_id, max_id })
     }
 }
 
 impl std::fmt::Debug for Segment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Segment")
-            .field("entry", &self.entry)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Segment").field("entry", &self.entry).finish_non_exhaustive()
     }
 }
 
@@ -121,10 +109,7 @@ impl Segment {
         entry: SegmentEntry,
         mmap: bool,
     ) -> Result<Self> {
-        let id = SegmentId {
-            database_id: schema.database_id,
-            number: entry.number,
-        };
+        let id = SegmentId { database_id: schema.database_id, number: entry.number };
         let reader = SegmentReader::open(fs.as_ref(), path, id, mmap)?;
         let info = Info::decode(reader.required(INFO, "section INFO")?)
             .map_err(|what| what.at(path, reader.section_offset(INFO)))?;
@@ -148,27 +133,12 @@ impl Segment {
         let pairs = [
             ("row count", entry.row_count, info.row_count),
             ("file length", entry.file_bytes, self.reader.file_bytes()),
-            (
-                "code bits",
-                u64::from(schema.code_bits),
-                u64::from(info.code_bits),
-            ),
-            (
-                "address bits",
-                u64::from(schema.address_bits),
-                u64::from(info.address_bits),
-            ),
+            ("code bits", u64::from(schema.code_bits), u64::from(info.code_bits)),
+            ("address bits", u64::from(schema.address_bits), u64::from(info.address_bits)),
         ];
         for (field, expected, found) in pairs {
             if expected != found {
-                return Err(self.damaged(
-                    INFO,
-                    Corruption::Mismatch {
-                        field,
-                        expected,
-                        found,
-                    },
-                ));
+                return Err(self.damaged(INFO, Corruption::Mismatch { field, expected, found }));
             }
         }
         Ok(())
@@ -218,43 +188,24 @@ impl Segment {
         let found = rows.len() as u64;
         if found != self.info.row_count {
             let expected = self.info.row_count;
-            return Err(self.damaged(
-                IDS,
-                Corruption::Mismatch {
-                    field: "row count",
-                    expected,
-                    found,
-                },
-            ));
+            return Err(
+                self.damaged(IDS, Corruption::Mismatch { field: "row count", expected, found })
+            );
         }
         let mut previous = None;
         for row in 0..rows.len() {
             let (address, id) = (rows.address(row), rows.id(row));
             if previous >= Some((address, id)) {
-                return Err(self.damaged(
-                    ADDRESSES,
-                    Corruption::Unsorted {
-                        field: "address, id",
-                    },
-                ));
+                return Err(self.damaged(ADDRESSES, Corruption::Unsorted { field: "address, id" }));
             }
             if id < self.info.min_id || id > self.info.max_id {
-                return Err(self.damaged(
-                    IDS,
-                    Corruption::OutOfRange {
-                        field: "id",
-                        value: id,
-                    },
-                ));
+                return Err(self.damaged(IDS, Corruption::OutOfRange { field: "id", value: id }));
             }
             previous = Some((address, id));
         }
         let last = previous.map_or(0, |(address, _)| u64::from(address));
         if last >> self.address_bits != 0 {
-            let what = Corruption::OutOfRange {
-                field: "address",
-                value: last,
-            };
+            let what = Corruption::OutOfRange { field: "address", value: last };
             return Err(self.damaged(ADDRESSES, what));
         }
         Ok(())
@@ -266,11 +217,7 @@ impl Segment {
             let opened = self.open_table()?;
             let _already_set = self.table.set(opened);
         }
-        Ok(self
-            .table
-            .get()
-            .and_then(Option::as_ref)
-            .map(OpenTable::borrow_dependent))
+        Ok(self.table.get().and_then(Option::as_ref).map(OpenTable::borrow_dependent))
     }
 
     fn open_table(&self) -> Result<Option<OpenTable>> {
@@ -279,13 +226,7 @@ impl Segment {
         }
         let rows = u32::try_from(self.info.row_count).map_err(|_| {
             let value = self.info.row_count;
-            self.damaged(
-                INFO,
-                Corruption::OutOfRange {
-                    field: "row count",
-                    value,
-                },
-            )
+            self.damaged(INFO, Corruption::OutOfRange { field: "row count", value })
         })?;
         OpenTable::try_new(Arc::clone(&self.reader), |reader| {
             let table = PairTable::open(
@@ -310,12 +251,7 @@ impl Segment {
         let table = self.table()?;
         let wanted = has_table(&rows, self.address_bits);
         if table.is_some() != wanted {
-            return Err(self.damaged(
-                INFO,
-                Corruption::Missing {
-                    what: "the pair table",
-                },
-            ));
+            return Err(self.damaged(INFO, Corruption::Missing { what: "the pair table" }));
         }
         if wanted {
             let built = PairTableColumns::build(rows.addresses(), self.address_bits)
@@ -353,10 +289,7 @@ impl Segment {
             .transpose()
             .map_err(|what| what.at(draft, 0))?;
         let section_count = ROW_SECTIONS + if table.is_some() { TABLE_SECTIONS } else { 0 };
-        let id = SegmentId {
-            database_id: schema.database_id,
-            number,
-        };
+        let id = SegmentId { database_id: schema.database_id, number };
         let mut writer = SegmentWriter::create(fs, draft, id, section_count)?;
         writer.section(INFO, &info.encode())?;
         writer.section(IDS, &columns.ids)?;
@@ -368,11 +301,7 @@ impl Segment {
             }
         }
         let file_bytes = writer.finish(path)?;
-        Ok(SegmentEntry {
-            number,
-            row_count: info.row_count,
-            file_bytes,
-        })
+        Ok(SegmentEntry { number, row_count: info.row_count, file_bytes })
     }
 }
 

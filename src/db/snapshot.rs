@@ -39,11 +39,7 @@ impl Snapshot {
 
     /// The record at a location that an index or a key names.
     fn record_named(&self, location: Location) -> Result<Record> {
-        let missing = || {
-            self.view
-                .records
-                .damage(&Corruption::Missing { what: "a record" })
-        };
+        let missing = || self.view.records.damage(&Corruption::Missing { what: "a record" });
         self.record_at(location)?.ok_or_else(missing)
     }
 }
@@ -96,14 +92,8 @@ pub trait Readable {
         }
         let snapshot = self.snapshot();
         let records = &snapshot.view.records;
-        let missing = || {
-            records.damage(&Corruption::Missing {
-                what: "the value of a record",
-            })
-        };
-        records
-            .get(Family::Values, &encode_id(record.id))?
-            .ok_or_else(missing)
+        let missing = || records.damage(&Corruption::Missing { what: "the value of a record" });
+        records.get(Family::Values, &encode_id(record.id))?.ok_or_else(missing)
     }
 
     /// The record of a neighbour that a search on the same state found.
@@ -125,10 +115,7 @@ pub trait Readable {
         let snapshot = self.snapshot();
         validate_address(address, &snapshot.tools.schema)?;
         let (schema, records) = (&snapshot.tools.schema, &snapshot.view.records);
-        let first = Location {
-            address: address.value(),
-            id: 0,
-        };
+        let first = Location { address: address.value(), id: 0 };
         let mut found = Vec::new();
         records.scan(Family::Records, &first.encode(), |key, value| {
             let location = Location::decode(key).map_err(|what| records.damage(&what))?;
@@ -156,13 +143,7 @@ pub trait Readable {
     fn iter_from(&self, address: Address) -> Result<Iter> {
         let snapshot = self.snapshot();
         validate_address(address, &snapshot.tools.schema)?;
-        Ok(Iter::new(
-            snapshot,
-            Location {
-                address: address.value(),
-                id: 0,
-            },
-        ))
+        Ok(Iter::new(snapshot, Location { address: address.value(), id: 0 }))
     }
 
     /// Answers a query and tells how.
@@ -182,8 +163,7 @@ pub trait Readable {
     ///
     /// [`Error::CodeWidth`](crate::Error::CodeWidth) for a code of another width.
     fn knn(&self, code: &Code, k: usize) -> Result<Vec<Neighbor>> {
-        self.search(&Query::knn(code.clone(), k))
-            .map(|answer| answer.neighbors)
+        self.search(&Query::knn(code.clone(), k)).map(|answer| answer.neighbors)
     }
 
     /// All records whose code lies within `radius` bits (inclusive) of `code`. Cost: one scan of
@@ -193,8 +173,7 @@ pub trait Readable {
     ///
     /// [`Error::CodeWidth`](crate::Error::CodeWidth) for a code of another width.
     fn range_search(&self, code: &Code, radius: u32) -> Result<Vec<Neighbor>> {
-        self.search(&Query::range(code.clone(), radius))
-            .map(|answer| answer.neighbors)
+        self.search(&Query::range(code.clone(), radius)).map(|answer| answer.neighbors)
     }
 
     /// All records whose address lies within `radius` bits (inclusive) of `address`. Cost: a few
@@ -204,8 +183,7 @@ pub trait Readable {
     ///
     /// [`Error::AddressWidth`](crate::Error::AddressWidth) for an address of another width.
     fn ball(&self, address: Address, radius: u32) -> Result<Vec<Neighbor>> {
-        self.search(&Query::ball(address, radius))
-            .map(|answer| answer.neighbors)
+        self.search(&Query::ball(address, radius)).map(|answer| answer.neighbors)
     }
 }
 

@@ -59,12 +59,7 @@ impl Engine {
         });
         Stats {
             path: self.layout.root().to_path_buf(),
-            database_id: self
-                .schema
-                .database_id
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            database_id: self.schema.database_id.iter().map(|byte| format!("{byte:02x}")).collect(),
             code_bits: self.schema.code_bits,
             address_bits: self.schema.address_bits,
             encoder: self.encoder.clone(),

@@ -153,11 +153,7 @@ impl<'a> Verifier<'a> {
             match segment.verify().and_then(|()| segment.rows()) {
                 Ok(rows) => {
                     self.report.segment_rows += rows.len() as u64;
-                    self.cursors.push(Cursor {
-                        path: segment.path(),
-                        rows,
-                        next: 0,
-                    });
+                    self.cursors.push(Cursor { path: segment.path(), rows, next: 0 });
                 }
                 Err(error) => self.error(&error),
             }
@@ -193,41 +189,27 @@ impl<'a> Verifier<'a> {
         }
         if self.memtable_records != self.memtable.len() as u64 {
             let (pending, found) = (self.memtable.len(), self.memtable_records);
-            self.record_damage(format!(
-                "pending names {pending} records, {found} are there"
-            ));
+            self.record_damage(format!("pending names {pending} records, {found} are there"));
         }
         let (expected, found) = (view.state.record_count, self.report.records);
         if expected != found {
-            self.record_damage(format!(
-                "it holds {found} records, its state says {expected}"
-            ));
+            self.record_damage(format!("it holds {found} records, its state says {expected}"));
         }
         Ok(())
     }
 
     fn key_of(&mut self, record: &Record, location: Location) -> Result<()> {
-        let expected = KeyEntry {
-            location,
-            has_value: record.has_value,
-        };
+        let expected = KeyEntry { location, has_value: record.has_value };
         let entry = self.view.records.get(Family::Keys, &record.key)?;
         if entry.is_none_or(|entry| entry != expected.encode()) {
-            self.record_damage(format!(
-                "record {} and its key do not name each other",
-                record.id
-            ));
+            self.record_damage(format!("record {} and its key do not name each other", record.id));
         }
         Ok(())
     }
 
     fn value_of(&mut self, record: &Record) -> Result<()> {
         if record.has_value
-            && self
-                .view
-                .records
-                .get(Family::Values, &encode_id(record.id))?
-                .is_none()
+            && self.view.records.get(Family::Values, &encode_id(record.id))?.is_none()
         {
             self.record_damage(format!("the value of record {} is missing", record.id));
         }
@@ -271,10 +253,7 @@ impl<'a> Verifier<'a> {
         }
         // A segment that could not be read has been reported and has no cursor.
         if found != 1 && self.cursors.len() == self.view.segments.len() {
-            self.record_damage(format!(
-                "record {} is in {found} segments, not in one",
-                record.id
-            ));
+            self.record_damage(format!("record {} is in {found} segments, not in one", record.id));
         }
         if !self.view.is_live(record.id) {
             self.record_damage(format!("record {} has a tombstone", record.id));
@@ -296,10 +275,7 @@ impl<'a> Verifier<'a> {
             cursor.next += 1;
             let path = cursor.path;
             if self.view.is_live(id) {
-                self.damage(
-                    path,
-                    format!("row {row} has id {id}, of which there is no record"),
-                );
+                self.damage(path, format!("row {row} has id {id}, of which there is no record"));
             }
         }
     }
@@ -331,9 +307,7 @@ impl<'a> Verifier<'a> {
         })?;
         if count != self.report.values {
             let expected = self.report.values;
-            self.record_damage(format!(
-                "it holds {count} values, its records have {expected}"
-            ));
+            self.record_damage(format!("it holds {count} values, its records have {expected}"));
         }
         Ok(())
     }
@@ -343,9 +317,7 @@ impl<'a> Verifier<'a> {
         view.records.scan(Family::Tombstones, &[], |key, _| {
             let id = decode_id(key).map_err(|what| view.records.damage(&what))?;
             if id >= view.state.sealed_bound {
-                self.record_damage(format!(
-                    "tombstone {id} is of a record that is in no segment"
-                ));
+                self.record_damage(format!("tombstone {id} is of a record that is in no segment"));
             }
             Ok(ControlFlow::Continue(()))
         })
@@ -354,19 +326,9 @@ impl<'a> Verifier<'a> {
     fn model(&mut self) {
         if let Some(fingerprint) = &self.engine.encoder {
             let path = self.engine.layout.model(fingerprint);
-            match self
-                .engine
-                .options
-                .fs
-                .open_read(&path)
-                .map(|file| file.metadata())
-            {
+            match self.engine.options.fs.open_read(&path).map(|file| file.metadata()) {
                 Ok(Ok(metadata)) => self.report.bytes += metadata.len(),
-                Ok(Err(source)) => self.error(&Error::Io {
-                    path,
-                    op: "inspect",
-                    source,
-                }),
+                Ok(Err(source)) => self.error(&Error::Io { path, op: "inspect", source }),
                 Err(error) => self.error(&error),
             }
         }

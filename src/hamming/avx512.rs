@@ -1,19 +1,20 @@
 //! Kernels for AVX-512 with VPOPCNTDQ and BITALG.
-#![expect(
-    unsafe_code,
-    reason = "vector loads and stores; calls of code for detected features"
-)]
+#![expect(unsafe_code, reason = "vector loads and stores; calls of code for detected features")]
 
 use std::arch::x86_64::{
-    __m512i, _mm256_storeu_si256, _mm512_add_epi64, _mm512_cmple_epu16_mask, _mm512_cvtepi64_epi32,
-    _mm512_loadu_si512, _mm512_maskz_loadu_epi16, _mm512_maskz_loadu_epi64,
-    _mm512_permutexvar_epi64, _mm512_popcnt_epi16, _mm512_popcnt_epi32, _mm512_popcnt_epi64,
-    _mm512_set_epi64, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_shuffle_i64x2, _mm512_storeu_si512, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
-    _mm512_xor_si512,
+    __m512i, __mmask8, __mmask32, _mm256_storeu_si256, _mm512_add_epi64, _mm512_cmple_epu16_mask,
+    _mm512_cmple_epu32_mask, _mm512_cvtepi64_epi32, _mm512_loadu_si512, _mm512_maskz_loadu_epi16,
+    _mm512_maskz_loadu_epi64, _mm512_permutexvar_epi64, _mm512_popcnt_epi16, _mm512_popcnt_epi32,
+    _mm512_popcnt_epi64, _mm512_set_epi64, _mm512_set1_epi16, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_storeu_si512, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
+pub(super) use super::avx2::prefetch;
 use super::{Run, scalar};
+
+/// A width in words that the compiler does not know.
+const ANY: usize = 0;
 
 /// Whether this processor has what the kernels of this file use.
 pub(super) fn available() -> bool {
@@ -38,7 +39,7 @@ pub(super) fn distances(query: &[u8], rows: &[u8], out: &mut [u32]) {
             32 => distances_narrow::<4>(query, rows, out),
             64 => distances_wide::<8>(query, rows, out),
             128 => distances_wide::<16>(query, rows, out),
-            _ => distances_wide::<0>(query, rows, out),
+            _ => distances_wide::<ANY>(query, rows, out),
         }
     }
 }
@@ -50,6 +51,15 @@ pub(super) fn distances_u32(query: u32, column: &[u8], out: &mut [u32]) {
     }
     // SAFETY: `available` has just seen every feature that the function is compiled for.
     unsafe { distances_u32_detected(query, column, out) }
+}
+
+/// See [`super::at_most`].
+pub(super) fn at_most(distances: &[u32], limit: u32, hit: impl FnMut(usize)) {
+    if !available() {
+        return scalar::at_most(distances, limit, hit);
+    }
+    // SAFETY: `available` has just seen every feature that the function is compiled for.
+    unsafe { at_most_detected(distances, limit, hit) }
 }
 
 /// See [`super::within_u16`].
@@ -87,18 +97,18 @@ fn distances_narrow<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u3
                 let sums = add_lanes(add_words(*a, *b), add_words(*c, *d));
                 _mm512_permutexvar_epi64(order, sums)
             }
-            _ => counts[0],
+            _ => counts[0], // eight rows of one word each
         };
         store_narrowed(out, sums);
     }
     scalar::distances(query, rows_left, rest);
 }
 
-/// Eight rows of any width a step, each summed in a vector of its own. `WORDS` is the width, or 0
-/// for one that the compiler does not know.
+/// Eight rows of any width a step, each summed in a vector of its own. `WORDS` is the width, or
+/// [`ANY`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
 fn distances_wide<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
-    let width = if WORDS == 0 { query.len() } else { WORDS * 8 };
+    let width = if WORDS == ANY { query.len() } else { WORDS * 8 };
     let query = &query[..width];
     let (outs, rest) = out.as_chunks_mut::<8>();
     let steps = rows.chunks_exact(width * 8);
@@ -134,6 +144,7 @@ fn row_counts(query: &[u8], row: &[u8]) -> __m512i {
     sum
 }
 
+/// Sixteen values a step.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
 fn distances_u32_detected(query: u32, column: &[u8], out: &mut [u32]) {
     let pattern = _mm512_set1_epi32(query.cast_signed());
@@ -147,6 +158,27 @@ fn distances_u32_detected(query: u32, column: &[u8], out: &mut [u32]) {
     scalar::distances_u32(query, column_left, rest);
 }
 
+/// Sixteen distances a step, four steps together: mostly none of them is near.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn at_most_detected(distances: &[u32], limit: u32, mut hit: impl FnMut(usize)) {
+    let bound = _mm512_set1_epi32(limit.cast_signed());
+    let (blocks, _) = distances.as_chunks::<64>();
+    for (index, block) in blocks.iter().enumerate() {
+        let mut hits = 0;
+        for (step, distances) in block.as_chunks::<16>().0.iter().enumerate() {
+            // SAFETY: all 64 bytes are borrowed; the load asks for no alignment.
+            let distances = unsafe { _mm512_loadu_si512(distances.as_ptr().cast()) };
+            hits |= u64::from(_mm512_cmple_epu32_mask(distances, bound)) << (16 * step);
+        }
+        while hits != 0 {
+            hit(index * 64 + hits.trailing_zeros() as usize);
+            hits &= hits - 1;
+        }
+    }
+    scalar::at_most_from(distances, blocks.len() * 64, limit, hit);
+}
+
+/// Hits are rare: the few distances are counted again, rather than stored for every value.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
 fn within_u16_detected(runs: &[Run<'_>], mut hit: impl FnMut(usize, usize, u32)) {
     for (index, run) in runs.iter().enumerate() {
@@ -193,23 +225,24 @@ fn load(bytes: &[u8; 64]) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
 fn load_words(bytes: &[u8]) -> __m512i {
-    let present = u8::MAX >> 8_usize.saturating_sub(bytes.len() / 8).min(7);
-    // SAFETY: the mask has a bit for each word in `bytes` and no other word is read.
-    unsafe { _mm512_maskz_loadu_epi64(present, bytes.as_ptr().cast()) }
+    let present = first_lanes(bytes.len() / 8) & 0xff;
+    // SAFETY: the mask has a bit for each whole word of `bytes`, and nothing else is read.
+    unsafe { _mm512_maskz_loadu_epi64(present as __mmask8, bytes.as_ptr().cast()) }
 }
 
 /// Up to 32 values, zeros beyond them, and the mask of those that are there.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
-fn load_values(values: &[[u8; 2]]) -> (__m512i, u32) {
-    let present = u32::MAX
-        .checked_shr(32_u32.saturating_sub(values.len() as u32))
-        .unwrap_or(0);
-    // SAFETY: the mask has a bit for each of `values` and no other one is read.
-    (
-        unsafe { _mm512_maskz_loadu_epi16(present, values.as_ptr().cast()) },
-        present,
-    )
+fn load_values(values: &[[u8; 2]]) -> (__m512i, __mmask32) {
+    let present = first_lanes(values.len());
+    // SAFETY: the mask has a bit for each of `values`, and nothing else is read.
+    (unsafe { _mm512_maskz_loadu_epi16(present, values.as_ptr().cast()) }, present)
+}
+
+/// A mask of the first `count` lanes, of at most 32.
+#[inline]
+fn first_lanes(count: usize) -> u32 {
+    u32::MAX.unbounded_shr(u32::try_from(32_usize.saturating_sub(count)).unwrap_or(32))
 }
 
 /// Stores eight 64-bit numbers as 32-bit ones.

@@ -53,11 +53,11 @@ impl Level {
             Self::Avx2 => super::avx2::available(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => super::avx512::available(),
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Self::Neon => super::neon::available(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => false,
-            #[cfg(not(target_arch = "aarch64"))]
+            #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
             Self::Neon => false,
         }
     }
@@ -65,19 +65,13 @@ impl Level {
     /// The levels that this processor has, the fastest last, [`Level::Scalar`] always first.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        Self::ALL
-            .into_iter()
-            .filter(|level| level.is_available())
-            .collect()
+        Self::ALL.into_iter().filter(|level| level.is_available()).collect()
     }
 
     /// The fastest level that this processor has.
     #[must_use]
     pub fn best() -> Self {
-        Self::ALL
-            .into_iter()
-            .rfind(|level| level.is_available())
-            .unwrap_or(Self::Scalar)
+        Self::ALL.into_iter().rfind(|level| level.is_available()).unwrap_or(Self::Scalar)
     }
 
     /// The level that the environment variable `HASHDB_SIMD` names; [`Level::best`] where it is
@@ -95,9 +89,8 @@ impl Level {
         if value == "auto" {
             return Ok(Self::best());
         }
-        let level = value
-            .to_str()
-            .and_then(|name| Self::ALL.into_iter().find(|l| l.name() == name));
+        let level =
+            value.to_str().and_then(|name| Self::ALL.into_iter().find(|l| l.name() == name));
         level.filter(|level| level.is_available()).ok_or_else(|| {
             let names: Vec<_> = Self::available().into_iter().map(Self::name).collect();
             let given = value.to_string_lossy();
@@ -123,14 +116,8 @@ impl FromStr for Level {
 
     /// Reads a level's name; whether this processor has it is not asked.
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|level| level.name() == name)
-            .ok_or_else(|| {
-                Error::invalid(
-                    "level",
-                    format!("must be scalar, avx2, avx512 or neon, not {name:?}"),
-                )
-            })
+        Self::ALL.into_iter().find(|level| level.name() == name).ok_or_else(|| {
+            Error::invalid("level", format!("must be scalar, avx2, avx512 or neon, not {name:?}"))
+        })
     }
 }

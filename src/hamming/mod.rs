@@ -16,7 +16,7 @@ mod scalar;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ macro_rules! dispatch {
             Level::Avx2 => avx2::$kernel($($argument),*),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => avx512::$kernel($($argument),*),
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Level::Neon => neon::$kernel($($argument),*),
             _ => scalar::$kernel($($argument),*),
         }
@@ -65,22 +65,15 @@ pub fn distance(a: &[u8], b: &[u8]) -> u32 {
 
 /// Writes the distance between `query` and each row of `rows` to `out`.
 ///
-/// `rows` holds `out.len()` codes of `query.len()` bytes each, without gaps. The width is a
-/// multiple of 8 bytes, at most 128.
+/// `rows` holds `out.len()` codes of `query.len()` bytes each, without gaps. The width is 8 to 128
+/// bytes in steps of 8.
 ///
 /// # Panics
 ///
-/// If the lengths do not agree, or the width is not a multiple of 8 bytes up to 128.
+/// If the lengths do not agree, or codes cannot have this width.
 pub fn distances(level: Level, query: &[u8], rows: &[u8], out: &mut [u32]) {
-    assert!(
-        query.len() <= 128 && query.len().is_multiple_of(8),
-        "codes are whole words"
-    );
-    assert_eq!(
-        rows.len(),
-        query.len() * out.len(),
-        "one distance for each row"
-    );
+    assert!(query.len() <= 128 && query.len().is_multiple_of(8), "codes are whole words");
+    assert_eq!(rows.len(), query.len() * out.len(), "one distance for each row");
     dispatch!(level, distances(query, rows, out));
 }
 
@@ -90,12 +83,15 @@ pub fn distances(level: Level, query: &[u8], rows: &[u8], out: &mut [u32]) {
 ///
 /// If `column` does not hold four bytes for each element of `out`.
 pub fn distances_u32(level: Level, query: u32, column: &[u8], out: &mut [u32]) {
-    assert_eq!(
-        column.len(),
-        size_of_val(out),
-        "one distance for each value"
-    );
+    assert_eq!(column.len(), size_of_val(out), "one distance for each value");
     dispatch!(level, distances_u32(query, column, out));
+}
+
+/// Calls `hit(position)` for every distance that is at most `limit`, by rising position.
+///
+/// Made for blocks in which few are.
+pub fn at_most(level: Level, distances: &[u32], limit: u32, hit: impl FnMut(usize)) {
+    dispatch!(level, at_most(distances, limit, hit));
 }
 
 /// Calls `hit(run, position, distance)` for every value within its run's radius, run by run, by
@@ -104,4 +100,10 @@ pub fn distances_u32(level: Level, query: u32, column: &[u8], out: &mut [u32]) {
 /// Made for many short runs: the level is looked up once for all of them.
 pub fn within_u16(level: Level, runs: &[Run<'_>], hit: impl FnMut(usize, usize, u32)) {
     dispatch!(level, within_u16(runs, hit));
+}
+
+/// Asks for the cache lines of `bytes`, which are read soon: the first 4 KiB of them.
+#[inline]
+pub fn prefetch(level: Level, bytes: &[u8]) {
+    dispatch!(level, prefetch(&bytes[..bytes.len().min(4096)]));
 }

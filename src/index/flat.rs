@@ -14,9 +14,6 @@ const BLOCK: usize = 1024;
 /// Rows that are gathered before they are compared.
 const GATHER: usize = 64;
 
-/// Distances that are looked at together: most groups hold nothing and are skipped at once.
-const GROUP: usize = 32;
-
 /// Offers to `top` every live row, by the distance of its code to `query`.
 ///
 /// Cost: reads every code once.
@@ -40,13 +37,7 @@ pub fn knn(
     for (index, codes) in rows.codes().chunks(bytes).enumerate() {
         let distances = &mut block[..codes.len() / rows.code_bytes()];
         hamming::distances(level, query, codes, distances);
-        offer(
-            rows,
-            distances,
-            |position| index * BLOCK + position,
-            top,
-            &live,
-        );
+        offer(rows, level, distances, |position| index * BLOCK + position, top, &live);
     }
     counters.distances += rows.len() as u64;
 }
@@ -72,41 +63,16 @@ pub fn range(
     for (index, codes) in rows.codes().chunks(bytes).enumerate() {
         let distances = &mut block[..codes.len() / rows.code_bytes()];
         hamming::distances(level, query, codes, distances);
-        collect(rows, distances, index * BLOCK, radius, &live, out);
-    }
-    counters.distances += rows.len() as u64;
-}
-
-/// Appends to `out` every live row whose address lies within `radius` of `address`, in row order.
-///
-/// Cost: reads every address once.
-pub fn ball_scan(
-    rows: &Rows<'_>,
-    level: Level,
-    address: u32,
-    radius: u32,
-    live: impl Fn(u64) -> bool,
-    out: &mut Vec<Neighbor>,
-    counters: &mut Counters,
-) {
-    let mut block = [0; BLOCK];
-    for (index, addresses) in rows
-        .addresses()
-        .chunks(BLOCK * size_of::<u32>())
-        .enumerate()
-    {
-        let distances = &mut block[..addresses.len() / size_of::<u32>()];
-        hamming::distances_u32(level, address, addresses, distances);
-        collect(rows, distances, index * BLOCK, radius, &live, out);
+        collect(rows, level, distances, index * BLOCK, radius, &live, out);
     }
     counters.distances += rows.len() as u64;
 }
 
 /// Appends to `hits` every row whose address lies within `radius` of `address`, deleted ones
-/// included, in row order: what [`PairTable::ball`](super::PairTable::ball) answers.
+/// included, in row order: what [`PairTable::ball`](super::PairTable::ball) answers by look-up.
 ///
 /// Cost: reads every address once.
-pub fn ball_rows(
+pub fn ball_scan(
     rows: &Rows<'_>,
     level: Level,
     address: u32,
@@ -115,24 +81,17 @@ pub fn ball_rows(
     counters: &mut Counters,
 ) {
     let mut block = [0; BLOCK];
-    for (index, addresses) in rows
-        .addresses()
-        .chunks(BLOCK * size_of::<u32>())
-        .enumerate()
-    {
+    let mut first = 0;
+    for addresses in rows.addresses().chunks(BLOCK * size_of::<u32>()) {
         let distances = &mut block[..addresses.len() / size_of::<u32>()];
         hamming::distances_u32(level, address, addresses, distances);
-        for (chunk, group) in distances.chunks(GROUP).enumerate() {
-            if all_beyond(group, radius) {
-                continue;
+        hamming::at_most(level, distances, radius, |position| {
+            // Rows are numbered in 32 bits: `Rows` holds no more.
+            if let Ok(row) = u32::try_from(first + position) {
+                hits.push(Hit { row, distance: distances[position] });
             }
-            let first = index * BLOCK + chunk * GROUP;
-            for (row, &distance) in (first..).zip(group) {
-                if let (true, Ok(row)) = (distance <= radius, u32::try_from(row)) {
-                    hits.push(Hit { row, distance });
-                }
-            }
-        }
+        });
+        first += distances.len();
     }
     counters.distances += rows.len() as u64;
 }
@@ -153,9 +112,7 @@ pub fn rerank(
     live: impl Fn(u64) -> bool,
     counters: &mut Counters,
 ) {
-    let mut positions = positions
-        .into_iter()
-        .filter(|row| (*row as usize) < rows.len());
+    let mut positions = positions.into_iter().filter(|row| (*row as usize) < rows.len());
     // The copies are independent of each other, so that the processor has many cache misses under
     // way at once; the kernel then runs over a block that is at hand.
     let (mut codes, mut gathered) = ([0; GATHER * Code::MAX_BYTES], [0; GATHER]);
@@ -173,7 +130,7 @@ pub fn rerank(
         }
         let distances = &mut distances[..count];
         hamming::distances(level, query, &codes[..count * rows.code_bytes()], distances);
-        offer(rows, distances, |position| gathered[position], top, &live);
+        offer(rows, level, distances, |position| gathered[position], top, &live);
         counters.candidates += count as u64;
     }
 }
@@ -181,72 +138,40 @@ pub fn rerank(
 /// Offers the rows of a block to `top`; `row_of` tells the row of a position.
 fn offer(
     rows: &Rows<'_>,
+    level: Level,
     distances: &[u32],
     row_of: impl Fn(usize) -> usize,
     top: &mut TopK,
     live: &impl Fn(u64) -> bool,
 ) {
-    for (index, group) in distances.chunks(GROUP).enumerate() {
-        if all_beyond(group, limit(top)) {
-            continue;
+    let limit = top.limit().unwrap_or(u32::MAX);
+    hamming::at_most(level, distances, limit, |position| {
+        let neighbor = neighbor(rows, row_of(position), distances[position]);
+        if top.admits(&neighbor) && live(neighbor.id) {
+            top.push(neighbor);
         }
-        for (position, &distance) in group.iter().enumerate() {
-            if distance <= limit(top) {
-                let row = row_of(index * GROUP + position);
-                let id = rows.id(row);
-                if live(id) {
-                    top.push(Neighbor {
-                        distance,
-                        id,
-                        address: rows.address(row),
-                    });
-                }
-            }
-        }
-    }
+    });
 }
 
-/// The distance that a neighbour must not exceed to enter.
-fn limit(top: &TopK) -> u32 {
-    top.limit().unwrap_or(u32::MAX)
-}
-
-/// Appends the rows of a block that lie within the radius.
+/// Appends the rows of a block that lie within the radius; `first` is the row of position 0.
 fn collect(
     rows: &Rows<'_>,
+    level: Level,
     distances: &[u32],
     first: usize,
     radius: u32,
     live: &impl Fn(u64) -> bool,
     out: &mut Vec<Neighbor>,
 ) {
-    for (index, group) in distances.chunks(GROUP).enumerate() {
-        if all_beyond(group, radius) {
-            continue;
+    hamming::at_most(level, distances, radius, |position| {
+        let neighbor = neighbor(rows, first + position, distances[position]);
+        if live(neighbor.id) {
+            out.push(neighbor);
         }
-        for (position, &distance) in group.iter().enumerate() {
-            let row = first + index * GROUP + position;
-            if distance <= radius && live(rows.id(row)) {
-                out.push(Neighbor {
-                    distance,
-                    id: rows.id(row),
-                    address: rows.address(row),
-                });
-            }
-        }
-    }
+    });
 }
 
-/// Whether every distance exceeds the limit.
-///
-/// Distances are below 2^31, so `limit - distance` has its top bit set just where the distance is
-/// greater. The conjunction over a group compiles to vector code on every processor, which
-/// comparisons of unsigned numbers do not.
-#[inline]
-fn all_beyond(distances: &[u32], limit: u32) -> bool {
-    let limit = limit.min(u32::MAX >> 1);
-    let differences = distances
-        .iter()
-        .fold(u32::MAX, |all, d| all & limit.wrapping_sub(*d));
-    differences >> 31 == 1
+/// A row as an answer names it.
+fn neighbor(rows: &Rows<'_>, row: usize, distance: u32) -> Neighbor {
+    Neighbor { distance, id: rows.id(row), address: rows.address(row) }
 }

@@ -21,7 +21,7 @@ mod top_k;
 #[cfg(test)]
 mod tests;
 
-pub use flat::{ball_rows, ball_scan, knn, range, rerank};
+pub use flat::{ball_scan, knn, range, rerank};
 pub use neighbor::Neighbor;
 pub use rows::Rows;
 pub use table::{HalfBalls, Hit, PairTable, PairTableColumns};
@@ -48,13 +48,5 @@ fn check_length(
     row_bytes: usize,
 ) -> Result<(), Corruption> {
     let (found, expected) = (column.len() as u64, rows as u64 * row_bytes as u64);
-    if found == expected {
-        Ok(())
-    } else {
-        Err(Corruption::Mismatch {
-            field,
-            expected,
-            found,
-        })
-    }
+    if found == expected { Ok(()) } else { Err(Corruption::Mismatch { field, expected, found }) }
 }

@@ -28,27 +28,16 @@ impl<'a> Rows<'a> {
         code_bytes: usize,
     ) -> Result<Self, Corruption> {
         if !Code::is_width(code_bytes) {
-            return Err(Corruption::OutOfRange {
-                field: "code bytes",
-                value: code_bytes as u64,
-            });
+            return Err(Corruption::OutOfRange { field: "code bytes", value: code_bytes as u64 });
         }
         let rows = ids.len() / 8;
         if u32::try_from(rows).is_err() {
-            return Err(Corruption::OutOfRange {
-                field: "rows",
-                value: rows as u64,
-            });
+            return Err(Corruption::OutOfRange { field: "rows", value: rows as u64 });
         }
         super::check_length("ids", ids, rows, 8)?;
         super::check_length("addresses", addresses, rows, 4)?;
         super::check_length("codes", codes, rows, code_bytes)?;
-        Ok(Self {
-            ids: ids.as_chunks().0,
-            addresses,
-            codes,
-            code_bytes,
-        })
+        Ok(Self { ids: ids.as_chunks().0, addresses, codes, code_bytes })
     }
 
     /// Takes columns that this program built itself, row by row, as [`Rows::new`] would have them.
@@ -59,12 +48,7 @@ impl<'a> Rows<'a> {
         code_bytes: usize,
     ) -> Self {
         debug_assert!(Self::new(ids, addresses, codes, code_bytes).is_ok());
-        Self {
-            ids: ids.as_chunks().0,
-            addresses,
-            codes,
-            code_bytes,
-        }
+        Self { ids: ids.as_chunks().0, addresses, codes, code_bytes }
     }
 
     /// How many rows there are.

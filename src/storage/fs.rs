@@ -61,10 +61,7 @@ pub(crate) fn write_durably(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<()
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OsFs;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that calls std::fs"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that calls std::fs")]
 impl Fs for OsFs {
     fn create_dir(&self, path: &Path) -> Result<()> {
         fs::create_dir(path).map_err(io_error(path, "create directory"))
@@ -72,10 +69,7 @@ impl Fs for OsFs {
 
     fn create(&self, path: &Path) -> Result<Box<dyn FsFile>> {
         let file = File::create(path).map_err(io_error(path, "create"))?;
-        Ok(Box::new(OsFile {
-            path: path.to_path_buf(),
-            file,
-        }))
+        Ok(Box::new(OsFile { path: path.to_path_buf(), file }))
     }
 
     fn open_write(&self, path: &Path) -> Result<Box<dyn FsFile>> {
@@ -83,10 +77,7 @@ impl Fs for OsFs {
             .write(true)
             .open(path)
             .map_err(io_error(path, "open for writing"))?;
-        Ok(Box::new(OsFile {
-            path: path.to_path_buf(),
-            file,
-        }))
+        Ok(Box::new(OsFile { path: path.to_path_buf(), file }))
     }
 
     fn open_read(&self, path: &Path) -> Result<File> {
@@ -96,10 +87,7 @@ impl Fs for OsFs {
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>> {
         let length = fs::metadata(path).map_err(io_error(path, "read"))?.len();
         if length > limit {
-            let rule = format!(
-                "of {} bytes is over the limit of {limit} bytes",
-                path.display()
-            );
+            let rule = format!("of {} bytes is over the limit of {limit} bytes", path.display());
             return Err(Error::invalid("file", format!("{rule}, it has {length}")));
         }
         fs::read(path).map_err(io_error(path, "read"))
@@ -115,9 +103,7 @@ impl Fs for OsFs {
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
         let directory = File::open(path).map_err(io_error(path, "open"))?;
-        directory
-            .sync_all()
-            .map_err(io_error(path, "sync directory"))
+        directory.sync_all().map_err(io_error(path, "sync directory"))
     }
 
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>> {
@@ -137,16 +123,12 @@ struct OsFile {
 
 impl FsFile for OsFile {
     fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file
-            .write_all(bytes)
-            .map_err(io_error(&self.path, "write"))
+        self.file.write_all(bytes).map_err(io_error(&self.path, "write"))
     }
 
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
         use std::os::unix::fs::FileExt as _;
-        self.file
-            .write_all_at(bytes, offset)
-            .map_err(io_error(&self.path, "write"))
+        self.file.write_all_at(bytes, offset).map_err(io_error(&self.path, "write"))
     }
 
     fn sync(&mut self) -> Result<()> {

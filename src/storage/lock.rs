@@ -16,13 +16,7 @@ pub(crate) struct Lock {
 impl Lock {
     /// Takes the lock of the database in `root`, or says who has it.
     pub(crate) fn acquire(path: &Path, root: &Path) -> Result<Self> {
-        let io = |op| {
-            move |source| Error::Io {
-                path: path.to_path_buf(),
-                op,
-                source,
-            }
-        };
+        let io = |op| move |source| Error::Io { path: path.to_path_buf(), op, source };
         #[expect(clippy::disallowed_methods, reason = "a lock needs the file itself")]
         let mut file = OpenOptions::new()
             .read(true)
@@ -35,14 +29,8 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut owner = String::new();
-                let owner = file
-                    .read_to_string(&mut owner)
-                    .ok()
-                    .and(owner.trim().parse().ok());
-                return Err(Error::Locked {
-                    path: root.to_path_buf(),
-                    owner,
-                });
+                let owner = file.read_to_string(&mut owner).ok().and(owner.trim().parse().ok());
+                return Err(Error::Locked { path: root.to_path_buf(), owner });
             }
             Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
         }

@@ -34,20 +34,13 @@ impl Schema {
         let version = input.u16()?;
         if version != FORMAT_VERSION {
             let value = u64::from(version);
-            return Err(Corruption::OutOfRange {
-                field: "format version",
-                value,
-            });
+            return Err(Corruption::OutOfRange { field: "format version", value });
         }
         let (code_bits, address_bits) = (input.u16()?, input.u8()?);
         let mut database_id = [0; 16];
         database_id.copy_from_slice(input.bytes(16)?);
         input.end("schema length")?;
-        Ok(Self {
-            database_id,
-            code_bits,
-            address_bits,
-        })
+        Ok(Self { database_id, code_bits, address_bits })
     }
 }
 
@@ -85,10 +78,7 @@ impl State {
         input.end("state length")?;
         if state.sealed_bound > state.next_id {
             let value = state.sealed_bound;
-            return Err(Corruption::OutOfRange {
-                field: "sealed bound",
-                value,
-            });
+            return Err(Corruption::OutOfRange { field: "sealed bound", value });
         }
         Ok(state)
     }
@@ -134,11 +124,7 @@ impl SegmentEntry {
         let number = name.u64_be()?;
         name.end("segment key length")?;
         let mut input = Reader::new(value);
-        let entry = Self {
-            number,
-            row_count: input.u64()?,
-            file_bytes: input.u64()?,
-        };
+        let entry = Self { number, row_count: input.u64()?, file_bytes: input.u64()? };
         input.end("segment entry length")?;
         Ok(entry)
     }

@@ -25,13 +25,7 @@ pub(crate) enum Mapping {
 impl Mapping {
     /// Maps the file, or reads it where `mmap` is false.
     pub(crate) fn open(file: &File, path: &Path, mmap: bool) -> Result<Self> {
-        let io = |op| {
-            move |source| Error::Io {
-                path: path.to_path_buf(),
-                op,
-                source,
-            }
-        };
+        let io = |op| move |source| Error::Io { path: path.to_path_buf(), op, source };
         let length = file.metadata().map_err(io("inspect"))?.len();
         // An empty file cannot be mapped; its reader reports what is missing.
         if !mmap || length == 0 {

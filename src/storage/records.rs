@@ -31,14 +31,8 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Meta,
-        Self::Records,
-        Self::Keys,
-        Self::Values,
-        Self::Pending,
-        Self::Tombstones,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Meta, Self::Records, Self::Keys, Self::Values, Self::Pending, Self::Tombstones];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -100,10 +94,7 @@ pub(crate) struct Records {
 
 impl fmt::Debug for Records {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Records")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Records").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -126,9 +117,10 @@ impl Records {
         options.set_max_total_wal_size(MAX_LOG_BYTES);
         options.set_keep_log_file_num(KEPT_INFO_LOGS);
         options.set_log_level(LogLevel::Warn);
-        // A log that is gone, or shorter than it was when the next one was begun, is refused. A
-        // reader beside a live writer cannot hold it to that: the writer removes logs at will.
-        options.set_track_and_verify_wals_in_manifest(access != Access::ReadOnly);
+        // A log that is gone, or shorter than it was when the next one was begun, is refused. On
+        // for readers too: RocksDB crashes in a read-only open that has it off where the writer
+        // had it on.
+        options.set_track_and_verify_wals_in_manifest(true);
         let families = Family::ALL
             .map(|family| ColumnFamilyDescriptor::new(family.name(), family.options(&cache)));
         let db = match access {
@@ -136,16 +128,7 @@ impl Records {
             Access::ReadOnly => DB::open_cf_descriptors_read_only(&options, path, families, false),
         };
         let db = db.map_err(|error| failure(path, &error))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            db,
-            _lock: lock,
-        })
-    }
-
-    /// The directory of the store.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+        Ok(Self { path: path.to_path_buf(), db, _lock: lock })
     }
 
     fn fail(&self, error: &rocksdb::Error) -> Error {
@@ -154,10 +137,7 @@ impl Records {
 
     fn family(&self, family: Family) -> Result<&ColumnFamily> {
         self.db.cf_handle(family.name()).ok_or_else(|| {
-            damage(
-                &self.path,
-                format!("column family {} is missing", family.name()),
-            )
+            damage(&self.path, format!("column family {} is missing", family.name()))
         })
     }
 
@@ -166,18 +146,16 @@ impl Records {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
         let mut out = WriteBatch::default();
-        for change in &batch.changes {
+        for change in batch.changes {
             match change {
-                Change::Put(family, key, value) => out.put_cf(self.family(*family)?, key, value),
-                Change::Delete(family, key) => out.delete_cf(self.family(*family)?, key),
+                Change::Put(family, key, value) => out.put_cf(self.family(family)?, key, value),
+                Change::Delete(family, key) => out.delete_cf(self.family(family)?, key),
                 Change::DeleteRange(family, from, to) => {
-                    out.delete_range_cf(self.family(*family)?, from, to);
+                    out.delete_range_cf(self.family(family)?, from, to);
                 }
             }
         }
-        self.db
-            .write_opt(out, &options)
-            .map_err(|error| self.fail(&error))
+        self.db.write_opt(out, &options).map_err(|error| self.fail(&error))
     }
 
     /// Makes everything written so far durable.
@@ -192,9 +170,7 @@ impl Records {
 
     /// The newest value of a key.
     pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.db
-            .get_cf(self.family(family)?, key)
-            .map_err(|error| self.fail(&error))
+        self.db.get_cf(self.family(family)?, key).map_err(|error| self.fail(&error))
     }
 
     /// Freezes the current content.
@@ -212,8 +188,7 @@ impl Records {
     /// Reclaims the space of deleted and replaced entries.
     pub(crate) fn compact(&self) -> Result<()> {
         for family in Family::ALL {
-            self.db
-                .compact_range_cf(self.family(family)?, None::<&[u8]>, None::<&[u8]>);
+            self.db.compact_range_cf(self.family(family)?, None::<&[u8]>, None::<&[u8]>);
         }
         Ok(())
     }
@@ -225,10 +200,7 @@ impl Records {
             self.db.property_int_value_cf(handle, name).ok().flatten()
         };
         let sum = |name: &str| -> u64 {
-            Family::ALL
-                .iter()
-                .filter_map(|&family| property(family, name))
-                .sum()
+            Family::ALL.iter().filter_map(|&family| property(family, name)).sum()
         };
         sum("rocksdb.total-sst-files-size") + sum("rocksdb.total-blob-file-size")
     }
@@ -254,8 +226,7 @@ impl RecordsBatch {
         key: impl Into<Vec<u8>>,
         value: impl Into<Vec<u8>>,
     ) {
-        self.changes
-            .push(Change::Put(family, key.into(), value.into()));
+        self.changes.push(Change::Put(family, key.into(), value.into()));
     }
 
     pub(crate) fn delete(&mut self, family: Family, key: impl Into<Vec<u8>>) {
@@ -269,8 +240,7 @@ impl RecordsBatch {
         from: impl Into<Vec<u8>>,
         to: impl Into<Vec<u8>>,
     ) {
-        self.changes
-            .push(Change::DeleteRange(family, from.into(), to.into()));
+        self.changes.push(Change::DeleteRange(family, from.into(), to.into()));
     }
 }
 
@@ -292,9 +262,7 @@ pub(crate) struct RecordsSnapshot {
 
 impl fmt::Debug for RecordsSnapshot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("RecordsSnapshot")
-            .finish_non_exhaustive()
+        formatter.debug_struct("RecordsSnapshot").finish_non_exhaustive()
     }
 }
 
@@ -309,9 +277,7 @@ impl RecordsSnapshot {
         let records = self.records();
         let handle = records.family(family)?;
         let snapshot = &self.cell.borrow_dependent().0;
-        snapshot
-            .get_cf(handle, key)
-            .map_err(|error| records.fail(&error))
+        snapshot.get_cf(handle, key).map_err(|error| records.fail(&error))
     }
 
     /// Visits the entries of a family in key order from `from` on, until the visitor breaks. An
@@ -327,11 +293,7 @@ impl RecordsSnapshot {
         let mut options = ReadOptions::default();
         options.set_verify_checksums(true);
         options.set_readahead_size(READAHEAD_BYTES);
-        let mut entries = self
-            .cell
-            .borrow_dependent()
-            .0
-            .raw_iterator_cf_opt(handle, options);
+        let mut entries = self.cell.borrow_dependent().0.raw_iterator_cf_opt(handle, options);
         entries.seek(from);
         while let Some((key, value)) = entries.item() {
             if visit(key, value)?.is_break() {
@@ -350,24 +312,12 @@ impl RecordsSnapshot {
 
 fn failure(path: &Path, error: &rocksdb::Error) -> Error {
     let corruption = error.kind() == rocksdb::ErrorKind::Corruption;
-    let source = RecordError {
-        message: error.to_string(),
-        corruption,
-    };
-    Error::Records {
-        path: path.to_path_buf(),
-        source,
-    }
+    let source = RecordError { message: error.to_string(), corruption };
+    Error::Records { path: path.to_path_buf(), source }
 }
 
 /// An error about content that the store returned without complaint but that cannot be.
 fn damage(path: &Path, message: impl Into<String>) -> Error {
-    let source = RecordError {
-        message: message.into(),
-        corruption: true,
-    };
-    Error::Records {
-        path: path.to_path_buf(),
-        source,
-    }
+    let source = RecordError { message: message.into(), corruption: true };
+    Error::Records { path: path.to_path_buf(), source }
 }

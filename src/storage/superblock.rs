@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::bytes::{Reader, Writer};
 use crate::error::{Corruption, Error, Result};
-use crate::storage::fs::Fs;
+use crate::storage::fs::{Fs, write_durably};
 use crate::storage::layout::FORMAT_VERSION;
 
 const MAGIC: &[u8; 8] = b"HASHDBSB";
@@ -60,8 +60,8 @@ impl Superblock {
     /// out the rest differently.
     fn decode(slot: &[u8], path: &Path, offset: u64) -> Result<Self> {
         let damaged = |what: Corruption, at: usize| what.at(path, offset + at as u64);
-        if slot.len() < BODY_BYTES {
-            let missing = (BODY_BYTES - slot.len()) as u64;
+        if slot.len() < SLOT_BYTES {
+            let missing = (SLOT_BYTES - slot.len()) as u64;
             return Err(damaged(Corruption::Truncated { missing }, slot.len()));
         }
         let mut input = Reader::new(&slot[..BODY_BYTES]);
@@ -104,10 +104,7 @@ impl Superblock {
             return Err(damaged(Corruption::Checksum { expected, found }, checked));
         }
         if slot[BODY_BYTES..].iter().any(|&byte| byte != 0) {
-            let what = Corruption::OutOfRange {
-                field: "superblock padding",
-                value: 1,
-            };
+            let what = Corruption::OutOfRange { field: "superblock padding", value: 1 };
             return Err(damaged(what, BODY_BYTES));
         }
         Ok(block)
@@ -129,22 +126,12 @@ impl Superblock {
         }
     }
 
-    /// Creates the file with both slots.
+    /// Creates the file with both slots, whole or not at all.
     pub(crate) fn create(&self, fs: &dyn Fs, path: &Path) -> Result<()> {
-        let mut file = fs.create(path)?;
-        let older = Self {
-            generation: self.generation.saturating_sub(1),
-            ..*self
-        };
-        let (even, odd) = if self.generation % 2 == 0 {
-            (self, &older)
-        } else {
-            (&older, self)
-        };
-        file.write_all(&even.encode())?;
-        file.write_all(&odd.encode())?;
-        file.sync()?;
-        path.parent().map_or(Ok(()), |parent| fs.sync_dir(parent))
+        let older = Self { generation: self.generation.saturating_sub(1), ..*self };
+        let (even, odd) =
+            if self.generation.is_multiple_of(2) { (self, &older) } else { (&older, self) };
+        write_durably(fs, path, &[even.encode(), odd.encode()].concat())
     }
 
     /// Writes this state over the older slot and makes it durable.

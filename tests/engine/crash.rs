@@ -23,7 +23,9 @@ fn options() -> Options {
 /// writes it ("try") and after it was acknowledged ("done").
 #[test]
 fn child_writes_until_it_is_killed() {
-    let Ok(path) = std::env::var(CHILD) else { return };
+    let Ok(path) = std::env::var(CHILD) else {
+        return;
+    };
     let db = Database::open(&path, options()).unwrap();
     let mut out = std::io::stdout().lock();
     let first = batches(&db);
@@ -57,9 +59,7 @@ fn batch(number: u64) -> WriteBatch {
 fn batches(db: &Database) -> u64 {
     let count = match db.get(b"newest").unwrap() {
         None => 0,
-        Some(newest) => {
-            u64::from_le_bytes(db.value(&newest).unwrap().try_into().unwrap()) + 1
-        }
+        Some(newest) => u64::from_le_bytes(db.value(&newest).unwrap().try_into().unwrap()) + 1,
     };
     for number in 0..count + 2 {
         for offset in 0..BATCH {

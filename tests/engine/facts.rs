@@ -25,7 +25,8 @@ fn a_handle_can_be_shared_between_threads() {
 #[test]
 fn widths_out_of_range_are_refused() {
     let directory = tempfile::tempdir().unwrap();
-    for (code_bits, address_bits) in [(0, 28), (63, 28), (65, 28), (1088, 28), (256, 7), (256, 33)] {
+    for (code_bits, address_bits) in [(0, 28), (63, 28), (65, 28), (1088, 28), (256, 7), (256, 33)]
+    {
         let options = Options::new().code_bits(code_bits).address_bits(address_bits);
         let error = Database::create(directory.path().join("db"), options).unwrap_err();
         assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");

@@ -35,16 +35,41 @@ fn version_1_opens_and_answers() {
             Database::open(&path, small()).unwrap()
         };
         assert!(db.verify().unwrap().is_clean());
-        assert_eq!((db.len(), db.stats().next_id), (4, 6));
+        assert_eq!((db.len(), db.stats().next_id), (5, 7));
         let alpha = db.get(b"alpha").unwrap().unwrap();
         assert_eq!(alpha.code, "0123456789abcdef".parse::<Code>().unwrap());
         assert_eq!(alpha.address, Address::from_hex("5a", 8).unwrap());
         assert_eq!(db.value(&alpha).unwrap(), b"the first value");
         assert!(db.get(b"deleted").unwrap().is_none());
-        // Two records in the segment, one of them replaced, the others in the memtable.
+        // Four rows in the segment, one of them replaced and one deleted; the others in the memtable.
         assert_eq!(db.stats().segments.len(), 1);
         let ids = |found: Vec<hashdb::Neighbor>| found.iter().map(|n| n.id).collect::<Vec<_>>();
-        assert_eq!(ids(db.ball(alpha.address, 1).unwrap()), [0, 5]);
-        assert_eq!(ids(db.knn(&alpha.code, 2).unwrap()), [0, 3]);
+        assert_eq!(ids(db.ball(alpha.address, 1).unwrap()), [0, 6]);
+        assert_eq!(ids(db.knn(&alpha.code, 2).unwrap()), [0, 4]);
     }
+}
+
+#[test]
+fn the_annotated_dump_in_the_document_is_the_fixture() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    #[expect(clippy::disallowed_methods, reason = "the test reads the document and the fixture")]
+    let (document, segment) = (
+        std::fs::read_to_string(root.join("storage-format.md")).unwrap(),
+        std::fs::read(root.join("tests/fixtures/v1/segments/000000000001.seg")).unwrap(),
+    );
+    let mut rows = 0;
+    for line in document.lines() {
+        let Some((offset, rest)) = line.split_once("  ") else {
+            continue;
+        };
+        let (Ok(offset), 3) = (usize::from_str_radix(offset, 16), offset.len()) else {
+            continue;
+        };
+        let shown: Vec<u8> =
+            rest[..47].split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+        assert_eq!(shown, segment[offset..offset + 16], "offset {offset:x}");
+        rows += 1;
+    }
+    let padding = segment.chunks(16).filter(|row| row.iter().all(|byte| *byte == 0)).count();
+    assert!(rows >= segment.len() / 16 - padding, "only {rows} rows are shown");
 }

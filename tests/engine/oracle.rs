@@ -149,7 +149,7 @@ fn run(steps: Vec<Step>, skewed: bool, code_bits: u16, address_bits: u8) {
             Step::Seal => assert!(open.seal().unwrap() || open.stats().memtable_rows == 0),
             Step::Compact => open.compact().unwrap(),
             Step::Reopen => {
-                db = None;
+                drop(db.take());
                 db = Some(Database::open(&path, options()).unwrap());
             }
             Step::Check { seed } => check(open, &model, &mut Random(seed)),

@@ -15,7 +15,9 @@ fn options() -> Options {
 /// Not a test of its own: opens and checks the database, again and again, beside the writer.
 #[test]
 fn child_reads_while_another_process_writes() {
-    let Ok(path) = std::env::var(READER) else { return };
+    let Ok(path) = std::env::var(READER) else {
+        return;
+    };
     for _ in 0..30 {
         let db = Database::open_read_only(&path, options()).unwrap();
         let code = Random(1).code(64, false);

@@ -27,7 +27,12 @@ fn readers_see_whole_batches_while_writers_seal_and_compact() {
                         let mut batch = WriteBatch::new();
                         for record in 0..BATCH {
                             let name = (writer * BATCHES + number) * BATCH + record;
-                            batch.put(&key(name), random.address(8, true), random.code(64, true), b"v");
+                            batch.put(
+                                &key(name),
+                                random.address(8, true),
+                                random.code(64, true),
+                                b"v",
+                            );
                         }
                         db.write(batch, WriteOptions { sync: number % 2 == 0 }).unwrap();
                         if number % 25 == 24 {

@@ -42,10 +42,7 @@ impl PairTableColumns {
         }
         let (high_offsets, low_offsets) = (high.finish(), low.finish());
 
-        let mut next: Vec<_> = low_offsets
-            .iter()
-            .map(|start| u32::from_le_bytes(*start))
-            .collect();
+        let mut next: Vec<_> = low_offsets.iter().map(|start| u32::from_le_bytes(*start)).collect();
         let mut high_suffixes = vec![[0; 2]; addresses.len()];
         let mut positions = vec![[0; 4]; addresses.len()];
         for (row, address) in (0_u32..).zip(addresses) {
@@ -69,31 +66,20 @@ impl PairTableColumns {
 /// The addresses, if they are what a table can be built from.
 fn checked(addresses: &[u8], address_bits: u8) -> Result<&[[u8; 4]], Corruption> {
     if !Address::is_width(address_bits) {
-        return Err(Corruption::OutOfRange {
-            field: "address bits",
-            value: address_bits.into(),
-        });
+        return Err(Corruption::OutOfRange { field: "address bits", value: address_bits.into() });
     }
     let rows = addresses.len() / 4;
     crate::index::check_length("addresses", addresses, rows, 4)?;
     if u32::try_from(rows).is_err() {
-        return Err(Corruption::OutOfRange {
-            field: "rows",
-            value: rows as u64,
-        });
+        return Err(Corruption::OutOfRange { field: "rows", value: rows as u64 });
     }
     let (addresses, _) = addresses.as_chunks();
     if !addresses.is_sorted_by_key(|address| u32::from_le_bytes(*address)) {
         return Err(Corruption::Unsorted { field: "addresses" });
     }
-    let largest = addresses
-        .last()
-        .map_or(0, |address| u32::from_le_bytes(*address));
+    let largest = addresses.last().map_or(0, |address| u32::from_le_bytes(*address));
     if largest > Address::max_value(address_bits) {
-        return Err(Corruption::OutOfRange {
-            field: "addresses",
-            value: largest.into(),
-        });
+        return Err(Corruption::OutOfRange { field: "addresses", value: largest.into() });
     }
     Ok(addresses)
 }
@@ -106,9 +92,7 @@ struct Offsets {
 impl Offsets {
     /// For the halves of `bits` bits.
     fn new(bits: u8) -> Self {
-        Self {
-            counts: vec![0; 1 << bits],
-        }
+        Self { counts: vec![0; 1 << bits] }
     }
 
     /// Counts one half.

@@ -14,6 +14,9 @@ mod build;
 mod side;
 mod split;
 
+#[cfg(test)]
+mod tests;
+
 pub use build::PairTableColumns;
 pub use split::HalfBalls;
 
@@ -89,18 +92,14 @@ impl<'a> PairTable<'a> {
         };
         let positions = positions.as_chunks().0;
         check_positions(positions, rows)?;
-        Ok(Self {
-            split,
-            by_high,
-            by_low,
-            positions,
-        })
+        Ok(Self { split, by_high, by_low, positions })
     }
 
     /// Appends every row whose address lies within `radius` of `address`, each once, in no
     /// particular order. `balls` are those of this table's address width.
     ///
     /// Cost: as many suffixes of two bytes as [`PairTable::cost`] says, in one run a bucket.
+    #[expect(clippy::cast_possible_truncation, reason = "a side has u32::MAX entries at most")]
     pub fn ball(
         &self,
         level: Level,
@@ -112,40 +111,27 @@ impl<'a> PairTable<'a> {
     ) {
         let (high, low) = self.split.halves(address);
         let radii = Radii::new(radius);
+        let hit = |row: usize, distance| Hit { row: row as u32, distance };
+
         let masks = balls.high.within(radii.high);
-        let target = Target {
-            bucket: high,
-            suffix: low,
-            radius,
-            masks,
-        };
+        let target = Target { bucket: high, suffix: low, radius, masks };
         self.by_high.search(level, &target, counters, |found| {
-            // A side has as many entries as there are rows, which a u32 counts.
-            if let Ok(row) = u32::try_from(found.entry) {
-                hits.push(Hit {
-                    row,
-                    distance: found.distance,
-                });
-            }
+            hits.push(hit(found.entry, found.distance));
         });
         let Some(low_radius) = radii.low else { return };
+
         let masks = balls.low.within(low_radius);
-        let target = Target {
-            bucket: low,
-            suffix: high,
-            radius,
-            masks,
-        };
+        let target = Target { bucket: low, suffix: high, radius, masks };
+        let by_high_count = hits.len();
         self.by_low.search(level, &target, counters, |found| {
-            if found.suffix_distance > radii.high
-                && let Some(row) = self.positions.get(found.entry)
-            {
-                hits.push(Hit {
-                    row: u32::from_le_bytes(*row),
-                    distance: found.distance,
-                });
+            if found.suffix_distance > radii.high {
+                hits.push(hit(found.entry, found.distance));
             }
         });
+        // The rows are read in a loop of their own, where cache misses overlap.
+        for hit in &mut hits[by_high_count..] {
+            hit.row = u32::from_le_bytes(self.positions[hit.row as usize]);
+        }
     }
 
     /// How many suffixes [`PairTable::ball`] would compare, told by the offsets alone.
@@ -155,9 +141,7 @@ impl<'a> PairTable<'a> {
     pub fn cost(&self, balls: &HalfBalls, address: u32, radius: u32) -> u64 {
         let (high, low) = self.split.halves(address);
         let radii = Radii::new(radius);
-        let by_low = radii
-            .low
-            .map_or(0, |radius| self.by_low.cost(low, balls.low.within(radius)));
+        let by_low = radii.low.map_or(0, |radius| self.by_low.cost(low, balls.low.within(radius)));
         self.by_high.cost(high, balls.high.within(radii.high)) + by_low
     }
 }
@@ -173,10 +157,7 @@ struct Radii {
 impl Radii {
     /// The high half takes the odd bit: its side needs no positions.
     fn new(radius: u32) -> Self {
-        Self {
-            high: radius / 2,
-            low: radius.checked_sub(1).map(|rest| rest / 2),
-        }
+        Self { high: radius / 2, low: radius.checked_sub(1).map(|rest| rest / 2) }
     }
 }
 
@@ -196,11 +177,7 @@ fn checked_offsets<'a>(
     for (found, expected) in [(at(offsets.first()), 0), (at(offsets.last()), rows)] {
         if found != expected {
             let (found, expected) = (found.into(), expected.into());
-            return Err(Corruption::Mismatch {
-                field,
-                expected,
-                found,
-            });
+            return Err(Corruption::Mismatch { field, expected, found });
         }
     }
     Ok(offsets)
@@ -208,15 +185,9 @@ fn checked_offsets<'a>(
 
 /// Checks that every position is a row.
 fn check_positions(positions: &[[u8; 4]], rows: u32) -> Result<(), Corruption> {
-    let largest = positions
-        .iter()
-        .map(|position| u32::from_le_bytes(*position))
-        .max();
+    let largest = positions.iter().map(|position| u32::from_le_bytes(*position)).max();
     match largest.filter(|largest| *largest >= rows) {
-        Some(value) => Err(Corruption::OutOfRange {
-            field: "positions",
-            value: value.into(),
-        }),
+        Some(value) => Err(Corruption::OutOfRange { field: "positions", value: value.into() }),
         None => Ok(()),
     }
 }

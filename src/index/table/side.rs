@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::hamming::{self, Level, Run};
 use crate::index::Counters;
 
-/// Buckets that are looked up before they are scanned, so that their cache lines are on the way.
-const PROBES: usize = 32;
+/// Buckets that are looked up together.
+const PROBES: usize = 8;
 
 /// Offsets and suffixes; [`check_offsets`](super::check_offsets) has passed them.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,14 @@ pub(super) struct Found {
     pub(super) suffix_distance: u32,
 }
 
+/// Buckets that were looked up and are not scanned yet.
+struct Batch<'a, 't> {
+    masks: &'t [u32],
+    runs: [Run<'a>; PROBES],
+    /// The first entry of each run.
+    firsts: [usize; PROBES],
+}
+
 impl<'a> Side<'a> {
     /// Calls `found` for every entry of the target's buckets that lies within its radius.
     #[inline]
@@ -52,39 +60,41 @@ impl<'a> Side<'a> {
         counters: &mut Counters,
         mut found: impl FnMut(Found),
     ) {
-        for masks in target.masks.chunks(PROBES) {
-            let mut firsts = [0; PROBES];
-            let mut runs = [Run::default(); PROBES];
-            for ((run, first), mask) in runs.iter_mut().zip(&mut firsts).zip(masks) {
-                let entries = self.bucket(u32::from(target.bucket) ^ mask);
-                *first = entries.start;
-                run.column = self.column(entries);
-                run.query = target.suffix;
-                run.radius = target.radius.saturating_sub(mask.count_ones());
-                counters.candidates += run.column.len() as u64;
-            }
-            hamming::within_u16(
-                level,
-                &runs[..masks.len()],
-                |run, position, suffix_distance| {
-                    let distance = masks[run].count_ones() + suffix_distance;
-                    found(Found {
-                        entry: firsts[run] + position,
-                        distance,
-                        suffix_distance,
-                    });
-                },
-            );
+        let mut batches =
+            target.masks.chunks(PROBES).map(|masks| self.gather(level, target, masks));
+        let mut next = batches.next();
+        while let Some(batch) = next {
+            // The cache lines of the batch behind are under way while this one is scanned.
+            next = batches.next();
+            let runs = &batch.runs[..batch.masks.len()];
+            counters.candidates += runs.iter().map(|run| run.column.len() as u64).sum::<u64>();
+            hamming::within_u16(level, runs, |run, position, suffix_distance| {
+                let entry = batch.firsts[run] + position;
+                let distance = batch.masks[run].count_ones() + suffix_distance;
+                found(Found { entry, distance, suffix_distance });
+            });
         }
         counters.probes += target.masks.len() as u64;
     }
 
+    /// Looks up the buckets of some masks and asks for their cache lines.
+    #[inline]
+    fn gather<'t>(&self, level: Level, target: &Target<'_>, masks: &'t [u32]) -> Batch<'a, 't> {
+        let mut batch = Batch { masks, runs: [Run::default(); PROBES], firsts: [0; PROBES] };
+        for ((run, first), mask) in batch.runs.iter_mut().zip(&mut batch.firsts).zip(masks) {
+            let entries = self.bucket(u32::from(target.bucket) ^ mask);
+            *first = entries.start;
+            run.column = self.suffixes.get(entries).unwrap_or_default();
+            run.query = target.suffix;
+            run.radius = target.radius.saturating_sub(mask.count_ones());
+            hamming::prefetch(level, run.column.as_flattened());
+        }
+        batch
+    }
+
     /// How many entries the buckets of some masks hold.
     pub(super) fn cost(&self, bucket: u16, masks: &[u32]) -> u64 {
-        masks
-            .iter()
-            .map(|mask| self.bucket(u32::from(bucket) ^ mask).len() as u64)
-            .sum()
+        masks.iter().map(|mask| self.bucket(u32::from(bucket) ^ mask).len() as u64).sum()
     }
 
     /// The entries of a bucket; none where there is no such bucket.
@@ -97,11 +107,5 @@ impl<'a> Side<'a> {
             }
             _ => 0..0,
         }
-    }
-
-    /// The suffixes of a bucket.
-    #[inline]
-    fn column(&self, entries: Range<usize>) -> &'a [[u8; 2]] {
-        self.suffixes.get(entries).unwrap_or_default()
     }
 }

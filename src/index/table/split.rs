@@ -12,18 +12,12 @@ pub(super) struct Split {
 impl Split {
     /// The high half takes the odd bit. `address_bits` is at most 32.
     pub(super) fn new(address_bits: u8) -> Self {
-        Self {
-            high_bits: address_bits.div_ceil(2),
-            low_bits: address_bits / 2,
-        }
+        Self { high_bits: address_bits.div_ceil(2), low_bits: address_bits / 2 }
     }
 
     /// The high and the low half of an address; bits beyond the width are dropped.
     #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "halves have at most 16 bits"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "halves have at most 16 bits")]
     pub(super) fn halves(self, address: u32) -> (u16, u16) {
         let high = address >> self.low_bits & ((1 << self.high_bits) - 1);
         let low = address & ((1 << self.low_bits) - 1);
@@ -46,9 +40,6 @@ impl HalfBalls {
     pub fn new(address_bits: u8) -> Self {
         let split = Split::new(address_bits.min(32));
         let all = |bits: u8| BallMasks::new(bits, bits.into());
-        Self {
-            high: all(split.high_bits),
-            low: all(split.low_bits),
-        }
+        Self { high: all(split.high_bits), low: all(split.low_bits) }
     }
 }

@@ -36,17 +36,10 @@ impl SegmentReader {
     pub(crate) fn open(fs: &dyn Fs, path: &Path, id: SegmentId, mmap: bool) -> Result<Self> {
         let file = fs.open_read(path)?;
         let mapping = Mapping::open(&file, path, mmap)?;
-        let head = Head {
-            path,
-            bytes: mapping.bytes(),
-        };
+        let head = Head { path, bytes: mapping.bytes() };
         let section_count = head.check_header(id)?;
         let sections = head.read_directory(section_count)?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            mapping,
-            sections,
-        })
+        Ok(Self { path: path.to_path_buf(), mapping, sections })
     }
 
     /// The file.
@@ -81,10 +74,7 @@ impl SegmentReader {
 
     /// Where a section begins in the file, for error messages.
     pub(crate) fn section_offset(&self, tag: Tag) -> u64 {
-        self.sections
-            .iter()
-            .find(|s| s.tag == tag)
-            .map_or(0, |s| s.offset as u64)
+        self.sections.iter().find(|s| s.tag == tag).map_or(0, |s| s.offset as u64)
     }
 
     fn verify_section(&self, section: &Section) -> Result<()> {
@@ -105,10 +95,7 @@ impl SegmentReader {
             let stray = bytes[from..to].iter().position(|&byte| byte != 0);
             stray.map_or(Ok(()), |at| {
                 let value = u64::from(bytes[from + at]);
-                let what = Corruption::OutOfRange {
-                    field: "padding",
-                    value,
-                };
+                let what = Corruption::OutOfRange { field: "padding", value };
                 Err(what.at(&self.path, (from + at) as u64))
             })
         };
@@ -133,26 +120,14 @@ impl Head<'_> {
     }
 
     fn mismatch(&self, field: &'static str, expected: u64, found: u64, offset: usize) -> Error {
-        self.damaged(
-            Corruption::Mismatch {
-                field,
-                expected,
-                found,
-            },
-            offset,
-        )
+        self.damaged(Corruption::Mismatch { field, expected, found }, offset)
     }
 
     /// Checks magic, version, length, checksum and identity, in this order; returns the number of
     /// sections.
     fn check_header(&self, id: SegmentId) -> Result<u16> {
         let truncated = |missing: usize| {
-            self.damaged(
-                Corruption::Truncated {
-                    missing: missing as u64,
-                },
-                self.bytes.len(),
-            )
+            self.damaged(Corruption::Truncated { missing: missing as u64 }, self.bytes.len())
         };
         let Some(header) = self.bytes.get(..HEADER_BYTES) else {
             return Err(truncated(HEADER_BYTES - self.bytes.len()));
@@ -165,15 +140,7 @@ impl Head<'_> {
             let (version, sections, checksum) = (input.u16()?, input.u16()?, input.u32()?);
             let database_id = input.bytes(16)?;
             let (number, length) = (input.u64()?, input.u64()?);
-            Ok((
-                version,
-                sections,
-                checksum,
-                database_id,
-                number,
-                length,
-                input.rest(),
-            ))
+            Ok((version, sections, checksum, database_id, number, length, input.rest()))
         };
         let (version, sections, expected, database_id, number, length, reserved) =
             { fields }().map_err(|what| self.damaged(what, 0))?;
@@ -190,13 +157,7 @@ impl Head<'_> {
         }
         if sections > MAX_SECTIONS {
             let value = u64::from(sections);
-            return Err(self.damaged(
-                Corruption::OutOfRange {
-                    field: "section count",
-                    value,
-                },
-                10,
-            ));
+            return Err(self.damaged(Corruption::OutOfRange { field: "section count", value }, 10));
         }
         let head_bytes = HEADER_BYTES + ENTRY_BYTES * usize::from(sections);
         let Some(head) = self.bytes.get(..head_bytes) else {
@@ -217,13 +178,7 @@ impl Head<'_> {
             return Err(self.mismatch("segment number", id.number, number, 32));
         }
         if reserved.iter().any(|&byte| byte != 0) {
-            return Err(self.damaged(
-                Corruption::OutOfRange {
-                    field: "reserved",
-                    value: 1,
-                },
-                48,
-            ));
+            return Err(self.damaged(Corruption::OutOfRange { field: "reserved", value: 1 }, 48));
         }
         Ok(sections)
     }
@@ -259,32 +214,17 @@ fn read_entry(entry: &[u8], end: usize, file_bytes: usize) -> Result<Section, Co
     let (offset, length, checksum) = (input.u64()?, input.u64()?, input.u32()?);
     let reserved = input.u32()?;
     if reserved != 0 {
-        return Err(Corruption::OutOfRange {
-            field: "reserved",
-            value: u64::from(reserved),
-        });
+        return Err(Corruption::OutOfRange { field: "reserved", value: u64::from(reserved) });
     }
     if offset != aligned(end) as u64 {
-        return Err(Corruption::OutOfRange {
-            field: "section offset",
-            value: offset,
-        });
+        return Err(Corruption::OutOfRange { field: "section offset", value: offset });
     }
     let room = file_bytes.saturating_sub(aligned(end));
     match usize::try_from(length) {
         Ok(length) if length <= room => {
             let offset = aligned(end);
-            Ok(Section {
-                tag,
-                offset,
-                length,
-                checksum,
-                verified: OnceLock::new(),
-            })
+            Ok(Section { tag, offset, length, checksum, verified: OnceLock::new() })
         }
-        _ => Err(Corruption::OutOfRange {
-            field: "section length",
-            value: length,
-        }),
+        _ => Err(Corruption::OutOfRange { field: "section length", value: length }),
     }
 }

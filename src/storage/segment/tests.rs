@@ -6,15 +6,9 @@ use super::{SegmentId, SegmentReader, SegmentWriter};
 use crate::error::{Corruption, Error};
 use crate::storage::fs::{Fs as _, OsFs};
 
-const ID: SegmentId = SegmentId {
-    database_id: *b"0123456789abcdef",
-    number: 7,
-};
-const SECTIONS: [(&[u8; 8], &[u8]); 3] = [
-    (b"FIRST   ", b"some bytes"),
-    (b"EMPTY   ", b""),
-    (b"SECOND  ", &[7; 100]),
-];
+const ID: SegmentId = SegmentId { database_id: *b"0123456789abcdef", number: 7 };
+const SECTIONS: [(&[u8; 8], &[u8]); 3] =
+    [(b"FIRST   ", b"some bytes"), (b"EMPTY   ", b""), (b"SECOND  ", &[7; 100])];
 
 fn write(directory: &Path) -> Vec<u8> {
     let path = directory.join("a.seg");
@@ -52,10 +46,7 @@ fn what_was_written_is_read() {
     assert!(reader.section(*b"ABSENT  ").unwrap().is_none());
     assert!(matches!(
         reader.required(*b"ABSENT  ", "absent section"),
-        Err(Error::Corruption {
-            what: Corruption::Missing { .. },
-            ..
-        })
+        Err(Error::Corruption { what: Corruption::Missing { .. }, .. })
     ));
 }
 
@@ -71,10 +62,7 @@ fn every_flipped_bit_is_found_by_verify_and_never_changes_an_answer() {
         };
         // Reading gives the bytes as written (asserted inside) or an error.
         let _either = read_all(&reader);
-        assert!(
-            reader.verify().is_err(),
-            "bit {bit} was flipped and not noticed"
-        );
+        assert!(reader.verify().is_err(), "bit {bit} was flipped and not noticed");
     }
 }
 
@@ -83,10 +71,7 @@ fn every_cut_and_every_appended_byte_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let bytes = write(directory.path());
     for length in 0..bytes.len() {
-        assert!(
-            reopen(directory.path(), &bytes[..length], ID).is_err(),
-            "cut at {length}"
-        );
+        assert!(reopen(directory.path(), &bytes[..length], ID).is_err(), "cut at {length}");
     }
     let mut longer = bytes;
     longer.push(0);
@@ -99,10 +84,7 @@ fn a_segment_of_another_number_or_database_is_refused() {
     let bytes = write(directory.path());
     let other_number = SegmentId { number: 8, ..ID };
     assert!(reopen(directory.path(), &bytes, other_number).is_err());
-    let other_database = SegmentId {
-        database_id: [1; 16],
-        ..ID
-    };
+    let other_database = SegmentId { database_id: [1; 16], ..ID };
     assert!(reopen(directory.path(), &bytes, other_database).is_err());
 }
 
@@ -112,15 +94,5 @@ fn a_newer_version_is_named() {
     let mut bytes = write(directory.path());
     bytes[8] = 2;
     let error = reopen(directory.path(), &bytes, ID).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::UnsupportedFormat {
-                found: 2,
-                newest: 1,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::UnsupportedFormat { found: 2, newest: 1, .. }), "{error}");
 }

@@ -39,22 +39,12 @@ impl<'a> SegmentWriter<'a> {
         file.write_all(&vec![0; position])?;
         let draft = draft.to_path_buf();
         let directory = Writer::new();
-        Ok(Self {
-            fs,
-            file,
-            draft,
-            id,
-            section_count,
-            directory,
-            written: 0,
-            position,
-        })
+        Ok(Self { fs, file, draft, id, section_count, directory, written: 0, position })
     }
 
     fn pad(&mut self) -> Result<()> {
         let start = aligned(self.position);
-        self.file
-            .write_all(&[0; ALIGNMENT][..start - self.position])?;
+        self.file.write_all(&[0; ALIGNMENT][..start - self.position])?;
         self.position = start;
         Ok(())
     }
@@ -76,10 +66,7 @@ impl<'a> SegmentWriter<'a> {
     /// Completes the file, makes it durable and gives it its final name; returns its length.
     pub(crate) fn finish(mut self, path: &Path) -> Result<u64> {
         if self.written != self.section_count {
-            return Err(Error::invalid(
-                "segment",
-                "has another number of sections than announced",
-            ));
+            return Err(Error::invalid("segment", "has another number of sections than announced"));
         }
         self.pad()?;
         let length = self.position as u64;
@@ -102,8 +89,7 @@ impl<'a> SegmentWriter<'a> {
         // a power cut.
         self.file.sync()?;
         self.fs.rename(&self.draft, path)?;
-        path.parent()
-            .map_or(Ok(()), |parent| self.fs.sync_dir(parent))?;
+        path.parent().map_or(Ok(()), |parent| self.fs.sync_dir(parent))?;
         Ok(length)
     }
 }
