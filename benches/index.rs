@@ -16,8 +16,7 @@ use hashdb::Level;
 use hashdb::internals::code::BallMasks;
 use hashdb::internals::hamming::distances;
 use hashdb::internals::index::{
-    Counters, HalfBalls, Hit, Neighbor, PairTable, PairTableColumns, Rows, TopK, ball_scan, knn,
-    rerank,
+    Counters, HalfBalls, Hit, PairTable, PairTableColumns, Rows, TopK, ball_scan, knn, rerank,
 };
 use measure::{Race, Random};
 

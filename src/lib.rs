@@ -76,4 +76,8 @@ pub mod internals {
     pub mod index {
         pub use crate::index::*;
     }
+    /// F5a.
+    pub mod db {
+        pub use crate::db::probe_segment;
+    }
 }

@@ -41,6 +41,8 @@ pub use options::{
 };
 pub use query::{Answer, Plan, Query, QueryStats};
 pub use record::Record;
+#[cfg(feature = "__internals")]
+pub use segment::probe_segment;
 pub use snapshot::{Readable, Snapshot};
 pub use stats::{SegmentStats, Stats};
 pub use verify::{Damage, VerifyReport};

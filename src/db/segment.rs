@@ -111,8 +111,17 @@ impl Segment {
     ) -> Result<Self> {
         let id = SegmentId { database_id: schema.database_id, number: entry.number };
         let reader = SegmentReader::open(fs.as_ref(), path, id, mmap)?;
+        Self::of_reader(fs, reader, schema, entry)
+    }
+
+    fn of_reader(
+        fs: &Arc<dyn Fs>,
+        reader: SegmentReader,
+        schema: &Schema,
+        entry: SegmentEntry,
+    ) -> Result<Self> {
         let info = Info::decode(reader.required(INFO, "section INFO")?)
-            .map_err(|what| what.at(path, reader.section_offset(INFO)))?;
+            .map_err(|what| what.at(reader.path(), reader.section_offset(INFO)))?;
         let segment = Self {
             entry,
             info,
@@ -318,4 +327,51 @@ fn table_sections(table: &PairTableColumns) -> [(Tag, &'static str, &[u8]); 5] {
         (HIGH_SUFFIXES, "section BALL.HS", &table.high_suffixes),
         (POSITIONS, "section BALL.POS", &table.positions),
     ]
+}
+
+/// Opens bytes as a segment, whatever they are, and asks it everything: what the fuzz target does.
+/// Says how many neighbours a ball and a k-NN query found.
+///
+/// # Errors
+///
+/// [`Error::Corruption`] for bytes that are no sound segment.
+#[cfg(feature = "__internals")]
+pub fn probe_segment(bytes: &[u8], address: u32, radius: u32) -> Result<usize> {
+    use crate::hamming::Level;
+    use crate::index::{Counters, HalfBalls, TopK, ball_scan, knn};
+    use crate::storage::fs::OsFs;
+    use crate::storage::mmap::Mapping;
+
+    let path = Path::new("probe.seg");
+    let at = |what: Corruption| what.at(path, 0);
+    let mut header = Reader::new(bytes);
+    let mut database_id = [0; 16];
+    header.bytes(16).map_err(at)?;
+    database_id.copy_from_slice(header.bytes(16).map_err(at)?);
+    let number = header.u64().map_err(at)?;
+    let mapping = Mapping::Owned(bytes.to_vec());
+    let reader = SegmentReader::of_mapping(path, mapping, SegmentId { database_id, number })?;
+    let info = Info::decode(reader.required(INFO, "section INFO")?).map_err(at)?;
+    let (code_bits, address_bits) = (info.code_bits, info.address_bits);
+    crate::db::options::validate_widths(code_bits, address_bits)?;
+    let schema = Schema { database_id, code_bits, address_bits };
+    let file_bytes = bytes.len() as u64;
+    let entry = SegmentEntry { number, row_count: info.row_count, file_bytes };
+    let fs: Arc<dyn Fs> = Arc::new(OsFs);
+    let segment = Segment::of_reader(&fs, reader, &schema, entry)?;
+    let rows = segment.rows()?;
+    let (mut hits, mut counters) = (Vec::new(), Counters::default());
+    let address = address >> (32 - address_bits);
+    if let Some(table) = segment.table()? {
+        let balls = HalfBalls::new(address_bits);
+        table.ball(Level::best(), &balls, address, radius, &mut hits, &mut counters);
+    } else {
+        ball_scan(&rows, Level::best(), address, radius, &mut hits, &mut counters);
+    }
+    let mut top = TopK::new(10);
+    let query = vec![0x5a; usize::from(code_bits / 8)];
+    knn(&rows, Level::best(), &query, &mut top, |_| true, &mut counters);
+    let found = hits.len() + top.into_sorted().len();
+    segment.verify()?;
+    Ok(found)
 }

@@ -35,7 +35,11 @@ impl SegmentReader {
     /// Opens the file and checks its header and directory; sections are checked when first used.
     pub(crate) fn open(fs: &dyn Fs, path: &Path, id: SegmentId, mmap: bool) -> Result<Self> {
         let file = fs.open_read(path)?;
-        let mapping = Mapping::open(&file, path, mmap)?;
+        Self::of_mapping(path, Mapping::open(&file, path, mmap)?, id)
+    }
+
+    /// The same for bytes that are at hand; errors name `path`.
+    pub(crate) fn of_mapping(path: &Path, mapping: Mapping, id: SegmentId) -> Result<Self> {
         let head = Head { path, bytes: mapping.bytes() };
         let section_count = head.check_header(id)?;
         let sections = head.read_directory(section_count)?;
