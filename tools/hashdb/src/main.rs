@@ -5,10 +5,12 @@
 //! [`exit`].
 
 mod cmd;
+mod encoder;
 mod exit;
 mod files;
 mod output;
 mod progress;
+mod sheet;
 mod signals;
 mod text;
 
@@ -34,6 +36,8 @@ enum Command {
     Put(cmd::put::Args),
     Get(cmd::get::Args),
     Delete(cmd::delete::Args),
+    Ingest(cmd::ingest::Args),
+    Encode(cmd::encode::Args),
     Query(cmd::query::Args),
     Scan(cmd::scan::Args),
     Check(cmd::check::Args),
@@ -57,6 +61,8 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Put(args) => cmd::put::run(&args),
         Command::Get(args) => cmd::get::run(&args),
         Command::Delete(args) => cmd::delete::run(&args),
+        Command::Ingest(args) => cmd::ingest::run(&args),
+        Command::Encode(args) => cmd::encode::run(&args),
         Command::Query(args) => cmd::query::run(&args),
         Command::Scan(args) => cmd::scan::run(&args),
         Command::Check(args) => cmd::check::run(&args),
