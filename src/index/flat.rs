@@ -102,7 +102,9 @@ pub fn ball_scan(
 
 /// Offers to `top` the live ones among some rows, by the distance of their codes to `query`.
 ///
-/// Rows that do not exist are passed over. Ascending rows are the fastest.
+/// Rows that do not exist are passed over. Each row comes once; ascending rows are the fastest.
+///
+/// Cost: one cache miss or more a row, many of them under way at once.
 ///
 /// # Panics
 ///
@@ -125,6 +127,7 @@ pub fn rerank(
     let mut distances = [0; GATHER];
     loop {
         let mut count = 0;
+        // The slots come first: where they end, no position is lost.
         for (slot, row) in gathered.iter_mut().zip(&mut positions) {
             *slot = row as usize;
             let at = count * rows.code_bytes();
@@ -144,7 +147,7 @@ pub fn rerank(
             top,
             &live,
         );
-        counters.candidates += count as u64;
+        counters.distances += count as u64;
     }
 }
 
