@@ -1,0 +1,7 @@
+//! Training.
+
+mod config;
+mod progress;
+
+pub use config::{NetConfig, NetSummary, TrainConfig, TrainingSummary};
+pub use progress::{Net, Phase, Progress};
