@@ -26,7 +26,7 @@ pub use device::DeviceChoice;
 pub use error::ModelError;
 pub use fingerprint::Fingerprint;
 pub use pixels::{PREPROCESSING, Pixels};
-pub use train::{Net, NetConfig, NetSummary, Phase, Progress, TrainConfig, TrainingSummary};
+pub use train::{Net, NetConfig, NetSummary, Phase, Progress, TrainConfig, TrainingSummary, train};
 
 use crate::code::{Address, Code};
 
