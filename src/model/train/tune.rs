@@ -2,6 +2,11 @@
 //!
 //! The loss is the squared error of the reconstruction. The code layer is logistic, rounded to 0 or 1
 //! on the way forward; the way back ignores the rounding, as in the paper.
+//!
+//! In here each layer passes on `2 p - 1` of its logistic outputs `p`, from -1 to 1. With the next
+//! layer's weights halved and its biases shifted this is the same network, but one whose inputs are
+//! centred, so that descent does not first have to learn their means (LeCun et al., "Efficient
+//! BackProp", 1998). [`Unrolled::encoder`] gives the plain logistic form back.
 
 use candle_core::{DType, Result, Tensor};
 
@@ -31,23 +36,21 @@ impl Unrolled {
     pub(super) fn new(machines: &[Machine]) -> Result<Self> {
         let up = machines.iter().map(Machine::up);
         let down = machines.iter().rev().map(Machine::down);
-        let parameters = |layer: Result<Layer>| {
-            let Layer { weight, bias } = layer?;
-            Ok((
-                Parameter::new(&weight, Adam::SLOTS)?,
-                Parameter::new(&bias, Adam::SLOTS)?,
-            ))
-        };
-        Ok(Self {
-            layers: up.chain(down).map(parameters).collect::<Result<_>>()?,
-        })
+        let mut layers = Vec::with_capacity(2 * machines.len());
+        for (number, layer) in up.chain(down).enumerate() {
+            let Layer { weight, bias } = if number == 0 { layer? } else { centred(&layer?)? };
+            let weight = Parameter::new(&weight, Adam::SLOTS)?;
+            layers.push((weight, Parameter::new(&bias, Adam::SLOTS)?));
+        }
+        Ok(Self { layers })
     }
 
-    /// The layers from the pixels to the code.
+    /// The layers from the pixels to the code, each taking the logistic outputs of the one below.
     pub(super) fn encoder(&self) -> Result<Vec<Layer>> {
-        self.layers[..self.layers.len() / 2]
-            .iter()
-            .map(layer)
+        let layers = self.layers[..self.layers.len() / 2].iter().map(layer);
+        layers
+            .enumerate()
+            .map(|(number, layer)| if number == 0 { layer } else { plain(&layer?) })
             .collect()
     }
 
@@ -67,7 +70,7 @@ impl Unrolled {
     /// The gradients of half the squared error, summed over pixels and averaged over rows.
     fn gradients(&self, data: &Tensor, rounded: bool) -> Result<Gradients> {
         let layers: Vec<Layer> = self.layers.iter().map(layer).collect::<Result<_>>()?;
-        // Outputs of each layer: `smooth` for the slopes, `passed` as the next layer saw them.
+        // Outputs of each layer: `smooth` for the slopes, `passed` as the next layer sees them.
         let mut smooth = Vec::with_capacity(layers.len());
         let mut passed = vec![data.clone()];
         let code = layers.len() / 2 - 1;
@@ -79,11 +82,8 @@ impl Unrolled {
                 sums
             };
             let rounds = rounded && number == code;
-            passed.push(if rounds {
-                output.gt(0.5)?.to_dtype(DType::F32)?
-            } else {
-                output.clone()
-            });
+            let seen = if rounds { output.gt(0.5)?.to_dtype(DType::F32)? } else { output.clone() };
+            passed.push(if number + 1 < layers.len() { seen.affine(2.0, -1.0)? } else { seen });
             smooth.push(output);
         }
 
@@ -95,7 +95,8 @@ impl Unrolled {
         for (number, layer) in layers.iter().enumerate().rev() {
             gradients.push((slope.t()?.matmul(&passed[number])?, slope.sum_keepdim(0)?));
             if number > 0 {
-                slope = through_logistic(slope.matmul(&layer.weight)?, &smooth[number - 1])?;
+                let slope_of_output = slope.matmul(&layer.weight)?.affine(2.0, 0.0)?;
+                slope = through_logistic(slope_of_output, &smooth[number - 1])?;
             }
         }
         Ok(Gradients {
@@ -103,6 +104,19 @@ impl Unrolled {
             layers: gradients,
         })
     }
+}
+
+/// The layer that does with inputs `2 p - 1` what `plain` does with `p`.
+fn centred(plain: &Layer) -> Result<Layer> {
+    let weight = plain.weight.affine(0.5, 0.0)?;
+    let bias = (&plain.bias + weight.sum_keepdim(1)?.t()?)?;
+    Ok(Layer { weight, bias })
+}
+
+/// The layer that does with inputs `p` what `centred` does with `2 p - 1`.
+fn plain(centred: &Layer) -> Result<Layer> {
+    let bias = (&centred.bias - centred.weight.sum_keepdim(1)?.t()?)?;
+    Ok(Layer { weight: centred.weight.affine(2.0, 0.0)?, bias })
 }
 
 fn layer((weight, bias): &(Parameter, Parameter)) -> Result<Layer> {
@@ -118,16 +132,22 @@ mod tests {
 
     use super::super::rbm::Visible;
     use super::{Adam, Machine, Parameter, Unrolled};
+    use crate::model::network::Network;
     use crate::model::random::Random;
 
-    /// A net of 6, 5, 4, 5 and 6 units with lively weights, and 7 rows for it.
-    fn example() -> (Unrolled, Tensor) {
+    /// Machines of 6, 5 and 4 units with lively weights.
+    fn machines() -> [Machine; 2] {
         let mut random = Random::new(5, 0);
-        let cpu = Device::Cpu;
-        let lower = Machine::new(Visible::Linear, (5, 6), 0.7, &mut random, &cpu).unwrap();
-        let upper = Machine::new(Visible::Binary, (4, 5), 0.7, &mut random, &cpu).unwrap();
-        let data = Tensor::from_vec(random.normals(7 * 6, 1.0), (7, 6), &cpu).unwrap();
-        (Unrolled::new(&[lower, upper]).unwrap(), data)
+        let mut machine =
+            |kind, shape| Machine::new(kind, shape, 0.7, &mut random, &Device::Cpu).unwrap();
+        [machine(Visible::Linear, (5, 6)), machine(Visible::Binary, (4, 5))]
+    }
+
+    /// The autoencoder of these machines, and 7 rows for it.
+    fn example() -> (Unrolled, Tensor) {
+        let data = Random::new(5, 1).normals(7 * 6, 1.0);
+        let data = Tensor::from_vec(data, (7, 6), &Device::Cpu).unwrap();
+        (Unrolled::new(&machines()).unwrap(), data)
     }
 
     #[test]
@@ -162,6 +182,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn unrolling_keeps_what_the_machines_compute() {
+        let (net, data) = example();
+        let machines = machines();
+        let expected = machines[0].hidden_given(&data).unwrap();
+        let expected = machines[1].up().unwrap().sums(&expected).unwrap();
+        let encoder = net.encoder().unwrap();
+        let found = Network::new(&encoder).unwrap().sums(&data).unwrap();
+        let error = (found - expected).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(error.to_scalar::<f32>().unwrap() < 1e-2, "{error}");
     }
 
     #[test]
