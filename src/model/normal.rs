@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn training_pictures_become_centred_with_unit_variance() {
         let dataset: Vec<u8> = (0..Pixels::BYTES * 4)
-            .map(|i| (i * 31 % 251) as u8)
+            .map(|i| u8::try_from(i * 31 % 251).unwrap())
             .collect();
         let normalizer = Normalizer::of(&dataset);
         let mut inputs = Vec::new();

@@ -98,8 +98,11 @@ impl NetState {
     }
 }
 
-/// A new machine for layer `number`. Without pretraining its weights are the autoencoder's first
-/// ones, so they are scaled to keep the variance of the sums instead of being small.
+/// A new machine for layer `number`.
+///
+/// The paper's first weights are smaller, and grow in a million steps. Here they are scaled to give
+/// sums of about unit variance from the start, as an autoencoder wants them: so the layers above see
+/// variety however short the pretraining is. Probabilities vary less than pixels, hence the 2.
 fn new_machine(
     config: &NetConfig,
     number: usize,
@@ -107,22 +110,9 @@ fn new_machine(
     device: &Device,
 ) -> candle_core::Result<Machine> {
     let (hidden, visible) = machine_shape(config, number);
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a layer has at most 16384 units"
-    )]
-    let deviation = if config.rbm_epochs == 0 {
-        (visible as f32).sqrt().recip()
-    } else {
-        0.01
-    };
-    Machine::new(
-        machine_kind(number),
-        (hidden, visible),
-        deviation,
-        random,
-        device,
-    )
+    #[expect(clippy::cast_precision_loss, reason = "a layer has at most 16384 units")]
+    let deviation = if number == 0 { 1.0 } else { 2.0 } / (visible as f32).sqrt();
+    Machine::new(machine_kind(number), (hidden, visible), deviation, random, device)
 }
 
 /// What the visible units of machine `number` are.

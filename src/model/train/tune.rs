@@ -5,8 +5,8 @@
 //!
 //! In here each layer passes on `2 p - 1` of its logistic outputs `p`, from -1 to 1. With the next
 //! layer's weights halved and its biases shifted this is the same network, but one whose inputs are
-//! centred, so that descent does not first have to learn their means (LeCun et al., "Efficient
-//! BackProp", 1998). [`Unrolled::encoder`] gives the plain logistic form back.
+//! centred, so that descent does not first have to learn their means (Le Cun et al., "Efficient
+//! backprop", 1998). [`Unrolled::encoder`] gives the plain logistic form back.
 
 use candle_core::{DType, Result, Tensor};
 
