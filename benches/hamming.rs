@@ -1,0 +1,92 @@
+//! The distance kernels of every level that this processor has, against the scalar one.
+//!
+//! `cargo bench --features __internals --bench hamming`
+
+mod measure;
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use hashdb::Level;
+use hashdb::internals::hamming::{Run, distances, distances_u32, within_u16};
+use measure::{Race, Random};
+
+/// Codes in the second-level cache and beyond the last one, of common and odd widths.
+fn codes(criterion: &mut Criterion) {
+    for (width, rows) in [
+        (8, 16_384),
+        (16, 16_384),
+        (24, 16_384),
+        (32, 16_384),
+        (64, 8_192),
+        (128, 4_096),
+        (32, 4_000_000),
+    ] {
+        let mut random = Random(1);
+        let (query, codes) = (random.bytes(width), random.bytes(width * rows));
+        let mut expected = vec![0; rows];
+        distances(Level::Scalar, &query, &codes, &mut expected);
+        let mut race = Race::new(format!("{rows} codes of {} bits", width * 8));
+        let mut out = vec![0; rows];
+        for level in Level::available() {
+            out.fill(u32::MAX);
+            distances(level, &query, &codes, &mut out);
+            assert_eq!(out, expected, "{level}");
+            race.run(criterion, level.name(), || {
+                // As a scan works: distances go to a small buffer.
+                for codes in codes.chunks(1024 * width) {
+                    let count = codes.len() / width;
+                    distances(level, black_box(&query), codes, &mut out[..count]);
+                }
+                black_box(&out);
+            });
+        }
+    }
+}
+
+/// A column of addresses.
+fn addresses(criterion: &mut Criterion) {
+    let rows = 16_384;
+    let column = Random(2).bytes(4 * rows);
+    let mut expected = vec![0; rows];
+    distances_u32(Level::Scalar, 77, &column, &mut expected);
+    let mut race = Race::new(format!("{rows} addresses"));
+    let mut out = vec![0; rows];
+    for level in Level::available() {
+        distances_u32(level, 77, &column, &mut out);
+        assert_eq!(out, expected, "{level}");
+        race.run(criterion, level.name(), || {
+            distances_u32(level, black_box(77), &column, &mut out);
+            black_box(&out);
+        });
+    }
+}
+
+/// Thirty short buckets, as a look-up in a pair table scans them.
+fn buckets(criterion: &mut Criterion) {
+    for length in [5, 20, 100, 600] {
+        let bytes = Random(3).bytes(30 * length * 2);
+        let (column, _) = bytes.as_chunks();
+        let runs: Vec<_> =
+            column.chunks(length).map(|column| Run { column, query: 0x1234, radius: 2 }).collect();
+        let hits = |level| {
+            let mut hits = Vec::new();
+            within_u16(level, &runs, |run, position, distance| {
+                hits.push((run, position, distance));
+            });
+            hits
+        };
+        let mut race = Race::new(format!("30 buckets of {length}"));
+        for level in Level::available() {
+            assert_eq!(hits(level), hits(Level::Scalar), "{level}");
+            race.run(criterion, level.name(), || {
+                let mut sum = 0;
+                within_u16(level, black_box(&runs), |_, position, _| sum += position);
+                black_box(sum);
+            });
+        }
+    }
+}
+
+criterion_group!(benches, codes, addresses, buckets);
+criterion_main!(benches);

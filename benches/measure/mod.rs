@@ -1,0 +1,66 @@
+//! What the benches share: a race against a named baseline, and random bytes from a seed.
+//!
+//! A race measures with criterion and keeps the fastest sample of each runner, so that the ratio to
+//! the baseline comes from one run on one machine.
+
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+
+/// Runners over the same work; the first is the baseline.
+pub(crate) struct Race {
+    name: String,
+    baseline: Option<(String, Duration)>,
+}
+
+impl Race {
+    /// Names the work.
+    pub(crate) fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), baseline: None }
+    }
+
+    /// Measures one runner, which did the right thing before, and prints its time and its speed against the baseline.
+    #[expect(clippy::print_stdout, reason = "ratios are what a bench is run for")]
+    pub(crate) fn run(&mut self, criterion: &mut Criterion, runner: &str, mut work: impl FnMut()) {
+        let mut best = Duration::MAX;
+        let mut group = criterion.benchmark_group(&self.name);
+        group.sample_size(10).warm_up_time(Duration::from_millis(200));
+        group.measurement_time(Duration::from_millis(800)).bench_function(runner, |bencher| {
+            bencher.iter_custom(|iterations| {
+                let start = Instant::now();
+                for _ in 0..iterations {
+                    work();
+                }
+                let elapsed = start.elapsed();
+                best = best.min(elapsed.div_f64(iterations as f64));
+                elapsed
+            });
+        });
+        group.finish();
+        if best == Duration::MAX {
+            return; // filtered out on the command line
+        }
+        let (name, time) = self.baseline.get_or_insert_with(|| (runner.to_owned(), best));
+        let ratio = time.as_secs_f64() / best.as_secs_f64();
+        println!("RATIO {}: {runner} {best:.1?}, {ratio:.2} times {name}", self.name);
+    }
+}
+
+/// `SplitMix64` (S. Vigna, public domain): the same numbers from the same seed everywhere.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// The next number.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// So many bytes.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).take(count).collect()
+    }
+}

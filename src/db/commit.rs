@@ -1,0 +1,205 @@
+//! Group commit: writers queue their batches, whoever gets the commit lock writes all that is
+//! queued as one atomic batch with one sync, and the others find their answer waiting.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::db::batch::{Operation, WriteBatch};
+use crate::db::columns::Columns;
+use crate::db::engine::{CommitState, Engine};
+use crate::db::options::WriteOptions;
+use crate::db::record::{KeyEntry, Location, encode_id, encode_pending, encode_record};
+use crate::db::view::View;
+use crate::error::{Error, Result};
+use crate::storage::manifest::{STATE_KEY, State};
+use crate::storage::records::{Family, RecordsBatch};
+
+/// What a write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Written {
+    /// Records under keys that were new.
+    pub inserted: u64,
+    /// Records that took the place of another under the same key.
+    pub replaced: u64,
+    /// Records that were deleted; a delete of an absent key counts nothing.
+    pub deleted: u64,
+}
+
+/// A batch in the queue, and later its answer.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    sync: bool,
+    batch: Mutex<WriteBatch>,
+    answer: Mutex<Option<Result<Written>>>,
+}
+
+/// What a group changes, gathered before anything is written.
+struct Group<'a> {
+    engine: &'a Engine,
+    /// Where the keys of this group lie after the operations so far.
+    keys: HashMap<Vec<u8>, Option<KeyEntry>>,
+    changes: RecordsBatch,
+    added: Columns,
+    deleted: Vec<u64>,
+    state: State,
+}
+
+impl Engine {
+    /// Applies the batch; returns when it is visible, and durable where that is asked for.
+    pub(crate) fn write(&self, batch: WriteBatch, options: WriteOptions) -> Result<Written> {
+        if self.read_only {
+            return Err(Error::ReadOnly);
+        }
+        batch.validate(&self.schema)?;
+        if batch.is_empty() {
+            return Ok(Written::default());
+        }
+        let ticket = Arc::new(Ticket {
+            sync: options.sync,
+            batch: Mutex::new(batch),
+            answer: Mutex::new(None),
+        });
+        self.queue.lock().push(Arc::clone(&ticket));
+        let commit = self.lock_commit();
+        if let Some(answer) = ticket.answer.lock().take() {
+            return answer;
+        }
+        let mut commit = match commit {
+            Ok(commit) => commit,
+            Err(error) => {
+                self.queue.lock().retain(|queued| !Arc::ptr_eq(queued, &ticket));
+                return Err(error);
+            }
+        };
+        let group = std::mem::take(&mut *self.queue.lock());
+        self.commit_group(&mut commit, &group);
+        drop(commit);
+        let answer = ticket.answer.lock().take();
+        // The ticket was in the queue, or another leader answered it above.
+        answer.unwrap_or(Err(Error::Poisoned))
+    }
+
+    /// Commits the tickets and answers each of them.
+    fn commit_group(&self, commit: &mut CommitState, tickets: &[Arc<Ticket>]) {
+        let view = self.view();
+        let mut group = Group {
+            engine: self,
+            keys: HashMap::new(),
+            changes: RecordsBatch::default(),
+            added: Columns::new(usize::from(self.schema.code_bits / 8)),
+            deleted: Vec::new(),
+            state: view.state,
+        };
+        let mut answers = Vec::with_capacity(tickets.len());
+        for ticket in tickets {
+            match group.add(&std::mem::take(&mut ticket.batch.lock())) {
+                Ok(written) => answers.push(written),
+                Err(error) => return refuse(tickets, error),
+            }
+        }
+        let sync = tickets.iter().any(|ticket| ticket.sync);
+        let Group { mut changes, added, deleted, state, .. } = group;
+        changes.put(Family::Meta, STATE_KEY, state.encode());
+        if let Err(error) = self.records.write(changes, sync) {
+            // It may have reached the log in part: only recovery can tell.
+            commit.poisoned = true;
+            return refuse(tickets, error);
+        }
+        let mut next = View {
+            records: self.records.snapshot(),
+            segments: view.segments.clone(),
+            memtable: view.memtable.clone(),
+            deleted: view.deleted.clone(),
+            state,
+        };
+        next.memtable.append(added);
+        next.deleted.insert(deleted);
+        self.publish(commit, next);
+        for (ticket, written) in tickets.iter().zip(answers) {
+            *ticket.answer.lock() = Some(Ok(written));
+        }
+    }
+}
+
+/// Answers all tickets of a group that was not committed; the first one learns the cause.
+fn refuse(tickets: &[Arc<Ticket>], error: Error) {
+    let mut cause = Some(error);
+    for ticket in tickets {
+        *ticket.answer.lock() = Some(Err(cause.take().unwrap_or(Error::Poisoned)));
+    }
+}
+
+impl Group<'_> {
+    fn add(&mut self, batch: &WriteBatch) -> Result<Written> {
+        let mut written = Written::default();
+        for operation in &batch.operations {
+            match operation {
+                Operation::Delete { key } => {
+                    if let Some(entry) = self.find(key)? {
+                        self.remove(entry);
+                        self.changes.delete(Family::Keys, key.as_slice());
+                        self.keys.insert(key.clone(), None);
+                        written.deleted += 1;
+                    }
+                }
+                Operation::Put { key, address, code, value } => {
+                    match self.find(key)? {
+                        Some(entry) => {
+                            self.remove(entry);
+                            written.replaced += 1;
+                        }
+                        None => written.inserted += 1,
+                    }
+                    let location = Location { address: address.value(), id: self.state.next_id };
+                    let entry = KeyEntry { location, has_value: !value.is_empty() };
+                    self.state.next_id += 1;
+                    self.state.record_count += 1;
+                    let record = encode_record(code, key, entry.has_value);
+                    let id = encode_id(location.id);
+                    self.changes.put(Family::Records, location.encode(), record);
+                    self.changes.put(Family::Keys, key.as_slice(), entry.encode());
+                    self.changes.put(
+                        Family::Pending,
+                        id.as_slice(),
+                        encode_pending(*address, code),
+                    );
+                    if entry.has_value {
+                        self.changes.put(Family::Values, id, value.as_slice());
+                    }
+                    self.added.push(location.id, location.address, code.as_bytes());
+                    self.keys.insert(key.clone(), Some(entry));
+                }
+            }
+        }
+        Ok(written)
+    }
+
+    fn find(&self, key: &[u8]) -> Result<Option<KeyEntry>> {
+        if let Some(entry) = self.keys.get(key) {
+            return Ok(*entry);
+        }
+        let records = &self.engine.records;
+        let Some(bytes) = records.get(Family::Keys, key)? else {
+            return Ok(None);
+        };
+        KeyEntry::decode(&bytes).map(Some).map_err(|what| records.damage(&what))
+    }
+
+    /// Takes a record out; its key entry is the caller's affair.
+    fn remove(&mut self, entry: KeyEntry) {
+        let Location { id, .. } = entry.location;
+        self.changes.delete(Family::Records, entry.location.encode());
+        if entry.has_value {
+            self.changes.delete(Family::Values, encode_id(id));
+        }
+        if id < self.state.sealed_bound {
+            self.changes.put(Family::Tombstones, encode_id(id), Vec::new());
+        } else {
+            self.changes.delete(Family::Pending, encode_id(id));
+        }
+        self.deleted.push(id);
+        self.state.record_count = self.state.record_count.saturating_sub(1);
+    }
+}

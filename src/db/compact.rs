@@ -1,0 +1,118 @@
+//! Compact: several segments become one, without the rows that are deleted.
+//!
+//! The same order as in `seal`: file first, then one batch that swaps the manifest entries and
+//! forgets the tombstones of the rows that are gone. The old files go when the last view that
+//! uses them does.
+
+use std::sync::Arc;
+
+use crate::db::engine::Engine;
+use crate::db::gather::{Gathered, gather};
+use crate::db::record::encode_id;
+use crate::db::seal::put_segment;
+use crate::db::segment::Segment;
+use crate::db::view::View;
+use crate::error::{Error, Result};
+use crate::storage::manifest::{STATE_KEY, SegmentEntry, State};
+use crate::storage::records::{Family, RecordsBatch};
+
+/// Segments of like size that are merged at once; keeps their number logarithmic.
+const FAN_IN: usize = 4;
+
+impl Engine {
+    /// Seals, then merges all segments into one without deleted rows, and has the record store
+    /// reclaim its space too.
+    pub(crate) fn compact(&self) -> Result<()> {
+        let _maintenance = self.maintenance.lock();
+        self.seal_locked()?;
+        let view = self.view();
+        let clean = view.segments.len() <= 1 && view.deleted.len() == 0;
+        if !clean {
+            self.merge_locked(&view.segments)?;
+        }
+        self.records.compact()
+    }
+
+    /// What the background does after a write: seals a full memtable, then merges while enough
+    /// segments of like size stand side by side.
+    pub(crate) fn maintain(&self) -> Result<()> {
+        let _maintenance = self.maintenance.lock();
+        if self.view().memtable.len() >= self.options.memtable_records {
+            self.seal_locked()?;
+        }
+        while let Some(inputs) = self.merge_candidates() {
+            self.merge_locked(&inputs)?;
+        }
+        Ok(())
+    }
+
+    /// The segments of the smallest size class that is full, if any. A class spans a factor of
+    /// `FAN_IN`, counted from the size of a sealed memtable.
+    fn merge_candidates(&self) -> Option<Vec<Arc<Segment>>> {
+        let view = self.view();
+        let unit = self.options.memtable_records as u64;
+        let class = |segment: &Segment| (segment.row_count() / unit).max(1).ilog(FAN_IN as u64);
+        let largest = view.segments.iter().map(|segment| class(segment)).max()?;
+        (0..=largest).find_map(|wanted| {
+            let members: Vec<_> =
+                view.segments.iter().filter(|segment| class(segment) == wanted).cloned().collect();
+            (members.len() >= FAN_IN).then_some(members)
+        })
+    }
+
+    /// Merges `inputs`; the caller holds the maintenance lock.
+    fn merge_locked(&self, inputs: &[Arc<Segment>]) -> Result<()> {
+        if self.read_only {
+            return Err(Error::ReadOnly);
+        }
+        let view = self.view();
+        let sources = inputs.iter().map(|segment| segment.rows()).collect::<Result<Vec<_>>>()?;
+        let code_bytes = usize::from(self.schema.code_bits / 8);
+        let Gathered { columns, mut dropped } =
+            gather(&sources, code_bytes, |id| view.is_live(id))?;
+        let merged = self.write_segment(view.state.next_segment, &columns)?;
+
+        let mut commit = self.lock_commit()?;
+        let current = self.view();
+        let mut changes = RecordsBatch::default();
+        for input in inputs {
+            changes.delete(Family::Meta, SegmentEntry::key(input.number()));
+        }
+        if let Some(segment) = &merged {
+            put_segment(&mut changes, segment);
+        }
+        for &id in &dropped {
+            changes.delete(Family::Tombstones, encode_id(id));
+        }
+        let state = State {
+            next_segment: view.state.next_segment + u64::from(merged.is_some()),
+            ..current.state
+        };
+        changes.put(Family::Meta, STATE_KEY, state.encode());
+        if let Err(error) = self.records.write(changes, true) {
+            commit.poisoned = true;
+            return Err(error);
+        }
+        let is_input = |number| inputs.iter().any(|input| input.number() == number);
+        let mut segments: Vec<_> = current
+            .segments
+            .iter()
+            .filter(|segment| !is_input(segment.number()))
+            .cloned()
+            .collect();
+        segments.extend(merged);
+        dropped.sort_unstable();
+        let next = View {
+            records: self.records.snapshot(),
+            segments,
+            memtable: current.memtable.clone(),
+            deleted: current.deleted.retain(|id| dropped.binary_search(&id).is_err()),
+            state,
+        };
+        self.publish(&mut commit, next);
+        for input in inputs {
+            input.mark_obsolete();
+        }
+        self.write_superblock(&mut commit)
+    }
+}

@@ -1,0 +1,134 @@
+//! What all handles of one open database share: its parts, its locks and its current view.
+//!
+//! Locks, in the order in which they may be taken: `maintenance` (one seal or compaction at a
+//! time), `commit` (one change of the store at a time), `view` (held for the swap of a pointer).
+//! `queue` is only ever held alone, for a push or a drain.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
+
+use crate::db::commit::Ticket;
+use crate::db::options::Options;
+use crate::db::view::View;
+use crate::error::{Error, Result};
+use crate::hamming::Level;
+use crate::index::HalfBalls;
+use crate::storage::layout::Layout;
+use crate::storage::manifest::Schema;
+use crate::storage::records::Records;
+use crate::storage::superblock::Superblock;
+
+/// An open database.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) layout: Layout,
+    pub(crate) options: Options,
+    pub(crate) schema: Schema,
+    /// Fingerprint of the encoder that fills the database.
+    pub(crate) encoder: Option<String>,
+    pub(crate) read_only: bool,
+    pub(crate) search: Arc<SearchTools>,
+    pub(crate) records: Arc<Records>,
+    pub(crate) queue: Mutex<Vec<Arc<Ticket>>>,
+    pub(crate) maintenance: Mutex<()>,
+    commit: Mutex<CommitState>,
+    view: RwLock<Arc<View>>,
+}
+
+/// What a search needs beside a view.
+#[derive(Debug)]
+pub(crate) struct SearchTools {
+    pub(crate) schema: Schema,
+    pub(crate) level: Level,
+    pub(crate) half_balls: HalfBalls,
+}
+
+/// What only the holder of the commit lock may touch.
+#[derive(Debug)]
+pub(crate) struct CommitState {
+    /// A write failed: what is on disk is in doubt until the database is reopened.
+    pub(crate) poisoned: bool,
+    pub(crate) superblock: Superblock,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        layout: Layout,
+        options: Options,
+        search: SearchTools,
+        records: Arc<Records>,
+        recovered: Recovered,
+        read_only: bool,
+    ) -> Self {
+        Self {
+            layout,
+            options,
+            schema: search.schema,
+            encoder: recovered.encoder,
+            read_only,
+            search: Arc::new(search),
+            records,
+            queue: Mutex::default(),
+            maintenance: Mutex::default(),
+            commit: Mutex::new(CommitState { poisoned: false, superblock: recovered.superblock }),
+            view: RwLock::new(Arc::new(recovered.view)),
+        }
+    }
+
+    /// The current view; never waits for a write.
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read())
+    }
+
+    /// Waits until no commit is under way and keeps others out.
+    pub(crate) fn lock_commit(&self) -> Result<MutexGuard<'_, CommitState>> {
+        if self.read_only {
+            return Err(Error::ReadOnly);
+        }
+        let commit = self.commit.lock();
+        if commit.poisoned { Err(Error::Poisoned) } else { Ok(commit) }
+    }
+
+    /// Makes `next` what new readers see. The caller holds the commit lock, whose state it shows.
+    pub(crate) fn publish(&self, _commit: &mut CommitState, next: View) {
+        *self.view.write() = Arc::new(next);
+    }
+
+    /// Notes in the superblock that everything up to now is durable. The caller has just synced
+    /// the record store.
+    pub(crate) fn write_superblock(&self, commit: &mut CommitState) -> Result<()> {
+        let state = self.view.read().state;
+        let next = Superblock {
+            generation: commit.superblock.generation + 1,
+            sequence: self.records.latest_sequence(),
+            record_count: state.record_count,
+            next_segment: state.next_segment,
+            ..commit.superblock
+        };
+        next.write(self.options.fs.as_ref(), &self.layout.superblock())?;
+        commit.superblock = next;
+        Ok(())
+    }
+
+    /// Makes every write so far durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let mut commit = self.lock_commit()?;
+        if let Err(error) = self.records.sync() {
+            commit.poisoned = true;
+            return Err(error);
+        }
+        if self.records.latest_sequence() == commit.superblock.sequence {
+            return Ok(());
+        }
+        self.write_superblock(&mut commit)
+    }
+}
+
+/// What opening found.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) encoder: Option<String>,
+    pub(crate) superblock: Superblock,
+    pub(crate) view: View,
+}

@@ -1,0 +1,154 @@
+//! How a database is created, opened and written to.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::storage::fs::{Fs, OsFs};
+
+/// Longest key in bytes; the shortest has one byte.
+pub const MAX_KEY_BYTES: usize = 4096;
+/// Largest value in bytes.
+pub const MAX_VALUE_BYTES: usize = 64 << 20;
+/// Most bytes of keys, codes and values in one [`WriteBatch`](crate::WriteBatch).
+pub const MAX_BATCH_BYTES: usize = 1 << 30;
+
+/// How a database is created or opened. Every default is written beside its setter.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(crate) code_bits: u16,
+    pub(crate) address_bits: u8,
+    pub(crate) encoder: Option<EncoderModel>,
+    pub(crate) memtable_records: usize,
+    pub(crate) background: bool,
+    pub(crate) mmap: bool,
+    pub(crate) cache_bytes: usize,
+    pub(crate) fs: Arc<dyn Fs>,
+}
+
+/// The encoder that fills a database: its fingerprint and its weight file. The engine keeps both
+/// and compares fingerprints; it never looks into the weights.
+#[derive(Debug, Clone)]
+pub struct EncoderModel {
+    /// The fingerprint in hexadecimal, 1 to 64 digits.
+    pub fingerprint: String,
+    /// The content of the weight file.
+    pub weights: Vec<u8>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            code_bits: 256,
+            address_bits: 28,
+            encoder: None,
+            memtable_records: 100_000,
+            background: true,
+            mmap: true,
+            cache_bytes: 64 << 20,
+            fs: Arc::new(OsFs),
+        }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bits of a code: 64 to 1024 in steps of 64, default 256. Used by
+    /// [`create`](crate::Database::create); an existing database knows its own.
+    #[must_use]
+    pub fn code_bits(mut self, bits: u16) -> Self {
+        self.code_bits = bits;
+        self
+    }
+
+    /// Bits of an address: 8 to 32, default 28. Used by [`create`](crate::Database::create).
+    #[must_use]
+    pub fn address_bits(mut self, bits: u8) -> Self {
+        self.address_bits = bits;
+        self
+    }
+
+    /// The encoder whose codes the database will hold, default none. Used by
+    /// [`create`](crate::Database::create).
+    #[must_use]
+    pub fn encoder(mut self, model: EncoderModel) -> Self {
+        self.encoder = Some(model);
+        self
+    }
+
+    /// Records that the memtable holds before it is sealed into a segment, default 100,000. Each
+    /// costs its code and 12 bytes of memory. At least 1.
+    #[must_use]
+    pub fn memtable_records(mut self, count: usize) -> Self {
+        self.memtable_records = count.max(1);
+        self
+    }
+
+    /// Whether a thread seals and compacts in the background, default true. Without it the
+    /// program calls [`seal`](crate::Database::seal) and [`compact`](crate::Database::compact);
+    /// a writer that finds the memtable four times over its size seals it itself.
+    #[must_use]
+    pub fn background(mut self, enabled: bool) -> Self {
+        self.background = enabled;
+        self
+    }
+
+    /// Whether segments are memory-mapped, default true. A mapped file that another program cuts
+    /// short kills the process with SIGBUS; where that is a risk, turn it off and segments are
+    /// read into memory when they are opened.
+    #[must_use]
+    pub fn mmap(mut self, enabled: bool) -> Self {
+        self.mmap = enabled;
+        self
+    }
+
+    /// Bytes of uncompressed blocks that the record store keeps in memory, default 64 MiB.
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        validate_widths(self.code_bits, self.address_bits)?;
+        if let Some(model) = &self.encoder {
+            let name = &model.fingerprint;
+            let hex = name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if !hex || !(1..=64).contains(&name.len()) {
+                return Err(Error::invalid("encoder fingerprint", "must be 1 to 64 hex digits"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks the widths of codes and addresses.
+pub(crate) fn validate_widths(code_bits: u16, address_bits: u8) -> Result<()> {
+    if !(64..=1024).contains(&code_bits) || !code_bits.is_multiple_of(64) {
+        let rule = format!("must be 64 to 1024 in steps of 64, not {code_bits}");
+        return Err(Error::invalid("code bits", rule));
+    }
+    if !(8..=32).contains(&address_bits) {
+        return Err(Error::invalid("address bits", format!("must be 8 to 32, not {address_bits}")));
+    }
+    Ok(())
+}
+
+/// How durable a write is when it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// Whether the write has reached the disk when the call returns, default true. Without it a
+    /// write survives the death of the process but not that of the machine; writes are lost from
+    /// the newest backwards, never from the middle.
+    pub sync: bool,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self { sync: true }
+    }
+}

@@ -1,0 +1,295 @@
+//! Creating a database and opening one: what is on disk becomes a view, or an error that says
+//! what is wrong and leaves everything as it is.
+
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::db::columns::Columns;
+use crate::db::deleted::DeletedIds;
+use crate::db::engine::{Engine, Recovered, SearchTools};
+use crate::db::memtable::Memtable;
+use crate::db::options::{Options, validate_widths};
+use crate::db::record::{decode_id, decode_pending};
+use crate::db::segment::Segment;
+use crate::db::view::View;
+use crate::error::{Corruption, Error, Result};
+use crate::hamming::Level;
+use crate::index::HalfBalls;
+use crate::storage::fs::{Fs, write_durably};
+use crate::storage::layout::Layout;
+use crate::storage::lock::Lock;
+use crate::storage::manifest::{ENCODER_KEY, SCHEMA_KEY, STATE_KEY, Schema, SegmentEntry, State};
+use crate::storage::records::{Access, Family, Records, RecordsBatch, RecordsSnapshot};
+use crate::storage::superblock::Superblock;
+
+/// How often a reader beside a live writer starts over when the segments that it read about were
+/// compacted away before it had opened them.
+const READ_ONLY_ATTEMPTS: usize = 10;
+
+impl Engine {
+    /// Creates a database in an absent or empty directory.
+    pub(crate) fn create(path: &Path, options: Options) -> Result<Self> {
+        options.validate()?;
+        let search = |schema| search_tools(schema);
+        let fs = Arc::clone(&options.fs);
+        create_root(fs.as_ref(), path)?;
+        let layout = Layout::new(path);
+        let mut database_id = [0; 16];
+        getrandom::fill(&mut database_id)
+            .map_err(|_| Error::invalid("database id", "needs the system's random numbers"))?;
+        let (code_bits, address_bits) = (options.code_bits, options.address_bits);
+        let schema = Schema { database_id, code_bits, address_bits };
+        let search = search(schema)?;
+        let lock = Lock::acquire(&layout.lock(), path)?;
+        let records =
+            Records::open(&layout.records(), Access::Create, options.cache_bytes, Some(lock))?;
+        let records = Arc::new(records);
+        fs.create_dir(&layout.segments())?;
+        fs.create_dir(&layout.models())?;
+        let state = State { next_id: 0, sealed_bound: 0, next_segment: 1, record_count: 0 };
+        let mut changes = RecordsBatch::default();
+        changes.put(Family::Meta, SCHEMA_KEY, schema.encode());
+        changes.put(Family::Meta, STATE_KEY, state.encode());
+        let encoder = options.encoder.as_ref().map(|model| model.fingerprint.clone());
+        if let Some(model) = &options.encoder {
+            write_durably(fs.as_ref(), &layout.model(&model.fingerprint), &model.weights)?;
+            changes.put(Family::Meta, ENCODER_KEY, model.fingerprint.as_bytes());
+        }
+        records.write(changes, true)?;
+        // The superblock comes last: a directory that has one is a whole database.
+        let superblock = Superblock {
+            database_id,
+            code_bits,
+            address_bits,
+            generation: 1,
+            sequence: records.latest_sequence(),
+            record_count: 0,
+            next_segment: state.next_segment,
+        };
+        superblock.create(fs.as_ref(), &layout.superblock())?;
+        let view = View {
+            records: records.snapshot(),
+            segments: Vec::new(),
+            memtable: Memtable::default(),
+            deleted: DeletedIds::default(),
+            state,
+        };
+        let recovered = Recovered { encoder, superblock, view };
+        Ok(Self::new(layout, options, search, records, recovered, false))
+    }
+
+    /// Opens a database for writing.
+    pub(crate) fn open(path: &Path, options: Options) -> Result<Self> {
+        let fs = Arc::clone(&options.fs);
+        let layout = Layout::new(path);
+        read_superblock(fs.as_ref(), &layout)?;
+        let lock = Lock::acquire(&layout.lock(), path)?;
+        let (mut superblock, torn) = read_superblock(fs.as_ref(), &layout)?;
+        let search = search_tools(schema_of(&superblock))?;
+        // A writable open removes files that the record store's manifest does not name. Were the
+        // manifest cut, those are the records: look before anything is touched.
+        let probe = Records::open(&layout.records(), Access::ReadOnly, 0, None)?;
+        check_rollback(&layout, &superblock, probe.latest_sequence())?;
+        drop(probe);
+        let records =
+            Records::open(&layout.records(), Access::Write, options.cache_bytes, Some(lock))?;
+        let records = Arc::new(records);
+        let recovered = recover(&layout, &options, &superblock, records.snapshot())?;
+        sweep(fs.as_ref(), &layout, &recovered.view)?;
+        if torn {
+            // The next generation goes where the torn slot is.
+            superblock.generation += 1;
+            superblock.write(fs.as_ref(), &layout.superblock())?;
+        }
+        let recovered = Recovered { superblock, ..recovered };
+        Ok(Self::new(layout, options, search, records, recovered, false))
+    }
+
+    /// Opens a database for reading, beside a writer or not.
+    pub(crate) fn open_read_only(path: &Path, options: Options) -> Result<Self> {
+        let fs = Arc::clone(&options.fs);
+        let layout = Layout::new(path);
+        let mut attempt = 1;
+        loop {
+            // Read before the records: a superblock of a later moment would look like a rollback.
+            let (superblock, _torn) = read_superblock(fs.as_ref(), &layout)?;
+            let search = search_tools(schema_of(&superblock))?;
+            let opened =
+                Records::open(&layout.records(), Access::ReadOnly, options.cache_bytes, None)
+                    .and_then(|records| {
+                        let records = Arc::new(records);
+                        check_rollback(&layout, &superblock, records.latest_sequence())?;
+                        let recovered =
+                            recover(&layout, &options, &superblock, records.snapshot())?;
+                        Ok((records, recovered))
+                    });
+            match opened {
+                Ok((records, recovered)) => {
+                    return Ok(Self::new(layout, options, search, records, recovered, true));
+                }
+                Err(error) if attempt < READ_ONLY_ATTEMPTS && overtaken(&error) => attempt += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Whether a live writer may be the cause: it removes segments, tables and logs while a reader
+/// that has read their names is about to open them.
+fn overtaken(error: &Error) -> bool {
+    match error {
+        Error::Io { source, .. } => source.kind() == ErrorKind::NotFound,
+        Error::Records { .. } => true,
+        _ => false,
+    }
+}
+
+fn create_root(fs: &dyn Fs, path: &Path) -> Result<()> {
+    match fs.create_dir(path) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
+            let taken = || Error::AlreadyExists { path: path.to_path_buf() };
+            match fs.list(path) {
+                Ok(entries) if entries.is_empty() => Ok(()),
+                _ => Err(taken()),
+            }
+        }
+        Ok(()) => match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => fs.sync_dir(parent),
+            _ => fs.sync_dir(Path::new(".")),
+        },
+        other => other,
+    }
+}
+
+/// The superblock, and whether its other slot is torn, as a crash in the middle of a write leaves it.
+fn read_superblock(fs: &dyn Fs, layout: &Layout) -> Result<(Superblock, bool)> {
+    match Superblock::read(fs, &layout.superblock()) {
+        Ok((superblock, other_slot)) => Ok((superblock, other_slot.is_some())),
+        Err(Error::Io { source, .. })
+            if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+        {
+            Err(Error::NotADatabase { path: layout.root().to_path_buf() })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn schema_of(superblock: &Superblock) -> Schema {
+    Schema {
+        database_id: superblock.database_id,
+        code_bits: superblock.code_bits,
+        address_bits: superblock.address_bits,
+    }
+}
+
+fn search_tools(schema: Schema) -> Result<SearchTools> {
+    validate_widths(schema.code_bits, schema.address_bits)?;
+    let level = Level::from_environment()?;
+    Ok(SearchTools { schema, level, half_balls: HalfBalls::new(schema.address_bits) })
+}
+
+fn check_rollback(layout: &Layout, superblock: &Superblock, found: u64) -> Result<()> {
+    if found >= superblock.sequence {
+        return Ok(());
+    }
+    let path = layout.root().to_path_buf();
+    Err(Error::RolledBack { path, expected: superblock.sequence, found })
+}
+
+/// Reads the families that a view is made of.
+fn recover(
+    layout: &Layout,
+    options: &Options,
+    superblock: &Superblock,
+    records: RecordsSnapshot,
+) -> Result<Recovered> {
+    let damage = |what: Corruption| records.damage(&what);
+    let required = |key: &[u8], what| {
+        records.get(Family::Meta, key)?.ok_or_else(|| damage(Corruption::Missing { what }))
+    };
+    let schema = Schema::decode(&required(SCHEMA_KEY, "the schema")?).map_err(damage)?;
+    if schema != schema_of(superblock) {
+        let (expected, found) = (u64::from(superblock.code_bits), u64::from(schema.code_bits));
+        return Err(damage(Corruption::Mismatch { field: "schema (code bits)", expected, found }));
+    }
+    let state = State::decode(&required(STATE_KEY, "the state")?).map_err(damage)?;
+    let same_moment = records.records().latest_sequence() == superblock.sequence;
+    if same_moment && state.record_count != superblock.record_count {
+        let (expected, found) = (superblock.record_count, state.record_count);
+        return Err(damage(Corruption::Mismatch { field: "record count", expected, found }));
+    }
+    let encoder = match records.get(Family::Meta, ENCODER_KEY)? {
+        None => None,
+        Some(name) => Some(String::from_utf8(name).map_err(|_| {
+            damage(Corruption::OutOfRange { field: "encoder fingerprint", value: 0 })
+        })?),
+    };
+    let segments = open_segments(layout, options, &schema, &records)?;
+    let memtable = read_pending(&schema, &state, &records)?;
+    let deleted = read_tombstones(&records)?;
+    let view = View { records, segments, memtable, deleted, state };
+    Ok(Recovered { encoder, superblock: *superblock, view })
+}
+
+fn open_segments(
+    layout: &Layout,
+    options: &Options,
+    schema: &Schema,
+    records: &RecordsSnapshot,
+) -> Result<Vec<Arc<Segment>>> {
+    let mut entries = Vec::new();
+    records.scan(Family::Meta, SegmentEntry::first_key(), |key, value| {
+        if !SegmentEntry::is_key(key) {
+            return Ok(ControlFlow::Break(()));
+        }
+        entries.push(SegmentEntry::decode(key, value).map_err(|what| records.damage(&what))?);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let open = |entry: SegmentEntry| {
+        let path = layout.segment(entry.number);
+        Segment::open(&options.fs, &path, schema, entry, options.mmap).map(Arc::new)
+    };
+    entries.into_iter().map(open).collect()
+}
+
+fn read_pending(schema: &Schema, state: &State, records: &RecordsSnapshot) -> Result<Memtable> {
+    let mut columns = Columns::new(usize::from(schema.code_bits / 8));
+    records.scan(Family::Pending, &[], |key, value| {
+        let damage = |what: Corruption| records.damage(&what);
+        let id = decode_id(key).map_err(damage)?;
+        if !(state.sealed_bound..state.next_id).contains(&id) {
+            return Err(damage(Corruption::OutOfRange { field: "pending id", value: id }));
+        }
+        let (address, code) = decode_pending(schema, value).map_err(damage)?;
+        columns.push(id, address, code);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let mut memtable = Memtable::default();
+    memtable.append(columns);
+    Ok(memtable)
+}
+
+fn read_tombstones(records: &RecordsSnapshot) -> Result<DeletedIds> {
+    let mut ids = Vec::new();
+    records.scan(Family::Tombstones, &[], |key, _| {
+        ids.push(decode_id(key).map_err(|what| records.damage(&what))?);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let mut deleted = DeletedIds::default();
+    deleted.insert(ids);
+    Ok(deleted)
+}
+
+/// Removes what an interrupted seal or compaction left in the segment folder.
+fn sweep(fs: &dyn Fs, layout: &Layout, view: &View) -> Result<()> {
+    for path in fs.list(&layout.segments())? {
+        let live = view.segments.iter().any(|segment| segment.path() == path);
+        let ours = path.extension().is_some_and(|kind| kind == "seg" || kind == "tmp");
+        if ours && !live {
+            fs.remove(&path)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Seal: the memtable becomes a segment.
+//!
+//! The file is durable under its final name before the one record-store batch that names it in
+//! the manifest and clears `pending`. A crash before that batch leaves the old state and a file
+//! that the next open removes; a crash after it leaves the new state.
+
+use std::sync::Arc;
+
+use crate::db::columns::Columns;
+use crate::db::engine::Engine;
+use crate::db::gather::{Gathered, gather};
+use crate::db::record::encode_id;
+use crate::db::segment::Segment;
+use crate::db::view::View;
+use crate::error::{Error, Result};
+use crate::storage::manifest::{STATE_KEY, SegmentEntry, State};
+use crate::storage::records::{Family, RecordsBatch};
+
+impl Engine {
+    /// Seals what the memtable holds now; the caller holds the maintenance lock. Writers go on
+    /// while the file is written and wait only for the batch that names it.
+    pub(crate) fn seal_locked(&self) -> Result<bool> {
+        if self.read_only {
+            return Err(Error::ReadOnly);
+        }
+        let view = self.view();
+        if view.memtable.is_empty() {
+            return Ok(false);
+        }
+        let bound = view.state.next_id;
+        let sources: Vec<_> = view.memtable.rows().collect();
+        let code_bytes = usize::from(self.schema.code_bits / 8);
+        let Gathered { columns, .. } = gather(&sources, code_bytes, |id| view.is_live(id))?;
+        let segment = self.write_segment(view.state.next_segment, &columns)?;
+
+        let mut commit = self.lock_commit()?;
+        let current = self.view();
+        let sealed = view.state.sealed_bound..bound;
+        let mut changes = RecordsBatch::default();
+        if let Some(segment) = &segment {
+            put_segment(&mut changes, segment);
+        }
+        changes.delete_range(Family::Pending, encode_id(0), encode_id(bound));
+        // Records that were deleted while the file was written are in it: from now on a
+        // tombstone has to say that they are dead.
+        for id in current.deleted.iter() {
+            if sealed.contains(&id) && !view.deleted.contains(id) {
+                changes.put(Family::Tombstones, encode_id(id), Vec::new());
+            }
+        }
+        let state = State {
+            sealed_bound: bound,
+            next_segment: view.state.next_segment + u64::from(segment.is_some()),
+            ..current.state
+        };
+        changes.put(Family::Meta, STATE_KEY, state.encode());
+        if let Err(error) = self.records.write(changes, true) {
+            commit.poisoned = true;
+            return Err(error);
+        }
+        let mut segments = current.segments.clone();
+        segments.extend(segment);
+        let next = View {
+            records: self.records.snapshot(),
+            segments,
+            memtable: current.memtable.split_off(bound),
+            deleted: current
+                .deleted
+                .retain(|id| !(sealed.contains(&id) && view.deleted.contains(id))),
+            state,
+        };
+        self.publish(&mut commit, next);
+        self.write_superblock(&mut commit)?;
+        Ok(true)
+    }
+
+    /// Writes and opens a segment; none if there are no rows.
+    pub(crate) fn write_segment(
+        &self,
+        number: u64,
+        columns: &Columns,
+    ) -> Result<Option<Arc<Segment>>> {
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        let (fs, schema) = (&self.options.fs, &self.schema);
+        let (draft, path) = (self.layout.segment_draft(number), self.layout.segment(number));
+        let entry = Segment::write(fs.as_ref(), &draft, &path, schema, number, columns)?;
+        Segment::open(fs, &path, schema, entry, self.options.mmap).map(Arc::new).map(Some)
+    }
+}
+
+/// Names a segment in the manifest.
+pub(crate) fn put_segment(changes: &mut RecordsBatch, segment: &Segment) {
+    let (number, row_count) = (segment.number(), segment.row_count());
+    let entry = SegmentEntry { number, row_count, file_bytes: segment.file_bytes() };
+    changes.put(Family::Meta, SegmentEntry::key(number), entry.encode());
+}

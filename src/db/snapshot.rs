@@ -1,0 +1,194 @@
+//! Reading: a frozen state of the database, and the reads that both a snapshot and the database
+//! itself offer.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::code::{Address, Code};
+use crate::db::batch::{validate_address, validate_key};
+use crate::db::engine::SearchTools;
+use crate::db::iter::Iter;
+use crate::db::query::{Answer, Query};
+use crate::db::record::{KeyEntry, Location, Record, decode_record, encode_id};
+use crate::db::search::search;
+use crate::db::view::View;
+use crate::error::{Corruption, Result};
+use crate::index::Neighbor;
+use crate::storage::records::Family;
+
+/// The database as it was at one moment: records, segments and memtable together. It costs
+/// nothing to take, never waits for a writer, and keeps what it shows on disk until it is dropped.
+/// It may outlive the [`Database`](crate::Database) that it came from; the directory stays locked
+/// until both are gone.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub(crate) tools: Arc<SearchTools>,
+    pub(crate) view: Arc<View>,
+}
+
+impl Snapshot {
+    /// The record at a location.
+    pub(crate) fn record_at(&self, location: Location) -> Result<Option<Record>> {
+        let records = &self.view.records;
+        let Some(bytes) = records.get(Family::Records, &location.encode())? else {
+            return Ok(None);
+        };
+        let record = decode_record(&self.tools.schema, location, &bytes);
+        record.map(Some).map_err(|what| records.damage(&what))
+    }
+
+    /// The record at a location that an index or a key names.
+    fn record_named(&self, location: Location) -> Result<Record> {
+        let missing = || self.view.records.damage(&Corruption::Missing { what: "a record" });
+        self.record_at(location)?.ok_or_else(missing)
+    }
+}
+
+/// The reads of [`Database`](crate::Database) and [`Snapshot`]. On a database each call sees the
+/// newest state; for several reads of one state take a [`Snapshot`].
+///
+/// Every method may fail with [`Error::Io`](crate::Error::Io),
+/// [`Error::Records`](crate::Error::Records) or [`Error::Corruption`](crate::Error::Corruption)
+/// where the disk fails or a file is damaged.
+pub trait Readable {
+    /// The state that the other methods read.
+    fn snapshot(&self) -> Snapshot;
+
+    /// The number of records.
+    fn len(&self) -> u64 {
+        self.snapshot().view.state.record_count
+    }
+
+    /// Whether there are no records.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The record with this key. Cost: two point look-ups.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a key of no or too many bytes.
+    fn get(&self, key: &[u8]) -> Result<Option<Record>> {
+        validate_key(key)?;
+        let snapshot = self.snapshot();
+        let records = &snapshot.view.records;
+        let Some(bytes) = records.get(Family::Keys, key)? else {
+            return Ok(None);
+        };
+        let entry = KeyEntry::decode(&bytes).map_err(|what| records.damage(&what))?;
+        snapshot.record_named(entry.location).map(Some)
+    }
+
+    /// The value of a record, empty if it was put without one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Records`](crate::Error::Records) if the value cannot be read, or if the record was
+    /// replaced or deleted since it was read from another state.
+    fn value(&self, record: &Record) -> Result<Vec<u8>> {
+        if !record.has_value {
+            return Ok(Vec::new());
+        }
+        let snapshot = self.snapshot();
+        let records = &snapshot.view.records;
+        let missing = || records.damage(&Corruption::Missing { what: "the value of a record" });
+        records.get(Family::Values, &encode_id(record.id))?.ok_or_else(missing)
+    }
+
+    /// The record of a neighbour that a search on the same state found.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Records`](crate::Error::Records) if there is no such record in this state.
+    fn record(&self, neighbor: &Neighbor) -> Result<Record> {
+        let Neighbor { address, id, .. } = *neighbor;
+        self.snapshot().record_named(Location { address, id })
+    }
+
+    /// All records at exactly this address, by id. Cost: one prefix scan.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AddressWidth`](crate::Error::AddressWidth) for an address of another width.
+    fn bucket(&self, address: Address) -> Result<Vec<Record>> {
+        let snapshot = self.snapshot();
+        validate_address(address, &snapshot.tools.schema)?;
+        let (schema, records) = (&snapshot.tools.schema, &snapshot.view.records);
+        let first = Location { address: address.value(), id: 0 };
+        let mut found = Vec::new();
+        records.scan(Family::Records, &first.encode(), |key, value| {
+            let location = Location::decode(key).map_err(|what| records.damage(&what))?;
+            if location.address != first.address {
+                return Ok(ControlFlow::Break(()));
+            }
+            let record = decode_record(schema, location, value);
+            found.push(record.map_err(|what| records.damage(&what))?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
+    /// All records in the order of their addresses, then ids. The iterator reads the state of the
+    /// moment of this call, whatever is written meanwhile.
+    fn iter(&self) -> Iter {
+        Iter::new(self.snapshot(), Location { address: 0, id: 0 })
+    }
+
+    /// The records from `address` on, in the order of [`Readable::iter`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AddressWidth`](crate::Error::AddressWidth) for an address of another width.
+    fn iter_from(&self, address: Address) -> Result<Iter> {
+        let snapshot = self.snapshot();
+        validate_address(address, &snapshot.tools.schema)?;
+        Ok(Iter::new(snapshot, Location { address: address.value(), id: 0 }))
+    }
+
+    /// Answers a query and tells how.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CodeWidth`](crate::Error::CodeWidth) or
+    /// [`Error::AddressWidth`](crate::Error::AddressWidth) for a code or address of another width.
+    fn search(&self, query: &Query) -> Result<Answer> {
+        let snapshot = self.snapshot();
+        search(&snapshot.tools, &snapshot.view, query)
+    }
+
+    /// The `k` records with the nearest codes, exact, ties by id. Cost: one scan of all codes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CodeWidth`](crate::Error::CodeWidth) for a code of another width.
+    fn knn(&self, code: &Code, k: usize) -> Result<Vec<Neighbor>> {
+        self.search(&Query::knn(code.clone(), k)).map(|answer| answer.neighbors)
+    }
+
+    /// All records whose code lies within `radius` bits (inclusive) of `code`. Cost: one scan of
+    /// all codes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CodeWidth`](crate::Error::CodeWidth) for a code of another width.
+    fn range_search(&self, code: &Code, radius: u32) -> Result<Vec<Neighbor>> {
+        self.search(&Query::range(code.clone(), radius)).map(|answer| answer.neighbors)
+    }
+
+    /// All records whose address lies within `radius` bits (inclusive) of `address`. Cost: a few
+    /// probes a segment at small radii, one scan of the addresses at large ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AddressWidth`](crate::Error::AddressWidth) for an address of another width.
+    fn ball(&self, address: Address, radius: u32) -> Result<Vec<Neighbor>> {
+        self.search(&Query::ball(address, radius)).map(|answer| answer.neighbors)
+    }
+}
+
+impl Readable for Snapshot {
+    fn snapshot(&self) -> Snapshot {
+        self.clone()
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests that need the inside of the engine: every n-th file operation of ours fails.
+
+mod faults;

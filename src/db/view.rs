@@ -1,0 +1,32 @@
+//! The state of a database at one moment, as readers see it.
+//!
+//! A view never changes. Each commit, seal and compaction publishes a new one, which shares what
+//! did not change; a reader keeps the view it began with. It carries the record store's snapshot
+//! of the same moment, so records, segments and memtable always agree.
+
+use std::sync::Arc;
+
+use crate::db::deleted::DeletedIds;
+use crate::db::memtable::Memtable;
+use crate::db::segment::Segment;
+use crate::storage::manifest::State;
+use crate::storage::records::RecordsSnapshot;
+
+/// One published state.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) records: RecordsSnapshot,
+    /// Live segments, ascending by number.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) memtable: Memtable,
+    /// Ids deleted but still in a segment or in the memtable.
+    pub(crate) deleted: DeletedIds,
+    pub(crate) state: State,
+}
+
+impl View {
+    /// Whether a row of a segment or of the memtable is a record.
+    pub(crate) fn is_live(&self, id: u64) -> bool {
+        !self.deleted.contains(id)
+    }
+}

@@ -1,0 +1,52 @@
+//! Searchable structures over borrowed bytes. No file, no thread, no clock: `db` brings the bytes
+//! of a segment or of the memtable and merges the answers.
+//!
+//! Four conventions hold for every search in this crate:
+//!
+//! 1. A radius is inclusive: `distance <= radius`.
+//! 2. A distance is a `u32`, a count of differing bits.
+//! 3. Answers are ordered by distance, then by id; of equals at the edge the lower ids stay.
+//! 4. A short answer is a short list, never padding.
+//!
+//! Columns are little-endian and may lie at any byte. Whoever opens a structure gets a
+//! [`Corruption`](crate::Corruption) for bytes that contradict each other; after that no byte
+//! pattern panics or reads out of range.
+
+mod flat;
+mod neighbor;
+mod rows;
+mod table;
+mod top_k;
+
+#[cfg(test)]
+mod tests;
+
+pub use flat::{ball_scan, knn, range, rerank};
+pub use neighbor::Neighbor;
+pub use rows::Rows;
+pub use table::{HalfBalls, Hit, PairTable, PairTableColumns};
+pub use top_k::TopK;
+
+use crate::error::Corruption;
+
+/// What a search did, summed over all it touched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Buckets that were looked up.
+    pub probes: u64,
+    /// Rows that a structure offered and that were looked at one by one.
+    pub candidates: u64,
+    /// Distances between codes or addresses that were computed over whole columns.
+    pub distances: u64,
+}
+
+/// Checks that a column of `rows` rows has as many bytes as it must.
+fn check_length(
+    field: &'static str,
+    column: &[u8],
+    rows: usize,
+    row_bytes: usize,
+) -> Result<(), Corruption> {
+    let (found, expected) = (column.len() as u64, rows as u64 * row_bytes as u64);
+    if found == expected { Ok(()) } else { Err(Corruption::Mismatch { field, expected, found }) }
+}

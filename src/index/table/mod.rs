@@ -1,0 +1,193 @@
+//! The pair table: every record within a radius of an address, in a time that grows with the answer
+//! rather than with the database.
+//!
+//! An address is split into a high and a low half. If two addresses differ in at most `r` bits and
+//! `ra + rb = r - 1`, then their high halves differ in at most `ra` bits or their low halves in at
+//! most `rb`: the pigeonhole principle of multi-index hashing (M. Norouzi, A. Punjani, D. J. Fleet,
+//! "Fast Search in Hamming Space with Multi-Index Hashing", 2012). Rows are therefore kept in two
+//! orders: by high half, which is the order of the segment, with the low halves as a column of 16
+//! bits; and by low half, with the high halves and the rows they belong to. A look-up probes the
+//! small ball around each half and scans the buckets it finds. The low side takes only rows whose
+//! high half is further than `ra`, so that no row is found twice.
+
+mod build;
+mod side;
+mod split;
+
+#[cfg(test)]
+mod tests;
+
+pub use build::PairTableColumns;
+pub use split::HalfBalls;
+
+use side::{Side, Target};
+use split::Split;
+
+use super::{Counters, check_length};
+use crate::code::Address;
+use crate::error::Corruption;
+use crate::hamming::Level;
+
+/// A row that a look-up found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hit {
+    /// The row in its segment.
+    pub row: u32,
+    /// Bits in which its address differs from the one asked for.
+    pub distance: u32,
+}
+
+/// A pair table over the bytes of a segment.
+#[derive(Debug, Clone, Copy)]
+pub struct PairTable<'a> {
+    split: Split,
+    by_high: Side<'a>,
+    by_low: Side<'a>,
+    /// The row of each entry of `by_low`.
+    positions: &'a [[u8; 4]],
+}
+
+impl<'a> PairTable<'a> {
+    /// Whether a table over `rows` rows is worth its place: with fewer, its offsets alone take more
+    /// bytes than the addresses that a scan reads.
+    #[must_use]
+    pub fn worthwhile(rows: u32, address_bits: u8) -> bool {
+        u64::from(rows) * 4 >= 1 << Split::new(address_bits).high_bits
+    }
+
+    /// Takes the columns of [`PairTableColumns`] as they were stored for `rows` rows.
+    ///
+    /// Cost: reads the offsets and the positions once.
+    ///
+    /// # Errors
+    ///
+    /// [`Corruption`] if a column has the wrong length, offsets do not rise from 0 to `rows`, a
+    /// position is not below `rows`, or addresses cannot have this width.
+    pub fn open(
+        high_offsets: &'a [u8],
+        low_suffixes: &'a [u8],
+        low_offsets: &'a [u8],
+        high_suffixes: &'a [u8],
+        positions: &'a [u8],
+        rows: u32,
+        address_bits: u8,
+    ) -> Result<Self, Corruption> {
+        if !Address::is_width(address_bits) {
+            return Err(Corruption::OutOfRange {
+                field: "address bits",
+                value: address_bits.into(),
+            });
+        }
+        let split = Split::new(address_bits);
+        check_length("low suffixes", low_suffixes, rows as usize, 2)?;
+        check_length("high suffixes", high_suffixes, rows as usize, 2)?;
+        check_length("positions", positions, rows as usize, 4)?;
+        let by_high = Side {
+            offsets: checked_offsets("high offsets", high_offsets, split.high_bits, rows)?,
+            suffixes: low_suffixes.as_chunks().0,
+        };
+        let by_low = Side {
+            offsets: checked_offsets("low offsets", low_offsets, split.low_bits, rows)?,
+            suffixes: high_suffixes.as_chunks().0,
+        };
+        let positions = positions.as_chunks().0;
+        check_positions(positions, rows)?;
+        Ok(Self { split, by_high, by_low, positions })
+    }
+
+    /// Appends every row whose address lies within `radius` of `address`, each once, in no
+    /// particular order. `balls` are those of this table's address width.
+    ///
+    /// Cost: as many suffixes of two bytes as [`PairTable::cost`] says, in one run a bucket.
+    #[expect(clippy::cast_possible_truncation, reason = "a side has u32::MAX entries at most")]
+    pub fn ball(
+        &self,
+        level: Level,
+        balls: &HalfBalls,
+        address: u32,
+        radius: u32,
+        hits: &mut Vec<Hit>,
+        counters: &mut Counters,
+    ) {
+        let (high, low) = self.split.halves(address);
+        let radii = Radii::new(radius);
+        let hit = |row: usize, distance| Hit { row: row as u32, distance };
+
+        let masks = balls.high.within(radii.high);
+        let target = Target { bucket: high, suffix: low, radius, masks };
+        self.by_high.search(level, &target, counters, |found| {
+            hits.push(hit(found.entry, found.distance));
+        });
+        let Some(low_radius) = radii.low else { return };
+
+        let masks = balls.low.within(low_radius);
+        let target = Target { bucket: low, suffix: high, radius, masks };
+        let by_high_count = hits.len();
+        self.by_low.search(level, &target, counters, |found| {
+            if found.suffix_distance > radii.high {
+                hits.push(hit(found.entry, found.distance));
+            }
+        });
+        // The rows are read in a loop of their own, where cache misses overlap.
+        for hit in &mut hits[by_high_count..] {
+            hit.row = u32::from_le_bytes(self.positions[hit.row as usize]);
+        }
+    }
+
+    /// How many suffixes [`PairTable::ball`] would compare, told by the offsets alone.
+    ///
+    /// A scan of the addresses compares as many values of four bytes as there are rows.
+    #[must_use]
+    pub fn cost(&self, balls: &HalfBalls, address: u32, radius: u32) -> u64 {
+        let (high, low) = self.split.halves(address);
+        let radii = Radii::new(radius);
+        let by_low = radii.low.map_or(0, |radius| self.by_low.cost(low, balls.low.within(radius)));
+        self.by_high.cost(high, balls.high.within(radii.high)) + by_low
+    }
+}
+
+/// How a radius is shared by the halves: `high + low = radius - 1`.
+#[derive(Debug, Clone, Copy)]
+struct Radii {
+    high: u32,
+    /// None at radius 0, where the high side finds everything.
+    low: Option<u32>,
+}
+
+impl Radii {
+    /// The high half takes the odd bit: its side needs no positions.
+    fn new(radius: u32) -> Self {
+        Self { high: radius / 2, low: radius.checked_sub(1).map(|rest| rest / 2) }
+    }
+}
+
+/// The offsets of a side, if they rise from 0 to `rows`.
+fn checked_offsets<'a>(
+    field: &'static str,
+    column: &'a [u8],
+    bits: u8,
+    rows: u32,
+) -> Result<&'a [[u8; 4]], Corruption> {
+    check_length(field, column, (1 << bits) + 1, 4)?;
+    let (offsets, _) = column.as_chunks();
+    if !offsets.is_sorted_by_key(|offset| u32::from_le_bytes(*offset)) {
+        return Err(Corruption::Unsorted { field });
+    }
+    let at = |offset: Option<&[u8; 4]>| offset.map_or(0, |offset| u32::from_le_bytes(*offset));
+    for (found, expected) in [(at(offsets.first()), 0), (at(offsets.last()), rows)] {
+        if found != expected {
+            let (found, expected) = (found.into(), expected.into());
+            return Err(Corruption::Mismatch { field, expected, found });
+        }
+    }
+    Ok(offsets)
+}
+
+/// Checks that every position is a row.
+fn check_positions(positions: &[[u8; 4]], rows: u32) -> Result<(), Corruption> {
+    let largest = positions.iter().map(|position| u32::from_le_bytes(*position)).max();
+    match largest.filter(|largest| *largest >= rows) {
+        Some(value) => Err(Corruption::OutOfRange { field: "positions", value: value.into() }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,189 @@
+//! Scans and the best k against sorting everything.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::hamming::{self, Level};
+
+/// The columns of some rows; few distinct codes and addresses, so that ties abound.
+struct Columns {
+    ids: Vec<u8>,
+    addresses: Vec<u8>,
+    codes: Vec<u8>,
+    code_bytes: usize,
+}
+
+impl Columns {
+    fn new(rows: usize, code_bytes: usize, seed: u64) -> Self {
+        let mut state = seed | 1;
+        let mut next = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        // Ids fall, so that the order of rows is not the order of ids.
+        let ids = (0..rows as u64).rev().flat_map(|id| (id * 3).to_le_bytes()).collect();
+        let addresses =
+            (0..rows).flat_map(|_| (next() & 0x0000_00ff_0000_0f0f).to_le_bytes()[..4].to_vec());
+        let addresses = addresses.collect();
+        let codes =
+            (0..rows * code_bytes / 8).flat_map(|_| (next() & next() & next()).to_le_bytes());
+        Self { ids, addresses, codes: codes.collect(), code_bytes }
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        Rows::new(&self.ids, &self.addresses, &self.codes, self.code_bytes).unwrap()
+    }
+}
+
+/// Every live row with a distance of one's own choice, in the order of answers.
+fn sorted(rows: &Rows<'_>, distance: impl Fn(usize) -> u32) -> Vec<Neighbor> {
+    let neighbor =
+        |row| Neighbor { distance: distance(row), id: rows.id(row), address: rows.address(row) };
+    let mut all: Vec<_> = (0..rows.len()).map(neighbor).filter(|n| live(n.id)).collect();
+    all.sort_unstable();
+    all
+}
+
+/// A third of the records was deleted.
+fn live(id: u64) -> bool {
+    !id.is_multiple_of(9)
+}
+
+/// Row counts around the sizes of blocks and groups.
+const ROWS: [usize; 12] = [0, 1, 2, 31, 32, 33, 64, 1023, 1024, 1025, 2048, 3000];
+
+#[test]
+fn scans_equal_sorting_everything() {
+    for (rows, code_bytes) in ROWS.into_iter().flat_map(|rows| [(rows, 8), (rows, 24), (rows, 32)])
+    {
+        let columns = Columns::new(rows, code_bytes, 7);
+        let rows = columns.rows();
+        let query = vec![0x11; code_bytes];
+        let all = sorted(&rows, |row| hamming::distance(&query, rows.code(row)));
+        for level in Level::available() {
+            let mut counters = Counters::default();
+            for k in [0, 1, 2, 10, 100, rows.len(), usize::MAX] {
+                let mut top = TopK::new(k);
+                knn(&rows, level, &query, &mut top, live, &mut counters);
+                assert_eq!(top.into_sorted(), all[..k.min(all.len())], "{level}, k = {k}");
+            }
+            for radius in [0, 10, 20, 64, u32::MAX] {
+                let mut out = Vec::new();
+                range(&rows, level, &query, radius, live, &mut out, &mut counters);
+                out.sort_unstable();
+                assert_eq!(out, all[..all.partition_point(|n| n.distance <= radius)], "{level}");
+            }
+            assert_eq!(counters.distances, 11 * rows.len() as u64);
+            assert_eq!((counters.probes, counters.candidates), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn scans_of_addresses_equal_comparing_each() {
+    for rows in ROWS {
+        let columns = Columns::new(rows, 8, 8);
+        let rows = columns.rows();
+        for address in [0, u32::MAX, 0x0f0f] {
+            for (level, radius) in
+                Level::available().into_iter().flat_map(|l| (0..=33).map(move |r| (l, r)))
+            {
+                let (mut hits, mut counters) = (Vec::new(), Counters::default());
+                ball_scan(&rows, level, address, radius, &mut hits, &mut counters);
+                let distance = |row: u32| (address ^ rows.address(row as usize)).count_ones();
+                let all =
+                    (0_u32..).take(rows.len()).map(|row| Hit { row, distance: distance(row) });
+                let expected: Vec<_> = all.filter(|hit| hit.distance <= radius).collect();
+                assert_eq!(hits, expected, "{level}");
+                assert_eq!(counters.distances, rows.len() as u64);
+            }
+        }
+    }
+}
+
+#[test]
+fn candidates_are_ranked_by_their_codes() {
+    let columns = Columns::new(700, 40, 9);
+    let (rows, query) = (columns.rows(), [0x24; 40]);
+    for step in [1, 3, 10, 699, 700] {
+        let positions = (0..800).step_by(step).chain([u32::MAX]);
+        let all = sorted(&rows, |row| hamming::distance(&query, rows.code(row)));
+        let chosen = |n: &&Neighbor| ((2097 - n.id) / 3).is_multiple_of(step as u64);
+        let expected: Vec<_> = all.iter().filter(chosen).copied().collect();
+        for (level, k) in Level::available().into_iter().flat_map(|l| [(l, 0), (l, 7), (l, 5000)]) {
+            let (mut top, mut counters) = (TopK::new(k), Counters::default());
+            rerank(&rows, level, &query, positions.clone(), &mut top, live, &mut counters);
+            assert_eq!(
+                top.into_sorted(),
+                expected[..k.min(expected.len())],
+                "{level}, step {step}"
+            );
+            assert_eq!(counters.candidates, 700_u64.div_ceil(step as u64));
+        }
+    }
+}
+
+#[test]
+fn liveness_is_asked_only_of_rows_that_would_enter() {
+    let columns = Columns::new(3000, 8, 10);
+    let asked = std::cell::Cell::new(0);
+    let count = |_| {
+        asked.set(asked.get() + 1);
+        true
+    };
+    let (mut top, mut counters) = (TopK::new(1), Counters::default());
+    knn(&columns.rows(), Level::Scalar, &[0; 8], &mut top, count, &mut counters);
+    assert!(asked.get() < 300, "asked {} times", asked.get());
+}
+
+#[test]
+fn columns_that_disagree_are_damage() {
+    let (ids, addresses, codes) = (vec![0; 80], vec![0; 40], vec![0; 320]);
+    assert_eq!(Rows::new(&ids, &addresses, &codes, 32).unwrap().len(), 10);
+    assert!(Rows::new(&[], &[], &[], 32).unwrap().is_empty());
+    let error = |ids: &[u8], addresses: &[u8], codes: &[u8], code_bytes| {
+        Rows::new(ids, addresses, codes, code_bytes).unwrap_err().to_string()
+    };
+    assert_eq!(error(&ids[1..], &addresses, &codes, 32), "ids is 79, expected 72");
+    assert_eq!(error(&ids, &addresses[1..], &codes, 32), "addresses is 39, expected 40");
+    assert_eq!(error(&ids, &addresses, &codes[..319], 32), "codes is 319, expected 320");
+    for code_bytes in [0, 4, 33, 136, usize::MAX] {
+        assert_eq!(
+            error(&ids, &addresses, &codes, code_bytes),
+            format!("code bytes is {code_bytes}, out of range")
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_best_k_equal_sorting_everything(
+        distances in prop_oneof![
+            prop::collection::vec(0_u32..12, 0..600),
+            prop::collection::vec(prop_oneof![0_u32..300, 1020_u32..1030, Just(u32::MAX)], 0..600),
+        ],
+        k in prop_oneof![0_usize..80, Just(usize::MAX)],
+        multiplier in prop::sample::select(vec![1_u64, 7, 599, 601]),
+    ) {
+        let neighbor = |(index, distance): (u64, &u32)| Neighbor {
+            distance: *distance,
+            id: index * multiplier % 607,
+            address: 5,
+        };
+        let stream: Vec<_> = (0..).zip(&distances).map(neighbor).collect();
+        let mut expected = stream.clone();
+        expected.sort_unstable();
+        expected.truncate(k);
+        let (mut all, mut within_limit) = (TopK::new(k), TopK::new(k));
+        for neighbor in stream {
+            all.push(neighbor);
+            if within_limit.limit().is_none_or(|limit| neighbor.distance <= limit) {
+                within_limit.push(neighbor);
+            }
+        }
+        prop_assert_eq!(all.into_sorted(), &expected[..]);
+        prop_assert_eq!(within_limit.into_sorted(), expected);
+    }
+}

@@ -1,0 +1,55 @@
+//! Where things lie inside a database directory (storage-format.md, section 1).
+
+use std::path::{Path, PathBuf};
+
+/// The newest format version that this release writes and the only one it reads.
+pub(crate) const FORMAT_VERSION: u16 = 1;
+
+/// The paths of one database.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("LOCK")
+    }
+
+    pub(crate) fn superblock(&self) -> PathBuf {
+        self.root.join("SUPERBLOCK")
+    }
+
+    pub(crate) fn records(&self) -> PathBuf {
+        self.root.join("records")
+    }
+
+    pub(crate) fn segments(&self) -> PathBuf {
+        self.root.join("segments")
+    }
+
+    pub(crate) fn segment(&self, number: u64) -> PathBuf {
+        self.segments().join(format!("{number:012}.seg"))
+    }
+
+    /// Where a segment is written before it is complete.
+    pub(crate) fn segment_draft(&self, number: u64) -> PathBuf {
+        self.segments().join(format!("{number:012}.tmp"))
+    }
+
+    pub(crate) fn models(&self) -> PathBuf {
+        self.root.join("models")
+    }
+
+    pub(crate) fn model(&self, fingerprint: &str) -> PathBuf {
+        self.models().join(format!("{fingerprint}.safetensors"))
+    }
+}

@@ -1,0 +1,45 @@
+//! One writer a database: an advisory lock on the file LOCK, which also names the owner.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Held while a database is open for writing; released by the operating system when the process
+/// ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of the database in `root`, or says who has it.
+    pub(crate) fn acquire(path: &Path, root: &Path) -> Result<Self> {
+        let io = |op| move |source| Error::Io { path: path.to_path_buf(), op, source };
+        #[expect(clippy::disallowed_methods, reason = "a lock needs the file itself")]
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(io("open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                let owner = file.read_to_string(&mut owner).ok().and(owner.trim().parse().ok());
+                return Err(Error::Locked { path: root.to_path_buf(), owner });
+            }
+            Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
+        }
+        // The name of the owner is a courtesy to whoever is refused: a full disk, on which it
+        // cannot be written, must not keep anybody from opening the database.
+        let _courtesy = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| write!(file, "{}", std::process::id()));
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,323 @@
+//! The record store: RocksDB behind a handful of verbs. This is the one file that names
+//! `rocksdb`; nothing of it shows in a signature.
+//!
+//! Two rules hold here so that no caller can break them: a scan ends with the iterator's status
+//! checked (a bad block otherwise ends it quietly), and the log is recovered in
+//! `TolerateCorruptedTailRecords` (the default mode drops what lies behind a flipped bit).
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRecoveryMode, LogLevel, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+};
+use self_cell::self_cell;
+
+use crate::error::{Corruption, Error, RecordError, Result};
+use crate::storage::lock::Lock;
+
+/// The column families (storage-format.md, section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    Meta,
+    Records,
+    Keys,
+    Values,
+    Pending,
+    Tombstones,
+}
+
+impl Family {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Meta, Self::Records, Self::Keys, Self::Values, Self::Pending, Self::Tombstones];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Records => "records",
+            Self::Keys => "keys",
+            Self::Values => "values",
+            Self::Pending => "pending",
+            Self::Tombstones => "tombstones",
+        }
+    }
+
+    fn options(self, cache: &Cache) -> Options {
+        let mut blocks = BlockBasedOptions::default();
+        blocks.set_block_cache(cache);
+        blocks.set_format_version(6);
+        if matches!(self, Self::Keys | Self::Values | Self::Records) {
+            // Point look-ups of absent keys are the rule while loading.
+            blocks.set_bloom_filter(10.0, false);
+        }
+        let mut options = Options::default();
+        options.set_block_based_table_factory(&blocks);
+        options.set_compression_type(DBCompressionType::Lz4);
+        if self == Self::Values {
+            options.set_compression_type(DBCompressionType::Zstd);
+            options.set_enable_blob_files(true);
+            options.set_min_blob_size(LARGE_VALUE_BYTES);
+            options.set_blob_compression_type(DBCompressionType::Zstd);
+            options.set_enable_blob_gc(true);
+        }
+        options
+    }
+}
+
+/// Values from this size on live in blob files, so that compaction does not copy them.
+const LARGE_VALUE_BYTES: u64 = 4096;
+/// Entries that a scan handles between two status checks are unbounded; this is how much it
+/// reads ahead.
+const READAHEAD_BYTES: usize = 256 << 10;
+const KEPT_INFO_LOGS: usize = 4;
+const MAX_LOG_BYTES: u64 = 256 << 20;
+
+/// How the store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Create,
+    Write,
+    ReadOnly,
+}
+
+/// An open record store.
+///
+/// The lock goes with it, so that the directory stays locked until the last snapshot is gone.
+pub(crate) struct Records {
+    path: PathBuf,
+    db: DB,
+    _lock: Option<Lock>,
+}
+
+impl fmt::Debug for Records {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Records").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Records {
+    /// Opens the store; `cache_bytes` bounds the cache of uncompressed blocks.
+    pub(crate) fn open(
+        path: &Path,
+        access: Access,
+        cache_bytes: usize,
+        lock: Option<Lock>,
+    ) -> Result<Self> {
+        let cache = Cache::new_lru_cache(cache_bytes);
+        let mut options = Options::default();
+        options.create_if_missing(access == Access::Create);
+        options.set_error_if_exists(access == Access::Create);
+        options.create_missing_column_families(access == Access::Create);
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        options.set_paranoid_checks(true);
+        options.set_max_background_jobs(2);
+        options.set_max_total_wal_size(MAX_LOG_BYTES);
+        options.set_keep_log_file_num(KEPT_INFO_LOGS);
+        options.set_log_level(LogLevel::Warn);
+        // A log that is gone, or shorter than it was when the next one was begun, is refused. On
+        // for readers too: RocksDB crashes in a read-only open that has it off where the writer
+        // had it on.
+        options.set_track_and_verify_wals_in_manifest(true);
+        let families = Family::ALL
+            .map(|family| ColumnFamilyDescriptor::new(family.name(), family.options(&cache)));
+        let db = match access {
+            Access::Create | Access::Write => DB::open_cf_descriptors(&options, path, families),
+            Access::ReadOnly => DB::open_cf_descriptors_read_only(&options, path, families, false),
+        };
+        let db = db.map_err(|error| failure(path, &error))?;
+        Ok(Self { path: path.to_path_buf(), db, _lock: lock })
+    }
+
+    fn fail(&self, error: &rocksdb::Error) -> Error {
+        failure(&self.path, error)
+    }
+
+    fn family(&self, family: Family) -> Result<&ColumnFamily> {
+        self.db.cf_handle(family.name()).ok_or_else(|| {
+            damage(&self.path, format!("column family {} is missing", family.name()))
+        })
+    }
+
+    /// Applies the batch atomically; with `sync` it is durable on return.
+    pub(crate) fn write(&self, batch: RecordsBatch, sync: bool) -> Result<()> {
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        let mut out = WriteBatch::default();
+        for change in batch.changes {
+            match change {
+                Change::Put(family, key, value) => out.put_cf(self.family(family)?, key, value),
+                Change::Delete(family, key) => out.delete_cf(self.family(family)?, key),
+                Change::DeleteRange(family, from, to) => {
+                    out.delete_range_cf(self.family(family)?, from, to);
+                }
+            }
+        }
+        self.db.write_opt(out, &options).map_err(|error| self.fail(&error))
+    }
+
+    /// Makes everything written so far durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.db.flush_wal(true).map_err(|error| self.fail(&error))
+    }
+
+    /// The number of the last change.
+    pub(crate) fn latest_sequence(&self) -> u64 {
+        self.db.latest_sequence_number()
+    }
+
+    /// The newest value of a key.
+    pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.db.get_cf(self.family(family)?, key).map_err(|error| self.fail(&error))
+    }
+
+    /// Freezes the current content.
+    pub(crate) fn snapshot(self: &Arc<Self>) -> RecordsSnapshot {
+        RecordsSnapshot {
+            cell: SnapshotCell::new(Arc::clone(self), |records| Frozen(records.db.snapshot())),
+        }
+    }
+
+    /// An error about content that the store returned but that cannot be.
+    pub(crate) fn damage(&self, what: &Corruption) -> Error {
+        damage(&self.path, what.to_string())
+    }
+
+    /// Reclaims the space of deleted and replaced entries.
+    pub(crate) fn compact(&self) -> Result<()> {
+        for family in Family::ALL {
+            self.db.compact_range_cf(self.family(family)?, None::<&[u8]>, None::<&[u8]>);
+        }
+        Ok(())
+    }
+
+    /// Bytes of the store's files, without its log.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        let property = |family: Family, name: &str| {
+            let handle = self.db.cf_handle(family.name())?;
+            self.db.property_int_value_cf(handle, name).ok().flatten()
+        };
+        let sum = |name: &str| -> u64 {
+            Family::ALL.iter().filter_map(|&family| property(family, name)).sum()
+        };
+        sum("rocksdb.total-sst-files-size") + sum("rocksdb.total-blob-file-size")
+    }
+}
+
+/// Changes that happen together or not at all.
+#[derive(Debug, Default)]
+pub(crate) struct RecordsBatch {
+    changes: Vec<Change>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Put(Family, Vec<u8>, Vec<u8>),
+    Delete(Family, Vec<u8>),
+    DeleteRange(Family, Vec<u8>, Vec<u8>),
+}
+
+impl RecordsBatch {
+    pub(crate) fn put(
+        &mut self,
+        family: Family,
+        key: impl Into<Vec<u8>>,
+        value: impl Into<Vec<u8>>,
+    ) {
+        self.changes.push(Change::Put(family, key.into(), value.into()));
+    }
+
+    pub(crate) fn delete(&mut self, family: Family, key: impl Into<Vec<u8>>) {
+        self.changes.push(Change::Delete(family, key.into()));
+    }
+
+    /// Deletes the keys from `from` up to, but without, `to`.
+    pub(crate) fn delete_range(
+        &mut self,
+        family: Family,
+        from: impl Into<Vec<u8>>,
+        to: impl Into<Vec<u8>>,
+    ) {
+        self.changes.push(Change::DeleteRange(family, from.into(), to.into()));
+    }
+}
+
+/// RocksDB's snapshot, which releases itself when dropped.
+struct Frozen<'a>(Snapshot<'a>);
+
+self_cell!(
+    struct SnapshotCell {
+        owner: Arc<Records>,
+        #[covariant]
+        dependent: Frozen,
+    }
+);
+
+/// The content of the store at one moment; keeps the store open while it lives.
+pub(crate) struct RecordsSnapshot {
+    cell: SnapshotCell,
+}
+
+impl fmt::Debug for RecordsSnapshot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("RecordsSnapshot").finish_non_exhaustive()
+    }
+}
+
+impl RecordsSnapshot {
+    /// The store that was frozen.
+    pub(crate) fn records(&self) -> &Records {
+        self.cell.borrow_owner()
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let records = self.records();
+        let handle = records.family(family)?;
+        let snapshot = &self.cell.borrow_dependent().0;
+        snapshot.get_cf(handle, key).map_err(|error| records.fail(&error))
+    }
+
+    /// Visits the entries of a family in key order from `from` on, until the visitor breaks. An
+    /// entry that cannot be read is an error, never the end of the scan.
+    pub(crate) fn scan(
+        &self,
+        family: Family,
+        from: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let records = self.records();
+        let handle = records.family(family)?;
+        let mut options = ReadOptions::default();
+        options.set_verify_checksums(true);
+        options.set_readahead_size(READAHEAD_BYTES);
+        let mut entries = self.cell.borrow_dependent().0.raw_iterator_cf_opt(handle, options);
+        entries.seek(from);
+        while let Some((key, value)) = entries.item() {
+            if visit(key, value)?.is_break() {
+                return Ok(());
+            }
+            entries.next();
+        }
+        entries.status().map_err(|error| records.fail(&error))
+    }
+
+    /// An error about content that the store returned but that cannot be.
+    pub(crate) fn damage(&self, what: &Corruption) -> Error {
+        self.records().damage(what)
+    }
+}
+
+fn failure(path: &Path, error: &rocksdb::Error) -> Error {
+    let corruption = error.kind() == rocksdb::ErrorKind::Corruption;
+    let source = RecordError { message: error.to_string(), corruption };
+    Error::Records { path: path.to_path_buf(), source }
+}
+
+/// An error about content that the store returned without complaint but that cannot be.
+fn damage(path: &Path, message: impl Into<String>) -> Error {
+    let source = RecordError { message: message.into(), corruption: true };
+    Error::Records { path: path.to_path_buf(), source }
+}

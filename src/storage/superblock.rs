@@ -1,0 +1,144 @@
+//! SUPERBLOCK: what hashdb knows to be durable, kept outside RocksDB so that a log or manifest
+//! that was cut or replaced is noticed (storage-format.md, section 2).
+//!
+//! Two slots are written in turn, each with a generation and a checksum; a torn write leaves the
+//! other slot whole.
+
+use std::path::Path;
+
+use crate::bytes::{Reader, Writer};
+use crate::error::{Corruption, Error, Result};
+use crate::storage::fs::{Fs, write_durably};
+use crate::storage::layout::FORMAT_VERSION;
+
+const MAGIC: &[u8; 8] = b"HASHDBSB";
+/// Slots lie in pages of their own, so that a torn page spoils one of them at most.
+const SLOT_BYTES: usize = 4096;
+const BODY_BYTES: usize = 72;
+
+/// The sixteen random bytes that name a database; its segments carry them too.
+pub(crate) type DatabaseId = [u8; 16];
+
+/// One state of the superblock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Superblock {
+    pub(crate) database_id: DatabaseId,
+    pub(crate) code_bits: u16,
+    pub(crate) address_bits: u8,
+    pub(crate) generation: u64,
+    /// The record store's sequence number up to which everything is durable.
+    pub(crate) sequence: u64,
+    /// Live records at that sequence number.
+    pub(crate) record_count: u64,
+    /// The number that the next segment will get.
+    pub(crate) next_segment: u64,
+}
+
+impl Superblock {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        out.bytes(MAGIC);
+        out.u16(FORMAT_VERSION);
+        out.u16(self.code_bits);
+        out.u8(self.address_bits);
+        out.bytes(&[0; 3]);
+        out.bytes(&self.database_id);
+        out.u64(self.generation);
+        out.u64(self.sequence);
+        out.u64(self.record_count);
+        out.u64(self.next_segment);
+        out.bytes(&[0; 4]);
+        let mut slot = out.finish();
+        let checksum = crc32c::crc32c(&slot);
+        slot.extend_from_slice(&checksum.to_le_bytes());
+        debug_assert_eq!(slot.len(), BODY_BYTES);
+        slot.resize(SLOT_BYTES, 0);
+        slot
+    }
+
+    /// Reads one slot; the version is checked before the checksum, since a newer format may lay
+    /// out the rest differently.
+    fn decode(slot: &[u8], path: &Path, offset: u64) -> Result<Self> {
+        let damaged = |what: Corruption, at: usize| what.at(path, offset + at as u64);
+        if slot.len() < SLOT_BYTES {
+            let missing = (SLOT_BYTES - slot.len()) as u64;
+            return Err(damaged(Corruption::Truncated { missing }, slot.len()));
+        }
+        let mut input = Reader::new(&slot[..BODY_BYTES]);
+        let mut read = || -> Result<(Self, u16), Corruption> {
+            if input.bytes(8)? != MAGIC {
+                return Err(Corruption::Magic);
+            }
+            let version = input.u16()?;
+            let code_bits = input.u16()?;
+            let address_bits = input.u8()?;
+            input.bytes(3)?;
+            let mut database_id = [0; 16];
+            database_id.copy_from_slice(input.bytes(16)?);
+            let (generation, sequence) = (input.u64()?, input.u64()?);
+            let (record_count, next_segment) = (input.u64()?, input.u64()?);
+            let block = Self {
+                database_id,
+                code_bits,
+                address_bits,
+                generation,
+                sequence,
+                record_count,
+                next_segment,
+            };
+            Ok((block, version))
+        };
+        let (block, version) = read().map_err(|what| damaged(what, 0))?;
+        if version != FORMAT_VERSION {
+            return Err(Error::UnsupportedFormat {
+                path: path.to_path_buf(),
+                found: version,
+                oldest: FORMAT_VERSION,
+                newest: FORMAT_VERSION,
+            });
+        }
+        let checked = BODY_BYTES - 4;
+        let expected = Reader::new(&slot[checked..]).u32().unwrap_or_default();
+        let found = crc32c::crc32c(&slot[..checked]);
+        if expected != found {
+            return Err(damaged(Corruption::Checksum { expected, found }, checked));
+        }
+        if slot[BODY_BYTES..].iter().any(|&byte| byte != 0) {
+            let what = Corruption::OutOfRange { field: "superblock padding", value: 1 };
+            return Err(damaged(what, BODY_BYTES));
+        }
+        Ok(block)
+    }
+
+    /// Reads the newer valid slot, and the error of the other slot if it has one.
+    pub(crate) fn read(fs: &dyn Fs, path: &Path) -> Result<(Self, Option<Error>)> {
+        let bytes = fs.read(path, 2 * SLOT_BYTES as u64)?;
+        let (first, second) = bytes.split_at(SLOT_BYTES.min(bytes.len()));
+        let first = Self::decode(first, path, 0);
+        let second = Self::decode(second, path, SLOT_BYTES as u64);
+        match (first, second) {
+            (Ok(a), Ok(b)) => Ok((if a.generation > b.generation { a } else { b }, None)),
+            (Ok(block), Err(error)) | (Err(error), Ok(block)) => Ok((block, Some(error))),
+            // Of two unreadable slots the one with a newer format is the one to hear about.
+            (Err(_), Err(error @ Error::UnsupportedFormat { .. })) | (Err(error), Err(_)) => {
+                Err(error)
+            }
+        }
+    }
+
+    /// Creates the file with both slots, whole or not at all.
+    pub(crate) fn create(&self, fs: &dyn Fs, path: &Path) -> Result<()> {
+        let older = Self { generation: self.generation.saturating_sub(1), ..*self };
+        let (even, odd) =
+            if self.generation.is_multiple_of(2) { (self, &older) } else { (&older, self) };
+        write_durably(fs, path, &[even.encode(), odd.encode()].concat())
+    }
+
+    /// Writes this state over the older slot and makes it durable.
+    pub(crate) fn write(&self, fs: &dyn Fs, path: &Path) -> Result<()> {
+        let mut file = fs.open_write(path)?;
+        let slot = self.generation % 2;
+        file.write_all_at(&self.encode(), slot * SLOT_BYTES as u64)?;
+        file.sync()
+    }
+}

@@ -1,0 +1,196 @@
+//! Any byte may lie: every flipped byte and every cut of a segment and of the superblock of a real
+//! database gives an error or the right answer, and `verify` names the damage.
+#![expect(clippy::disallowed_methods, reason = "tests damage files on purpose")]
+
+use std::path::{Path, PathBuf};
+
+use hashdb::{Address, Code, Database, Error, Neighbor, Readable as _};
+
+use crate::{filled, key, small};
+
+fn segment_of(path: &Path) -> PathBuf {
+    let mut files: Vec<_> =
+        std::fs::read_dir(path.join("segments")).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(files.len(), 1);
+    files.pop().unwrap()
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+}
+
+struct Expected {
+    ball: Vec<Neighbor>,
+    knn: Vec<Neighbor>,
+}
+
+fn centre() -> (Address, Code) {
+    (Address::new(0b0101_1010, 8).unwrap(), Code::from_bytes(&[0x5a; 8]).unwrap())
+}
+
+fn expected(db: &Database) -> Expected {
+    let (address, code) = centre();
+    Expected { ball: db.ball(address, 2).unwrap(), knn: db.knn(&code, 5).unwrap() }
+}
+
+/// Opens and asks; an answer must be right. Returns whether any step reported an error.
+fn survives(path: &Path, expected: &Expected, what: &str) -> bool {
+    let (address, code) = centre();
+    let db = match Database::open_read_only(path, small()) {
+        Ok(db) => db,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return true;
+        }
+    };
+    let mut failed = false;
+    match db.ball(address, 2) {
+        Ok(found) => assert_eq!(found, expected.ball, "{what}"),
+        Err(_) => failed = true,
+    }
+    match db.knn(&code, 5) {
+        Ok(found) => assert_eq!(found, expected.knn, "{what}"),
+        Err(_) => failed = true,
+    }
+    failed || !db.verify().unwrap().is_clean()
+}
+
+#[test]
+fn every_flipped_byte_of_a_segment_is_found_and_never_changes_an_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = filled(&path, small(), 20, 20);
+    let expected = expected(&db);
+    drop(db);
+    let segment = segment_of(&path);
+    let bytes = read(&segment);
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        write(&segment, &flipped);
+        let what = format!("byte {at} of {}", bytes.len());
+        assert!(survives(&path, &expected, &what), "{what} was flipped and not noticed");
+    }
+}
+
+#[test]
+fn every_cut_of_a_segment_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    drop(filled(&path, small(), 20, 20));
+    let segment = segment_of(&path);
+    let bytes = read(&segment);
+    for length in 0..bytes.len() {
+        write(&segment, &bytes[..length]);
+        let error = Database::open_read_only(&path, small()).unwrap_err();
+        assert!(error.is_corruption(), "cut at {length}: {error}");
+        assert!(error.to_string().contains(".seg"), "cut at {length}: {error}");
+    }
+}
+
+#[test]
+fn a_segment_of_another_database_or_number_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (one, two) = (directory.path().join("one"), directory.path().join("two"));
+    drop(filled(&one, small(), 20, 20));
+    drop(filled(&two, small(), 20, 20));
+    write(&segment_of(&one), &read(&segment_of(&two)));
+    let error = Database::open(&one, small()).unwrap_err();
+    assert!(matches!(error, Error::Corruption { .. }), "{error}");
+}
+
+#[test]
+fn a_missing_segment_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    drop(filled(&path, small(), 20, 20));
+    let segment = segment_of(&path);
+    std::fs::rename(&segment, directory.path().join("elsewhere")).unwrap();
+    let error = Database::open(&path, small()).unwrap_err().to_string();
+    assert!(error.contains("000000000001.seg"), "{error}");
+}
+
+#[test]
+fn every_flipped_byte_of_the_superblock_leaves_the_other_slot_or_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = filled(&path, small(), 20, 20);
+    let expected = expected(&db);
+    drop(db);
+    let file = path.join("SUPERBLOCK");
+    let bytes = read(&file);
+    for at in (0..80).chain(4090..4096 + 80) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 4;
+        write(&file, &flipped);
+        assert!(survives(&path, &expected, "superblock"), "byte {at} was not noticed");
+    }
+    for length in (0..bytes.len()).step_by(97) {
+        write(&file, &bytes[..length]);
+        assert!(survives(&path, &expected, "superblock"), "a cut at {length} was not noticed");
+    }
+}
+
+#[test]
+fn records_that_were_rolled_back_are_noticed_before_anything_is_touched() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    drop(filled(&path, small(), 20, 20));
+    // The records of an earlier moment beside the superblock of a later one.
+    let copy = directory.path().join("copy");
+    copy_folder(&path.join("records"), &copy);
+    let db = Database::open(&path, small()).unwrap();
+    let (address, code) = centre();
+    db.put(&key(100), address, code, b"").unwrap();
+    db.sync().unwrap();
+    drop(db);
+    std::fs::remove_dir_all(path.join("records")).unwrap();
+    std::fs::rename(&copy, path.join("records")).unwrap();
+    for error in [
+        Database::open(&path, small()).unwrap_err(),
+        Database::open_read_only(&path, small()).unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::RolledBack { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_log_is_refused_not_skipped() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = Database::create(&path, small()).unwrap();
+    let (address, code) = centre();
+    for number in 0..200 {
+        db.put(&key(number), address, code.clone(), &[0; 50]).unwrap();
+    }
+    drop(db);
+    let log = std::fs::read_dir(path.join("records"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|file| file.extension().is_some_and(|kind| kind == "log"))
+        .max_by_key(|file| file.metadata().unwrap().len())
+        .unwrap();
+    let bytes = read(&log);
+    assert!(bytes.len() > 20_000, "the log holds the records");
+    for at in (1000..bytes.len() - 2000).step_by(bytes.len() / 10) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0x10;
+        write(&log, &flipped);
+        let error = Database::open(&path, small()).unwrap_err();
+        assert!(error.is_corruption(), "byte {at}: {error}");
+    }
+    write(&log, &bytes);
+    assert_eq!(Database::open(&path, small()).unwrap().len(), 200);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        write(&to.join(path.file_name().unwrap()), &read(&path));
+    }
+}

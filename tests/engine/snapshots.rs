@@ -1,0 +1,55 @@
+//! A snapshot shows the moment it was taken, whatever is written, sealed or compacted after it.
+
+use hashdb::{Database, Readable as _};
+
+use crate::{Random, filled, key, small};
+
+#[test]
+fn a_snapshot_is_frozen_over_records_segments_and_memtable() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = filled(&directory.path().join("db"), small(), 150, 50);
+    let mut random = Random(7);
+    let (address, code) = (random.address(8, false), random.code(64, false));
+    let snapshot = db.snapshot();
+    let records: Vec<_> = snapshot.iter().map(Result::unwrap).collect();
+    let (ball, knn) = (snapshot.ball(address, 3).unwrap(), snapshot.knn(&code, 20).unwrap());
+    let iter = db.iter();
+
+    for number in 0..75 {
+        db.delete(&key(number)).unwrap();
+        db.put(&key(number + 75), random.address(8, true), code.clone(), b"new").unwrap();
+    }
+    db.seal().unwrap();
+    db.put(b"later", address, code.clone(), b"").unwrap();
+    db.compact().unwrap();
+
+    assert_eq!(snapshot.len(), 150);
+    assert_eq!(snapshot.iter().map(Result::unwrap).collect::<Vec<_>>(), records);
+    assert_eq!(iter.map(Result::unwrap).collect::<Vec<_>>(), records);
+    assert_eq!(snapshot.ball(address, 3).unwrap(), ball);
+    assert_eq!(snapshot.knn(&code, 20).unwrap(), knn);
+    assert!(snapshot.get(b"later").unwrap().is_none());
+    for record in &records {
+        assert_eq!(snapshot.get(&record.key).unwrap().as_ref(), Some(record));
+        snapshot.value(record).unwrap();
+    }
+    assert_eq!(db.len(), 76);
+    assert_ne!(db.knn(&code, 20).unwrap(), knn);
+}
+
+#[test]
+fn a_snapshot_outlives_its_database_and_its_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = filled(&path, small(), 100, 50);
+    let snapshot = db.snapshot();
+    let code = Random(1).code(64, false);
+    let expected = db.knn(&code, 10).unwrap();
+    db.compact().unwrap();
+    drop(db);
+    assert_eq!(snapshot.knn(&code, 10).unwrap(), expected);
+    drop(snapshot);
+    let db = Database::open(&path, small()).unwrap();
+    assert_eq!(db.knn(&code, 10).unwrap(), expected);
+    assert_eq!(std::fs::read_dir(path.join("segments")).unwrap().count(), 1);
+}

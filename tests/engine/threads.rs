@@ -1,0 +1,67 @@
+//! Many threads on one handle: group commit loses nothing, and every answer is a published state.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hashdb::{Database, Readable as _, WriteBatch, WriteOptions};
+
+use crate::{Random, key, small};
+
+const WRITERS: u64 = 4;
+const BATCHES: u64 = 60;
+/// Records of a batch; a reader must never see a part of one.
+const BATCH: u64 = 7;
+
+#[test]
+fn readers_see_whole_batches_while_writers_seal_and_compact() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = small().background(true).memtable_records(100);
+    let db = Database::create(directory.path().join("db"), options).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let db = db.clone();
+                scope.spawn(move || {
+                    let mut random = Random(writer);
+                    for number in 0..BATCHES {
+                        let mut batch = WriteBatch::new();
+                        for record in 0..BATCH {
+                            let name = (writer * BATCHES + number) * BATCH + record;
+                            batch.put(
+                                &key(name),
+                                random.address(8, true),
+                                random.code(64, true),
+                                b"v",
+                            );
+                        }
+                        db.write(batch, WriteOptions { sync: number % 2 == 0 }).unwrap();
+                        if number % 25 == 24 {
+                            db.compact().unwrap();
+                        }
+                    }
+                })
+            })
+            .collect();
+        for reader in 0..3 {
+            let (db, done) = (db.clone(), &done);
+            scope.spawn(move || {
+                let code = Random(reader).code(64, false);
+                let mut last = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let snapshot = db.snapshot();
+                    let count = snapshot.len();
+                    assert!(count >= last && count % BATCH == 0, "{count} after {last}");
+                    assert_eq!(snapshot.range_search(&code, 64).unwrap().len() as u64, count);
+                    assert_eq!(snapshot.iter().map(Result::unwrap).count() as u64, count);
+                    last = count;
+                }
+            });
+        }
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(db.len(), WRITERS * BATCHES * BATCH);
+    assert!(db.verify().unwrap().is_clean());
+}
