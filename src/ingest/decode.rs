@@ -89,7 +89,7 @@ impl DecodeError {
         }
     }
 
-    fn too_large(found: u64, unit: &'static str, limit: u64) -> Self {
+    pub(super) fn too_large(found: u64, unit: &'static str, limit: u64) -> Self {
         Self::TooLarge {
             what: format!("{found} {unit}, the limit is {limit}"),
         }

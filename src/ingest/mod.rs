@@ -1,11 +1,54 @@
 //! Images in: from paths to records.
 //!
-//! `source` finds the images in folders, files and tar shards, `decode` turns each into 32x32 RGB,
-//! `pipeline` runs both beside the encoder and the writes over bounded queues, `report` counts and
-//! names what was rejected. The command and training call it.
+//! `source` and `shard` find the images in folders, files and tar archives, `decode` turns each into
+//! 32x32 RGB (`sniff` looks at the bytes first), `pipeline` runs both beside the encoder and the
+//! writes over bounded queues (`gate` bounds their bytes), `report` counts and names what was
+//! rejected. The command and training call it.
 //!
-//! Invariant: one bad image, entry or archive is one reject and never stops a run; what is
+//! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
 
-pub mod decode;
+mod decode;
+mod error;
+mod gate;
+mod pipeline;
+mod report;
+mod shard;
 mod sniff;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use decode::{
+    DecodeError, MAX_INPUT_BYTES, MAX_PIXELS, MAX_SIDE, MAX_WORKING_BYTES, PIXEL_BYTES, Picture,
+    SIDE, decode_rgb, pixels, thumbnail,
+};
+pub use error::IngestError;
+pub use pipeline::IngestOptions;
+pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
+pub use source::MAX_KEY_BYTES;
+
+use std::path::PathBuf;
+
+/// Decodes every image of `paths` and gathers the pixels in the order of the sources,
+/// [`PIXEL_BYTES`] bytes each: what training takes.
+///
+/// # Errors
+///
+/// [`IngestError::Path`] if a path cannot be looked at, and whatever the observer returns.
+pub fn collect_pixels(
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    observer: &mut dyn Observer,
+) -> Result<(Vec<u8>, Report), IngestError> {
+    let mut gathered = Vec::new();
+    let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>| {
+        items
+            .iter()
+            .for_each(|(_, pixels)| gathered.extend_from_slice(pixels));
+        Ok(())
+    };
+    let report = pipeline::run(paths, options, &Ok, &mut sink, observer)?;
+    Ok((gathered, report))
+}
