@@ -52,6 +52,8 @@ mod hamming;
     )
 )]
 mod index;
+#[cfg(feature = "encoder")]
+pub mod ingest;
 mod storage;
 
 pub use code::{Address, Code};

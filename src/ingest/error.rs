@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::Error;
+use crate::error::Error;
 
 /// A run of ingest ended before its sources did. What was written until then stays.
 #[derive(Debug, thiserror::Error)]

@@ -27,9 +27,45 @@ pub use decode::{
 pub use error::IngestError;
 pub use pipeline::IngestOptions;
 pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
-pub use source::MAX_KEY_BYTES;
 
 use std::path::PathBuf;
+
+use crate::code::{Address, Code};
+use crate::db::{Database, WriteBatch, WriteOptions};
+
+/// Encodes a batch of pictures, [`PIXEL_BYTES`] bytes each: one address and code for each, in order.
+pub type EncodeBatch<'e> =
+    dyn Fn(Vec<Vec<u8>>) -> Result<Vec<(Address, Code)>, IngestError> + Sync + 'e;
+
+/// Brings every image of `paths` into a database, with an empty value, under the key that its place
+/// gives it: the path as given, or for a shard's entry the path of the shard, `/`, and the entry's
+/// name. A key that is there already is replaced.
+///
+/// Images are found, decoded, encoded and written at the same time. Each batch is durable when the
+/// next one is written.
+///
+/// # Errors
+///
+/// [`IngestError::Path`] before anything starts, [`IngestError::Encoder`] and
+/// [`IngestError::Database`] at the first batch that fails; what was written before stays. A bad image
+/// is no error but a [`Reject`].
+pub fn ingest_with(
+    db: &Database,
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    encode: &EncodeBatch<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Report, IngestError> {
+    let mut sink = |items: Vec<(Vec<u8>, (Address, Code))>| {
+        let mut batch = WriteBatch::new();
+        for (key, (address, code)) in items {
+            batch.put(&key, address, code, b"");
+        }
+        db.write(batch, WriteOptions::default())?;
+        Ok(())
+    };
+    pipeline::run(paths, options, encode, &mut sink, observer)
+}
 
 /// Decodes every image of `paths` and gathers the pixels in the order of the sources,
 /// [`PIXEL_BYTES`] bytes each: what training takes.

@@ -17,9 +17,7 @@ use super::decode::{DecodeError, MAX_INPUT_BYTES};
 use super::gate::{Gate, Permit};
 use super::report::{Reject, Stage};
 use super::{IngestError, shard};
-
-/// The longest key of a record, in bytes.
-pub const MAX_KEY_BYTES: usize = 4096;
+use crate::db::MAX_KEY_BYTES;
 
 /// Endings of files that are images. Those of formats that are not decoded are among them: who keeps
 /// such images shall read in the rejects that they are missing.

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::source::key_of;
 use super::*;
-use crate::Error;
+use crate::db::{Options, Readable as _};
+use crate::error::Error;
 
 /// 600 images and some rubbish in a folder with a shard.
 fn mixed() -> tempfile::TempDir {
@@ -197,4 +199,32 @@ fn progress_ends_with_all_bytes_and_all_images() {
         report.rejected.into_iter().collect::<Vec<_>>(),
         [("damaged", 12), ("unknown-format", 1)]
     );
+}
+
+#[test]
+fn images_become_records_under_their_paths() {
+    let folder = mixed();
+    let db = Database::create(
+        folder.path().join("db"),
+        Options::new().code_bits(64).address_bits(8),
+    )
+    .unwrap();
+    // The red of a picture is its shade.
+    let encode = |pictures: Vec<Vec<u8>>| {
+        let encode_one = |picture: &Vec<u8>| {
+            let address = Address::new(picture[0].into(), 8)?;
+            Ok((address, Code::from_bytes(&[picture[0]; 8])?))
+        };
+        pictures.iter().map(encode_one).collect::<Result<_, IngestError>>()
+    };
+    let paths = [folder.path().join("3"), folder.path().join("5")];
+    let report =
+        ingest_with(&db, &paths, &IngestOptions::default(), &encode, &mut ()).unwrap();
+    assert_eq!((report.done, report.rejected_count()), (169, 5));
+    let key = |name| key_of(&folder.path().join(name));
+    let record = db.get(&key("5/shard.tar/a.png")).unwrap().unwrap();
+    assert_eq!(record.address.value(), 1);
+    let record = db.get(&key("3/0010.png")).unwrap().unwrap();
+    assert_eq!(record.code.as_bytes(), [10; 8]);
+    assert!(db.get(&key("3/0003.png")).unwrap().is_none(), "it was cut short");
 }
