@@ -215,16 +215,21 @@ fn images_become_records_under_their_paths() {
             let address = Address::new(picture[0].into(), 8)?;
             Ok((address, Code::from_bytes(&[picture[0]; 8])?))
         };
-        pictures.iter().map(encode_one).collect::<Result<_, IngestError>>()
+        pictures
+            .iter()
+            .map(encode_one)
+            .collect::<Result<_, IngestError>>()
     };
     let paths = [folder.path().join("3"), folder.path().join("5")];
-    let report =
-        ingest_with(&db, &paths, &IngestOptions::default(), &encode, &mut ()).unwrap();
+    let report = ingest_with(&db, &paths, &IngestOptions::default(), &encode, &mut ()).unwrap();
     assert_eq!((report.done, report.rejected_count()), (169, 5));
     let key = |name| key_of(&folder.path().join(name));
     let record = db.get(&key("5/shard.tar/a.png")).unwrap().unwrap();
     assert_eq!(record.address.value(), 1);
     let record = db.get(&key("3/0010.png")).unwrap().unwrap();
     assert_eq!(record.code.as_bytes(), [10; 8]);
-    assert!(db.get(&key("3/0003.png")).unwrap().is_none(), "it was cut short");
+    assert!(
+        db.get(&key("3/0003.png")).unwrap().is_none(),
+        "it was cut short"
+    );
 }
