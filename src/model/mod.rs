@@ -1,0 +1,61 @@
+//! Encoders: what turns a picture of 32 x 32 pixels into an address and a code.
+//!
+//! Ingest and the command call [`Encoder::encode`]; the engine never does, it only stores the
+//! encoder's [`Fingerprint`] so that codes of two encoders cannot mix. The one encoder so far is the
+//! [`Autoencoder`] of Krizhevsky and Hinton ("Using very deep autoencoders for content-based image
+//! retrieval", ESANN 2011), which [`train`] makes from unlabelled pictures.
+//!
+//! Invariant: the same pixels give the same codes, whatever else is in the batch. Candle's types
+//! stay inside this module.
+
+mod autoencoder;
+mod device;
+mod error;
+mod fingerprint;
+mod network;
+mod normal;
+mod ops;
+mod pixels;
+mod random;
+mod tensors;
+mod train;
+mod weights;
+
+pub use autoencoder::{Autoencoder, Margins, default_encoder};
+pub use device::DeviceChoice;
+pub use error::ModelError;
+pub use fingerprint::Fingerprint;
+pub use pixels::{PREPROCESSING, Pixels};
+pub use train::{Net, NetConfig, NetSummary, Phase, Progress, TrainConfig, TrainingSummary, train};
+
+use crate::code::{Address, Code};
+
+/// What an encoder makes of one picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// The short code, under which the record is filed.
+    pub address: Address,
+    /// The long code, by which records are ranked.
+    pub code: Code,
+}
+
+/// Turns pictures into addresses and codes.
+///
+/// Implementations are deterministic: equal pixels give equal codes in any batch and any thread.
+pub trait Encoder: Send + Sync {
+    /// The identity of the encoder; a database accepts codes of one fingerprint only.
+    fn fingerprint(&self) -> &Fingerprint;
+
+    /// Width of its codes in bits, 64 to 1024 in steps of 64.
+    fn code_bits(&self) -> u16;
+
+    /// Width of its addresses in bits, 8 to 32.
+    fn address_bits(&self) -> u8;
+
+    /// Encodes `images` in order, one [`Encoded`] for each. Any number is allowed; a few hundred at
+    /// once use the processor best.
+    ///
+    /// # Errors
+    /// [`ModelError::Compute`] if the device fails, for example for lack of memory.
+    fn encode(&self, images: &[Pixels]) -> Result<Vec<Encoded>, ModelError>;
+}

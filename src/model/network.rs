@@ -1,0 +1,165 @@
+//! The encoding half of an autoencoder: layers of logistic units, the last of them read as bits.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::error::{Lift, ModelError};
+use super::ops::logistic;
+use super::random::Random;
+
+/// Most layers that a network may have.
+pub(super) const MAX_LAYERS: usize = 16;
+/// Most units that a layer may have; the largest of the paper has 8192.
+pub(super) const MAX_UNITS: usize = 16_384;
+
+/// One layer: `logistic(weight * input + bias)`.
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
+    /// f32 of shape (units, inputs).
+    pub(super) weight: Tensor,
+    /// f32 of shape (1, units).
+    pub(super) bias: Tensor,
+}
+
+/// Layers from the pixels to the bits. Every number in them is exact in f16, so a file of f16 gives
+/// the same codes.
+#[derive(Debug, Clone)]
+pub(super) struct Network {
+    layers: Vec<Layer>,
+}
+
+impl Layer {
+    /// The weighted sums of a batch, shape (rows, units).
+    pub(super) fn sums(&self, inputs: &Tensor) -> Result<Tensor> {
+        inputs.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)
+    }
+
+    /// The layer with every number rounded to the nearest f16.
+    fn rounded(&self) -> Result<Self> {
+        let round = |tensor: &Tensor| tensor.to_dtype(DType::F16)?.to_dtype(DType::F32);
+        Ok(Self {
+            weight: round(&self.weight)?,
+            bias: round(&self.bias)?,
+        })
+    }
+}
+
+impl Network {
+    /// The network of `layers`, rounded to f16.
+    pub(super) fn new(layers: &[Layer]) -> Result<Self> {
+        Ok(Self {
+            layers: layers.iter().map(Layer::rounded).collect::<Result<_>>()?,
+        })
+    }
+
+    /// A network with random weights, scaled so that each sum has about unit variance.
+    pub(super) fn random(
+        inputs: usize,
+        units: &[usize],
+        random: &mut Random,
+        device: &Device,
+    ) -> Result<Self> {
+        let mut fan_in = inputs;
+        let mut layers = Vec::with_capacity(units.len());
+        for &count in units {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a layer has at most 16384 units"
+            )]
+            let deviation = (fan_in as f32).sqrt().recip();
+            let weight = random.normals(count * fan_in, deviation);
+            let weight = Tensor::from_vec(weight, (count, fan_in), device)?;
+            layers.push(Layer {
+                weight,
+                bias: Tensor::zeros((1, count), DType::F32, device)?,
+            });
+            fan_in = count;
+        }
+        Self::new(&layers)
+    }
+
+    /// The layers, from the pixels on.
+    pub(super) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Units of each layer, the last being the bits.
+    pub(super) fn units(&self) -> Vec<usize> {
+        self.layers
+            .iter()
+            .map(|layer| layer.bias.elem_count())
+            .collect()
+    }
+
+    /// Shifts the last layer's biases down by `thresholds`, one a bit, and rounds them again.
+    pub(super) fn shift_bits(&mut self, thresholds: Vec<f32>) -> Result<()> {
+        if let Some(last) = self.layers.last_mut() {
+            let shift = Tensor::from_vec(thresholds, last.bias.shape(), last.bias.device())?;
+            last.bias = (&last.bias - shift)?;
+            *last = last.rounded()?;
+        }
+        Ok(())
+    }
+
+    /// The sums before the last layer's logistic, shape (rows, bits): a bit is on where its sum is
+    /// above zero, which is where the rounded logistic is one.
+    pub(super) fn sums(&self, inputs: &Tensor) -> Result<Tensor> {
+        let mut activity = inputs.clone();
+        for (number, layer) in self.layers.iter().enumerate() {
+            activity = layer.sums(&activity)?;
+            if number + 1 < self.layers.len() {
+                activity = logistic(activity)?;
+            }
+        }
+        Ok(activity)
+    }
+}
+
+/// Checks the layers of a network: 1 to [`MAX_LAYERS`] of them with 1 to [`MAX_UNITS`] units each,
+/// of which the last is a width that `last` accepts.
+pub(super) fn check_units(
+    units: &[usize],
+    last: fn(usize) -> bool,
+    setting: &'static str,
+    widths: &str,
+) -> std::result::Result<(), ModelError> {
+    let refuse = |rule: String| Err(ModelError::Setting { setting, rule });
+    if units.is_empty() || units.len() > MAX_LAYERS {
+        return refuse(format!(
+            "has {} layers, expected 1 to {MAX_LAYERS}",
+            units.len()
+        ));
+    }
+    if let Some(count) = units.iter().find(|count| !(1..=MAX_UNITS).contains(*count)) {
+        return refuse(format!(
+            "has a layer of {count} units, expected 1 to {MAX_UNITS}"
+        ));
+    }
+    match units.last() {
+        Some(&bits) if !last(bits) => refuse(format!("ends in {bits} bits, expected {widths}")),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the layers of a net that gives codes.
+pub(super) fn check_code_units(units: &[usize]) -> std::result::Result<(), ModelError> {
+    let width = |bits| (64..=1024).contains(&bits) && bits % 64 == 0;
+    check_units(units, width, "the code net", "64 to 1024 in steps of 64")
+}
+
+/// Checks the layers of a net that gives addresses.
+pub(super) fn check_address_units(units: &[usize]) -> std::result::Result<(), ModelError> {
+    check_units(
+        units,
+        |bits| (8..=32).contains(&bits),
+        "the address net",
+        "8 to 32",
+    )
+}
+
+/// The numbers of a tensor, row by row.
+pub(super) fn numbers(tensor: &Tensor) -> std::result::Result<Vec<f32>, ModelError> {
+    tensor
+        .flatten_all()
+        .and_then(|flat| flat.to_vec1::<f32>())
+        .lift()
+}

@@ -1,0 +1,212 @@
+//! Fine-tuning: the stacked machines unrolled into an autoencoder, and backpropagation through it.
+//!
+//! The loss is the squared error of the reconstruction. The code layer is logistic, rounded to 0 or 1
+//! on the way forward; the way back ignores the rounding, as in the paper.
+//!
+//! In here each layer passes on `2 p - 1` of its logistic outputs `p`, from -1 to 1. With the next
+//! layer's weights halved and its biases shifted this is the same network, but one whose inputs are
+//! centred, so that descent does not first have to learn their means (Le Cun et al., "Efficient
+//! backprop", 1998). [`Unrolled::encoder`] gives the plain logistic form back.
+
+use candle_core::{DType, Result, Tensor};
+
+use super::optimizer::{Adam, Parameter};
+use super::rbm::Machine;
+use crate::model::network::Layer;
+use crate::model::ops::{logistic, through_logistic};
+
+/// An encoder and its mirror image, the decoder. All units are logistic but the last, which are
+/// linear.
+#[derive(Debug, Clone)]
+pub(super) struct Unrolled {
+    /// Weight and bias of each layer, from the pixels to the reconstructed pixels.
+    pub(super) layers: Vec<(Parameter, Parameter)>,
+}
+
+/// What one batch asks for.
+struct Gradients {
+    /// Mean squared error of a pixel.
+    loss: f32,
+    /// By weight and bias of each layer, the last layer first.
+    layers: Vec<(Tensor, Tensor)>,
+}
+
+impl Unrolled {
+    /// The autoencoder that the machines are, up and down again.
+    pub(super) fn new(machines: &[Machine]) -> Result<Self> {
+        let up = machines.iter().map(Machine::up);
+        let down = machines.iter().rev().map(Machine::down);
+        let mut layers = Vec::with_capacity(2 * machines.len());
+        for (number, layer) in up.chain(down).enumerate() {
+            let Layer { weight, bias } = if number == 0 { layer? } else { centred(&layer?)? };
+            let weight = Parameter::new(&weight, Adam::SLOTS)?;
+            layers.push((weight, Parameter::new(&bias, Adam::SLOTS)?));
+        }
+        Ok(Self { layers })
+    }
+
+    /// The layers from the pixels to the code, each taking the logistic outputs of the one below.
+    pub(super) fn encoder(&self) -> Result<Vec<Layer>> {
+        let layers = self.layers[..self.layers.len() / 2].iter().map(layer);
+        layers
+            .enumerate()
+            .map(|(number, layer)| if number == 0 { layer } else { plain(&layer?) })
+            .collect()
+    }
+
+    /// One step on the batch `data`, shape (rows, inputs). Gives the mean squared error of a pixel
+    /// before it.
+    pub(super) fn learn(&mut self, data: &Tensor, step: Adam) -> Result<f32> {
+        let gradients = self.gradients(data, true)?;
+        for ((weight, bias), (by_weight, by_bias)) in
+            self.layers.iter_mut().rev().zip(&gradients.layers)
+        {
+            weight.descend(by_weight, step)?;
+            bias.descend(by_bias, step)?;
+        }
+        Ok(gradients.loss)
+    }
+
+    /// The gradients of half the squared error, summed over pixels and averaged over rows.
+    fn gradients(&self, data: &Tensor, rounded: bool) -> Result<Gradients> {
+        let layers: Vec<Layer> = self.layers.iter().map(layer).collect::<Result<_>>()?;
+        // Outputs of each layer: `smooth` for the slopes, `passed` as the next layer sees them.
+        let mut smooth = Vec::with_capacity(layers.len());
+        let mut passed = vec![data.clone()];
+        let code = layers.len() / 2 - 1;
+        for (number, layer) in layers.iter().enumerate() {
+            let sums = layer.sums(&passed[number])?;
+            let output = if number + 1 < layers.len() {
+                logistic(sums)?
+            } else {
+                sums
+            };
+            let rounds = rounded && number == code;
+            let seen = if rounds { output.gt(0.5)?.to_dtype(DType::F32)? } else { output.clone() };
+            passed.push(if number + 1 < layers.len() { seen.affine(2.0, -1.0)? } else { seen });
+            smooth.push(output);
+        }
+
+        let error = (&passed[layers.len()] - data)?;
+        let loss = error.sqr()?.mean_all()?.to_scalar()?;
+        let rows = f64::from(u32::try_from(data.dim(0)?).unwrap_or(u32::MAX));
+        let mut slope = (error / rows)?;
+        let mut gradients = Vec::with_capacity(layers.len());
+        for (number, layer) in layers.iter().enumerate().rev() {
+            gradients.push((slope.t()?.matmul(&passed[number])?, slope.sum_keepdim(0)?));
+            if number > 0 {
+                let slope_of_output = slope.matmul(&layer.weight)?.affine(2.0, 0.0)?;
+                slope = through_logistic(slope_of_output, &smooth[number - 1])?;
+            }
+        }
+        Ok(Gradients {
+            loss,
+            layers: gradients,
+        })
+    }
+}
+
+/// The layer that does with inputs `2 p - 1` what `plain` does with `p`.
+fn centred(plain: &Layer) -> Result<Layer> {
+    let weight = plain.weight.affine(0.5, 0.0)?;
+    let bias = (&plain.bias + weight.sum_keepdim(1)?.t()?)?;
+    Ok(Layer { weight, bias })
+}
+
+/// The layer that does with inputs `p` what `centred` does with `2 p - 1`.
+fn plain(centred: &Layer) -> Result<Layer> {
+    let bias = (&centred.bias - centred.weight.sum_keepdim(1)?.t()?)?;
+    Ok(Layer { weight: centred.weight.affine(2.0, 0.0)?, bias })
+}
+
+fn layer((weight, bias): &(Parameter, Parameter)) -> Result<Layer> {
+    Ok(Layer {
+        weight: weight.value()?,
+        bias: bias.value()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::super::rbm::Visible;
+    use super::{Adam, Machine, Parameter, Unrolled};
+    use crate::model::network::Network;
+    use crate::model::random::Random;
+
+    /// Machines of 6, 5 and 4 units with lively weights.
+    fn machines() -> [Machine; 2] {
+        let mut random = Random::new(5, 0);
+        let mut machine =
+            |kind, shape| Machine::new(kind, shape, 0.7, &mut random, &Device::Cpu).unwrap();
+        [machine(Visible::Linear, (5, 6)), machine(Visible::Binary, (4, 5))]
+    }
+
+    /// The autoencoder of these machines, and 7 rows for it.
+    fn example() -> (Unrolled, Tensor) {
+        let data = Random::new(5, 1).normals(7 * 6, 1.0);
+        let data = Tensor::from_vec(data, (7, 6), &Device::Cpu).unwrap();
+        (Unrolled::new(&machines()).unwrap(), data)
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        const NUDGE: f32 = 1e-2;
+        let (net, data) = example();
+        let gradients = net.gradients(&data, false).unwrap().layers;
+        for (number, (by_weight, _)) in gradients.iter().rev().enumerate() {
+            let (rows, columns) = by_weight.dims2().unwrap();
+            for (row, column) in [(0, 0), (rows - 1, columns - 1), (rows / 2, columns / 3)] {
+                let found: f32 = by_weight
+                    .get(row)
+                    .unwrap()
+                    .get(column)
+                    .unwrap()
+                    .to_scalar()
+                    .unwrap();
+                let nudged = |by: f32| {
+                    let mut net = net.clone();
+                    let weight = net.layers[number].0.value().unwrap();
+                    let mut values: Vec<f32> = weight.flatten_all().unwrap().to_vec1().unwrap();
+                    values[row * columns + column] += by;
+                    let weight = Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap();
+                    net.layers[number].0 = Parameter::new(&weight, Adam::SLOTS).unwrap();
+                    // The loss is a mean over 6 pixels, the gradient that of half their sum.
+                    net.gradients(&data, false).unwrap().loss * 3.0
+                };
+                let expected = (nudged(NUDGE) - nudged(-NUDGE)) / (2.0 * NUDGE);
+                assert!(
+                    (found - expected).abs() < 2e-3,
+                    "layer {number}: {found} {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn unrolling_keeps_what_the_machines_compute() {
+        let (net, data) = example();
+        let machines = machines();
+        let expected = machines[0].hidden_given(&data).unwrap();
+        let expected = machines[1].up().unwrap().sums(&expected).unwrap();
+        let encoder = net.encoder().unwrap();
+        let found = Network::new(&encoder).unwrap().sums(&data).unwrap();
+        let error = (found - expected).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(error.to_scalar::<f32>().unwrap() < 1e-2, "{error}");
+    }
+
+    #[test]
+    fn fine_tuning_reduces_the_loss_through_rounded_codes() {
+        let (mut net, data) = example();
+        let losses: Vec<f32> = (1..=300)
+            .map(|step| net.learn(&data, Adam::at(step, 0.02)).unwrap())
+            .collect();
+        assert!(
+            losses[299] < losses[0] * 0.5,
+            "{} {}",
+            losses[0],
+            losses[299]
+        );
+    }
+}

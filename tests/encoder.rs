@@ -1,0 +1,315 @@
+//! The encoder and its training as a user meets them, and the default encoder's exact answers.
+#![cfg(feature = "encoder")]
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use hashdb::model::{
+    Autoencoder, DeviceChoice, Encoder, ModelError, NetConfig, PREPROCESSING, Phase, Pixels,
+    Progress, TrainConfig, default_encoder, train,
+};
+
+const CPU: DeviceChoice = DeviceChoice::Cpu;
+
+/// A picture from a formula: coloured waves that differ by `number`.
+fn waves(number: usize) -> Vec<u8> {
+    let value = |i: usize| {
+        let (x, y, channel) = (i / 3 % 32, i / 96, i % 3);
+        (x * (number % 7 + 1) * 5 + y * (number % 11 + 1) * 3 + channel * (number % 5) * 40) % 256
+    };
+    (0..Pixels::BYTES).map(|i| u8::try_from(value(i)).unwrap()).collect()
+}
+
+fn pixels(count: usize) -> Vec<Pixels> {
+    (0..count).map(|number| Pixels::new(waves(number)).unwrap()).collect()
+}
+
+fn small_encoder() -> Autoencoder {
+    Autoencoder::random(&[12, 64], &[8], 7, CPU).unwrap()
+}
+
+/// A training that takes a moment.
+fn small_config() -> TrainConfig {
+    TrainConfig {
+        seed: 3,
+        batch: 16,
+        code: NetConfig { layers: vec![10, 64], rbm_epochs: 2, tune_epochs: 2 },
+        address: NetConfig { layers: vec![8], rbm_epochs: 1, tune_epochs: 2 },
+        ..TrainConfig::default()
+    }
+}
+
+fn small_dataset() -> Vec<u8> {
+    (0..50).flat_map(waves).collect()
+}
+
+/// Trains until report number `stop`, counting ends of epochs only.
+fn train_small(stop: usize, checkpoint: Option<&Path>) -> Result<Autoencoder, ModelError> {
+    let mut ends = 0;
+    let mut observer = |progress: &Progress| {
+        ends += usize::from(progress.images == progress.total);
+        if ends == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    train(&small_dataset(), &small_config(), CPU, &mut observer, checkpoint)
+}
+
+#[test]
+fn pictures_of_another_size_are_refused() {
+    for bytes in [0, 3071, 3073] {
+        assert!(matches!(
+            Pixels::new(vec![0; bytes]),
+            Err(ModelError::PixelBytes { found }) if found == bytes
+        ));
+    }
+}
+
+#[test]
+fn any_number_of_pictures_gives_as_many_codes() {
+    let encoder = default_encoder(CPU).unwrap();
+    for count in [0, 1, 31, 32, 33] {
+        let codes = encoder.encode(&pixels(count)).unwrap();
+        assert_eq!(codes.len(), count);
+        for encoded in codes {
+            assert_eq!(encoded.code.bits(), encoder.code_bits());
+            assert_eq!(encoded.address.bits(), encoder.address_bits());
+        }
+    }
+}
+
+#[test]
+fn codes_do_not_depend_on_the_batch() {
+    let encoder = default_encoder(CPU).unwrap();
+    let images = pixels(70);
+    let together = encoder.encode(&images).unwrap();
+    for (image, expected) in images.iter().zip(&together) {
+        let alone = encoder.encode(std::slice::from_ref(image)).unwrap();
+        assert_eq!(alone[0], *expected);
+    }
+    assert_eq!(encoder.encode(&images[13..60]).unwrap(), together[13..60]);
+}
+
+#[test]
+fn threads_that_share_an_encoder_get_the_same_codes() {
+    let encoder = default_encoder(CPU).unwrap();
+    let images = pixels(40);
+    let expected = encoder.encode(&images).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(encoder.encode(&images).unwrap(), expected));
+        }
+    });
+}
+
+#[test]
+fn flat_pictures_have_codes() {
+    let encoder = default_encoder(CPU).unwrap();
+    let images: Vec<Pixels> =
+        [0, 128, 255].map(|grey| Pixels::new(vec![grey; Pixels::BYTES]).unwrap()).into();
+    assert_eq!(encoder.encode(&images).unwrap().len(), 3);
+}
+
+#[test]
+fn bits_are_the_signs_of_the_margins_from_the_most_significant_on() {
+    let encoder = small_encoder();
+    let images = pixels(20);
+    let margins = encoder.margins(&images).unwrap();
+    for (encoded, margins) in encoder.encode(&images).unwrap().iter().zip(margins) {
+        for (bit, &margin) in margins.code.iter().enumerate() {
+            let on = encoded.code.as_bytes()[bit / 8] >> (7 - bit % 8) & 1 == 1;
+            assert_eq!(on, margin > 0.0);
+        }
+        for (bit, &margin) in margins.address.iter().enumerate() {
+            let on = encoded.address.value() >> (margins.address.len() - 1 - bit) & 1 == 1;
+            assert_eq!(on, margin > 0.0);
+        }
+    }
+}
+
+#[test]
+fn weights_read_back_to_the_same_encoder() {
+    let encoder = small_encoder();
+    let bytes = encoder.to_bytes().unwrap();
+    let again = Autoencoder::from_bytes(&bytes, CPU).unwrap();
+    assert_eq!(again.fingerprint(), encoder.fingerprint());
+    assert_eq!(again.to_bytes().unwrap(), bytes);
+    let images = pixels(40);
+    assert_eq!(again.margins(&images).unwrap(), encoder.margins(&images).unwrap());
+}
+
+#[test]
+fn fingerprints_tell_encoders_apart() {
+    let fingerprint = |code: &[usize], seed| {
+        *Autoencoder::random(code, &[8], seed, CPU).unwrap().fingerprint()
+    };
+    assert_eq!(fingerprint(&[12, 64], 7), fingerprint(&[12, 64], 7));
+    assert_ne!(fingerprint(&[12, 64], 7), fingerprint(&[12, 64], 8));
+    assert_ne!(fingerprint(&[12, 64], 7), fingerprint(&[13, 64], 7));
+    assert_eq!(fingerprint(&[12, 64], 7).to_string().len(), 32);
+}
+
+#[test]
+fn weights_of_another_kind_are_refused_by_name() {
+    let bytes = small_encoder().to_bytes().unwrap();
+    let replaced = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
+        let mut bytes = bytes.clone();
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        Autoencoder::from_bytes(&bytes, CPU).unwrap_err()
+    };
+    let version = replaced(r#"\"format\":1"#, r#"\"format\":2"#);
+    assert!(matches!(version, ModelError::WeightVersion { found: 2, expected: 1 }), "{version}");
+    let other = PREPROCESSING.replace("v1", "v2");
+    let preprocessing = replaced(PREPROCESSING, &other);
+    assert!(matches!(preprocessing, ModelError::Preprocessing { .. }), "{preprocessing}");
+    let missing = replaced("code.1.bias", "code.9.bias").to_string();
+    assert_eq!(missing, "tensor code.1.bias is missing");
+    let kind = replaced(r#""deviation":{"dtype":"F32""#, r#""deviation":{"dtype":"I32""#).to_string();
+    assert_eq!(kind, "tensor deviation holds I32, expected F32");
+    let layers = replaced(r"[12,64]", r"[12,65]").to_string();
+    assert!(layers.contains("ends in 65 bits"), "{layers}");
+    let shape = replaced(r"[12,64]", r"[11,64]").to_string();
+    assert_eq!(shape, "tensor code.0.weight has shape [12, 3072], expected [11, 3072]");
+}
+
+#[test]
+fn numbers_that_no_training_yields_are_refused() {
+    let mut bytes = small_encoder().to_bytes().unwrap();
+    let end = bytes.len();
+    bytes[end - 2..].copy_from_slice(&[0x00, 0x7e]);
+    let error = Autoencoder::from_bytes(&bytes, CPU).unwrap_err();
+    assert!(matches!(error, ModelError::TensorValue { .. }), "{error}");
+}
+
+#[test]
+fn damaged_weights_are_an_error_or_an_encoder_but_never_a_panic() {
+    let original = small_encoder().to_bytes().unwrap();
+    let header = u64::from_le_bytes(original[..8].try_into().unwrap());
+    let header = usize::try_from(header).unwrap() + 8;
+    let mut state = 1_u64;
+    let mut next = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % bound
+    };
+    let images = pixels(3);
+    for round in 0..400 {
+        let mut bytes = original.clone();
+        match round % 4 {
+            0 => bytes.truncate(next(original.len())),
+            1 => bytes[next(header)] = u8::try_from(next(256)).unwrap(),
+            2 => bytes[next(original.len())] ^= 1 << next(8),
+            _ => {
+                let at = next(header);
+                let digit = b'0' + u8::try_from(next(10)).unwrap();
+                bytes.insert(at, digit);
+            }
+        }
+        if let Ok(encoder) = Autoencoder::from_bytes(&bytes, CPU) {
+            assert_eq!(encoder.encode(&images).unwrap().len(), 3);
+        }
+    }
+}
+
+#[test]
+fn impossible_layers_are_refused() {
+    for (code, address) in
+        [(&[][..], &[8][..]), (&[65], &[8]), (&[0, 64], &[8]), (&[64], &[7]), (&[64], &[33])]
+    {
+        let error = Autoencoder::random(code, address, 1, CPU).unwrap_err();
+        assert!(matches!(error, ModelError::Setting { .. }), "{error}");
+    }
+}
+
+#[test]
+fn impossible_trainings_are_refused() {
+    let attempt = |dataset: &[u8], config: &TrainConfig| {
+        let error = train(dataset, config, CPU, &mut |_| ControlFlow::Continue(()), None);
+        assert!(matches!(error, Err(ModelError::Setting { .. })));
+    };
+    attempt(&[], &small_config());
+    attempt(&[0; 3073], &small_config());
+    attempt(&small_dataset(), &TrainConfig { batch: 0, ..small_config() });
+    attempt(&small_dataset(), &TrainConfig { tune_rate: f32::NAN, ..small_config() });
+    attempt(&small_dataset(), &TrainConfig { momentum: 1.0, ..small_config() });
+}
+
+#[test]
+fn training_is_fixed_by_its_seed_and_reports_each_epoch() {
+    let mut phases = Vec::new();
+    let mut observer = |progress: &Progress| {
+        assert!(progress.loss.is_finite() && progress.epoch <= progress.epochs);
+        if progress.images == progress.total {
+            phases.push(format!("{} {}", progress.net, progress.phase));
+        }
+        ControlFlow::Continue(())
+    };
+    let encoder = train(&small_dataset(), &small_config(), CPU, &mut observer, None).unwrap();
+    let expected = [
+        "code rbm 1/2", "code rbm 1/2", "code rbm 2/2", "code rbm 2/2", "code fine-tuning",
+        "code fine-tuning", "address rbm 1/1", "address fine-tuning", "address fine-tuning",
+    ];
+    assert_eq!(phases, expected);
+    assert_eq!(train_small(0, None).unwrap().to_bytes().unwrap(), encoder.to_bytes().unwrap());
+
+    let summary = encoder.training().unwrap();
+    assert_eq!((summary.images, summary.code.rbm_losses.len()), (50, 2));
+    assert!(summary.code.bit_entropy > 0.9 && summary.code.dead_bits == 0, "{summary:?}");
+    let read = Autoencoder::from_bytes(&encoder.to_bytes().unwrap(), CPU).unwrap();
+    assert_eq!(read.training(), Some(summary));
+}
+
+#[test]
+fn fine_tuning_beats_the_mean_picture() {
+    let config = TrainConfig {
+        code: NetConfig { layers: vec![64], rbm_epochs: 2, tune_epochs: 40 },
+        tune_rate: 0.01,
+        ..small_config()
+    };
+    let encoder =
+        train(&small_dataset(), &config, CPU, &mut |_| ControlFlow::Continue(()), None).unwrap();
+    let summary = &encoder.training().unwrap().code;
+    assert!(summary.loss < 0.5, "{summary:?}");
+}
+
+#[test]
+fn resumed_training_equals_an_uninterrupted_one() {
+    let expected = train_small(0, None).unwrap().to_bytes().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for stop in 1..=9 {
+        let path = folder.path().join(format!("{stop}.checkpoint"));
+        let stopped = train_small(stop, Some(&path)).unwrap_err();
+        assert!(matches!(stopped, ModelError::Stopped));
+        let resumed = train_small(0, Some(&path)).unwrap();
+        assert_eq!(resumed.to_bytes().unwrap(), expected, "stopped after epoch {stop}");
+        assert_eq!(train_small(1, Some(&path)).unwrap().to_bytes().unwrap(), expected);
+    }
+}
+
+#[test]
+fn checkpoints_of_another_training_or_damaged_ones_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    assert!(train_small(5, Some(&path)).is_err());
+    let resume = |dataset: &[u8], config: &TrainConfig| {
+        train(dataset, config, CPU, &mut |_| ControlFlow::Break(()), Some(&path))
+            .unwrap_err()
+            .to_string()
+    };
+    let other = resume(&small_dataset(), &TrainConfig { seed: 4, ..small_config() });
+    assert!(other.ends_with("it was made with other settings"), "{other}");
+    let other = resume(&waves(1), &small_config());
+    assert!(other.ends_with("it was made with other pictures"), "{other}");
+    let bytes = std::fs::read(&path).unwrap();
+    for length in [0, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        let damaged = resume(&small_dataset(), &small_config());
+        assert!(damaged.starts_with("cannot resume from "), "{damaged}");
+    }
+}
+
+#[test]
+fn default_encoder_is_the_shipped_one_and_was_trained() {
+    let encoder = default_encoder(CPU).unwrap();
+    assert_eq!((encoder.code_bits(), encoder.address_bits()), (256, 28));
+    assert_eq!(encoder.to_bytes().unwrap().len(), include_bytes!("../src/model/default.safetensors").len());
+}
