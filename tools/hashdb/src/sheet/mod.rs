@@ -95,7 +95,7 @@ impl Sheet {
         let mut canvas = Canvas::new(width, TITLE + 2 * MARGIN + ROW * rows);
         canvas.fill((MARGIN / 2, TITLE + MARGIN / 2), (COLUMN, ROW * rows + MARGIN / 2), BAND);
         canvas.text((MARGIN, MARGIN), 2, "query", INK);
-        canvas.text((MARGIN + COLUMN + GUTTER, MARGIN), 2, "nearest, with the bits that differ", INK);
+        canvas.text((MARGIN + COLUMN + GUTTER, MARGIN), 2, "nearest first, and how many bits differ", INK);
         let mut top = TITLE + MARGIN;
         for query in &self.queries {
             canvas.tile((MARGIN, top), pictures.get(&query.name));
@@ -106,8 +106,8 @@ impl Sheet {
                 let left = MARGIN + GUTTER + COLUMN * (1 + column);
                 let place = (left, top + ROW * row);
                 canvas.tile(place, pictures.get(key));
-                let name = tail(key, LABEL);
-                label(&mut canvas, (left, place.1 + PICTURE), &[&distance.to_string(), &name]);
+                let (bits, name) = (format!("{distance} bits"), tail(key, LABEL));
+                label(&mut canvas, (left, place.1 + PICTURE), &[&bits, &name]);
             }
             top += ROW * u32::try_from(query.rows()).unwrap_or(1);
         }
@@ -142,14 +142,20 @@ fn label(canvas: &mut Canvas, (left, top): (u32, u32), lines: &[&str]) {
     }
 }
 
-/// The end of a key, where the names of pictures differ, in at most `room` characters.
+/// A key in at most `room` characters: whole, or its last part, or the end of that, since the names
+/// of pictures differ there.
 fn tail(key: &[u8], room: usize) -> String {
-    let shown = text::key(key);
-    let count = shown.chars().count();
+    let whole = text::key(key);
+    let name = if whole.chars().count() <= room {
+        whole.as_str()
+    } else {
+        whole.rsplit('/').next().unwrap_or(&whole)
+    };
+    let count = name.chars().count();
     if count <= room {
-        return shown;
+        return name.to_owned();
     }
-    let end: String = shown.chars().skip(count - (room - 2)).collect();
+    let end: String = name.chars().skip(count - (room - 2)).collect();
     format!("..{end}")
 }
 
@@ -159,7 +165,8 @@ mod tests {
 
     #[test]
     fn long_names_keep_their_end() {
-        assert_eq!(tail(b"photos/2024/cat.jpg", 14), "..2024/cat.jpg");
+        assert_eq!(tail(b"photos/2024/cat.jpg", 14), "cat.jpg");
+        assert_eq!(tail(b"photos/2024-02-03-rome.jpg", 14), "..-03-rome.jpg");
         assert_eq!(tail(b"cat.jpg", 14), "cat.jpg");
     }
 
