@@ -220,7 +220,8 @@ impl State for Shown<'_> {
         if let Some(fraction) = progress.fraction() {
             line += &format!(", {:.0} % read", fraction * 100.0);
         }
-        if let Some(left) = progress.time_left() {
+        let unfinished = progress.fraction().is_none_or(|fraction| fraction < 1.0);
+        if let Some(left) = progress.time_left().filter(|_| unfinished) {
             line += &format!(", {} left", text::seconds(left.as_secs()));
         }
         line

@@ -1,0 +1,190 @@
+//! Pictures in, and queries by picture.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use image::{ImageFormat, Rgb, RgbImage};
+
+use crate::{Place, keys, objects};
+
+/// A PNG file of a gradient that differs with `number`.
+fn picture(number: u8) -> Vec<u8> {
+    let image = RgbImage::from_fn(48, 40, |x, y| {
+        let [x, y] = [x, y].map(|at| u8::try_from(at).unwrap());
+        let wave = if (x / (3 + number % 7)).is_multiple_of(2) { 200 } else { 20 };
+        Rgb([x.wrapping_mul(number), wave, y.wrapping_mul(5).wrapping_add(number * 11)])
+    });
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// A folder with `count` pictures `photos/N.png` and a database for them.
+fn photos(count: u8) -> Place {
+    let place = Place::empty();
+    for number in 0..count {
+        crate::write(&place.path(&format!("photos/{number}.png")), &picture(number));
+    }
+    place.ok(&["create", "db"]);
+    place
+}
+
+/// The developers' pictures, where they are at hand.
+fn shared_data(folder: &str) -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let data = std::env::var_os("HASHDB_TEST_DATA").map_or(default, PathBuf::from).join(folder);
+    if !data.exists() {
+        eprintln!("SKIPPED: {} is not there", data.display());
+        return None;
+    }
+    Some(data)
+}
+
+#[test]
+fn an_ingested_picture_is_its_own_nearest() {
+    let place = photos(6);
+    let report = &place.json(&["ingest", "db", "photos", "--progress", "none"])[0];
+    assert_eq!((&report["done"], &report["rejected"]), (&6.into(), &0.into()));
+    let answers = place.json(&["query", "db", "photos/3.png", "photos/5.png", "-k", "1"]);
+    assert_eq!(keys(&answers[0]), ["photos/3.png"]);
+    assert_eq!(keys(&answers[1]), ["photos/5.png"]);
+    assert_eq!(answers[1]["results"][0]["distance"], 0);
+    let ball = &place.json(&["query", "db", "photos/3.png", "--ball", "2", "-k", "1"])[0];
+    assert_eq!((keys(ball), &ball["plan"]), (vec!["photos/3.png"], &"ball-then-code".into()));
+
+    let encoded = &place.json(&["encode", "photos/3.png"])[0];
+    let record = &place.json(&["get", "db", "photos/3.png"])[0];
+    assert_eq!((&encoded["address"], &encoded["code"]), (&record["address"], &record["code"]));
+    assert_eq!(encoded["path"], "photos/3.png");
+
+    place.ok(&["put", "db", "by-hand", "--image", "photos/3.png", "--value", "x"]);
+    assert_eq!(place.json(&["get", "db", "by-hand"])[0]["code"], record["code"]);
+    assert!(place.ok(&["check", "db"]).starts_with("no damage"));
+}
+
+#[test]
+fn rejects_are_counted_by_cause_and_written_to_a_file() {
+    let place = photos(3);
+    crate::write(&place.path("photos/text.jpg"), b"this is no picture");
+    crate::write(&place.path("photos/empty.png"), b"");
+    crate::write(&place.path("photos/notes.txt"), b"passed over");
+    let arguments = ["ingest", "db", "photos", "--rejects", "rejects.jsonl", "--json"];
+    let ran = place.run(&[&arguments[..], &["--progress", "none"]].concat());
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(4), ""));
+    let report = &objects(&ran.stdout)[0];
+    let causes = serde_json::json!({ "empty": 1, "unknown-format": 1 });
+    assert_eq!((&report["rejected"], &report["rejected_by_cause"]), (&2.into(), &causes));
+    assert_eq!((&report["done"], &report["skipped"]), (&3.into(), &1.into()));
+    let rejects = objects(&String::from_utf8(crate::read(&place.path("rejects.jsonl"))).unwrap());
+    assert_eq!(rejects[0]["path"], "photos/empty.png");
+    assert_eq!(rejects[0]["cause"], "the file is empty");
+
+    let named = place.run(&["ingest", "db", "photos", "--progress", "none"]);
+    assert_eq!(named.code, Some(4));
+    assert!(named.stderr.contains("rejected photos/text.jpg: "), "{}", named.stderr);
+    assert!(named.stdout.contains("1 unknown-format"), "{}", named.stdout);
+}
+
+#[test]
+fn what_is_no_picture_is_named() {
+    let place = photos(1);
+    crate::write(&place.path("text.jpg"), b"this is no picture");
+    for command in [&["query", "db", "text.jpg"][..], &["encode", "text.jpg"]] {
+        place.fails(1, "cannot use text.jpg: the content is no known image format", command);
+    }
+    place.fails(1, "cannot read absent.png: ", &["query", "db", "absent.png"]);
+    place.fails(1, "cannot read absent: ", &["ingest", "db", "absent", "--progress", "none"]);
+    place.fails(1, "text.jpg", &["put", "db", "k", "--image", "text.jpg"]);
+    let some = place.run(&["encode", "text.jpg", "photos/0.png", "--json"]);
+    assert_eq!((some.code, objects(&some.stdout).len()), (Some(4), 1));
+    place.fails(1, "text.jpg: ", &["create", "other", "--encoder", "text.jpg"]);
+    place.fails(1, "cannot use device cuda:7", &["encode", "photos/0.png", "--device", "cuda:7"]);
+    assert_eq!(place.run(&["encode", "photos/0.png", "--device", "gpu"]).code, Some(2));
+}
+
+#[test]
+fn a_database_without_encoder_takes_no_pictures() {
+    let place = Place::with_records();
+    crate::write(&place.path("photos/0.png"), &picture(0));
+    for command in [&["ingest", "db", "photos"][..], &["query", "db", "photos/0.png"]] {
+        place.fails(1, "db has no encoder", command);
+    }
+}
+
+#[test]
+fn progress_goes_to_standard_error_in_the_form_asked_for() {
+    let place = photos(3);
+    let plain = place.run(&["ingest", "db", "photos", "--json"]);
+    assert!(plain.stderr.starts_with("3 images, "), "{}", plain.stderr);
+    assert_eq!(objects(&plain.stdout).len(), 1);
+    let json = place.run(&["ingest", "db", "photos", "--progress", "json"]);
+    let last = objects(&json.stderr).pop().unwrap();
+    assert_eq!((&last["done"], &last["total_bytes"]), (&3.into(), &last["bytes"]));
+    assert!(json.stdout.starts_with("ingested 3 images"));
+}
+
+#[test]
+fn shards_are_ingested_and_their_pictures_found_again_for_a_sheet() {
+    let place = photos(2);
+    let mut names = vec!["photos.tar"];
+    place.shell("tar -cf photos.tar photos && tar -czf packed.tar.gz photos");
+    if !place.path("packed.tar.gz").exists() {
+        eprintln!("SKIPPED shards_are_ingested...: there is no tar here");
+        return;
+    }
+    names.push("packed.tar.gz");
+    place.ok(&[&["ingest", "db", "--progress", "none"], &names[..]].concat());
+    let nearest = &place.json(&["query", "db", "photos/1.png", "-k", "2"])[0];
+    assert_eq!(keys(nearest), ["photos.tar/photos/1.png", "packed.tar.gz/photos/1.png"]);
+
+    let codes = ["--code", &"00".repeat(32), "--address", "0000000"];
+    place.ok(&[&["put", "db", "no-picture"], &codes[..]].concat());
+    place.ok(&["query", "db", "photos/1.png", "--sheet", "sheet.png"]);
+    let sheet = image::load_from_memory(&crate::read(&place.path("sheet.png"))).unwrap();
+    let (sheet, query) = (sheet.to_rgb8(), image::load_from_memory(&picture(1)).unwrap());
+    let colors = |image: &RgbImage| {
+        image.pixels().filter(|pixel| pixel.0[1] > 150 && pixel.0[0] < 100).count()
+    };
+    // The query and its two copies are drawn, each larger than the picture itself.
+    assert!(colors(&sheet) >= 3 * colors(&query.to_rgb8()), "{}", colors(&sheet));
+    let grey = sheet.pixels().filter(|pixel| pixel.0 == [224, 224, 224]).count();
+    assert!(grey > 5000, "the record without a picture is a grey tile: {grey}");
+}
+
+#[test]
+fn an_interrupted_ingest_keeps_what_it_did() {
+    let place = photos(4);
+    // The ingest waits on the second path for ever: a shard that nobody writes to.
+    let made = place.shell("mkdir late && mkfifo late/never.png && sleep 0");
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    crate::write(&place.path("many/0.png"), &picture(9));
+    let Some(shard) = shared_data("cifar10/train-00000.tar.gz") else { return };
+    let mut command = place.command();
+    command.args(["ingest", "db", "photos"]).arg(&shard).arg(&shard).arg(&shard).arg(&shard);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(400));
+    let signal = format!("kill -INT {}", child.id());
+    assert_eq!(place.shell(&signal).code, Some(0));
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("interrupted; what was done is stored"), "{stderr}");
+    assert_eq!(place.json(&["check", "db"])[0]["clean"], true);
+}
+
+#[test]
+fn broken_pictures_never_stop_an_ingest() {
+    let Some(data) = shared_data("broken") else { return };
+    let place = photos(0);
+    let data = data.join("files");
+    let arguments = ["ingest", "db", data.to_str().unwrap(), "--rejects", "r", "--json"];
+    let ran = place.run(&[&arguments[..], &["--progress", "none"]].concat());
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    let report = &objects(&ran.stdout)[0];
+    let rejects = objects(&String::from_utf8(crate::read(&place.path("r"))).unwrap());
+    assert_eq!(report["rejected"], rejects.len());
+    assert_eq!(place.json(&["stats", "db"])[0]["records"], report["done"]);
+}
