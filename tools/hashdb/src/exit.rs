@@ -52,11 +52,7 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
         return Exit::Done;
     }
     output::note(&text::one_line(&error.to_string()));
-    if error.is::<Usage>() {
-        Exit::Usage
-    } else {
-        Exit::Failed
-    }
+    if error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
 }
 
 /// The exit of a command that named `rejected` of `total` inputs on standard error.

@@ -49,9 +49,7 @@ enum Command {
 fn main() -> ExitCode {
     signals::make_file_size_limit_an_error();
     let cli = Cli::parse();
-    run(cli.command)
-        .unwrap_or_else(|error| exit::report(&error))
-        .into()
+    run(cli.command).unwrap_or_else(|error| exit::report(&error)).into()
 }
 
 fn run(command: Command) -> anyhow::Result<Exit> {

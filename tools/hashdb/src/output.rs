@@ -37,9 +37,7 @@ pub(crate) struct Output {
 impl Output {
     /// Takes standard output.
     pub(crate) fn new() -> Self {
-        Self {
-            writer: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
-        }
+        Self { writer: BufWriter::with_capacity(1 << 16, io::stdout().lock()) }
     }
 
     /// Writes bytes as they are.

@@ -112,11 +112,7 @@ impl Meter {
 }
 
 /// A fraction as the position of a bar.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "0 to BAR_STEPS"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to BAR_STEPS")]
 fn steps(fraction: Option<f64>) -> u64 {
     (fraction.unwrap_or(0.0).clamp(0.0, 1.0) * BAR_STEPS as f64) as u64
 }

@@ -144,7 +144,8 @@ fn hills(image: &mut RgbImage, dice: &mut Dice) {
         let (noise, depth) = (Noise::new(dice), f32::from(ridge) / 3.0);
         let (top, rough) = (40.0 + 60.0 * depth, dice.between(20.0, 60.0));
         cover(image, |x, y| {
-            let height = top - rough * (noise.at(x / 50.0, 0.0) - 0.5) - 8.0 * noise.at(x / 9.0, 3.0);
+            let height =
+                top - rough * (noise.at(x / 50.0, 0.0) - 0.5) - 8.0 * noise.at(x / 9.0, 3.0);
             (y > height).then(|| mix(far, near, depth))
         });
     }
@@ -165,9 +166,8 @@ impl Noise {
         let smooth = |share: f32| share * share * (3.0 - 2.0 * share);
         let (column, row) = (x.max(0.0) as usize, y.max(0.0) as usize);
         let (across, down) = (smooth(x.fract()), smooth(y.fract()));
-        let value = |column: usize, row: usize| {
-            self.0[row % Self::SIDE * Self::SIDE + column % Self::SIDE]
-        };
+        let value =
+            |column: usize, row: usize| self.0[row % Self::SIDE * Self::SIDE + column % Self::SIDE];
         let line = |row| value(column, row) * (1.0 - across) + value(column + 1, row) * across;
         line(row) * (1.0 - down) + line(row + 1) * down
     }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use hashdb::{Database, EncoderModel, Options};
 use hashdb::model::{DeviceChoice, Encoder as _};
+use hashdb::{Database, EncoderModel, Options};
 use serde_json::json;
 
 use crate::encoder::EncoderChoice;

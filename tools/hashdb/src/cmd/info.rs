@@ -63,9 +63,8 @@ fn gather(db: &Database) -> Result<Info> {
 }
 
 fn show(output: &mut Output, info: &Info) -> Result<()> {
-    let weights = info
-        .encoder_bytes
-        .map(|length| format!(" ({} of weights)", text::bytes(length as u64)));
+    let weights =
+        info.encoder_bytes.map(|length| format!(" ({} of weights)", text::bytes(length as u64)));
     let encoder = info.encoder.as_deref().unwrap_or("none");
     output.facts(&[
         ("path", text::one_line(&info.path)),

@@ -198,9 +198,9 @@ impl Session<'_> {
         if results.is_empty() {
             return self.output.line("  no results");
         }
-        let rows = results.iter().map(|hit| {
-            vec![hit.distance.to_string(), hit.id.to_string(), text::key(&hit.key)]
-        });
+        let rows = results
+            .iter()
+            .map(|hit| vec![hit.distance.to_string(), hit.id.to_string(), text::key(&hit.key)]);
         self.output.table(&[">distance", ">id", "key"], rows.collect())
     }
 

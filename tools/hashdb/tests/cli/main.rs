@@ -32,7 +32,16 @@ impl Place {
     /// A folder with a database of 64-bit codes and 16-bit addresses that holds three records.
     fn with_records() -> Self {
         let place = Self::empty();
-        place.ok(&["create", "db", "--encoder", "none", "--code-bits", "64", "--address-bits", "16"]);
+        place.ok(&[
+            "create",
+            "db",
+            "--encoder",
+            "none",
+            "--code-bits",
+            "64",
+            "--address-bits",
+            "16",
+        ]);
         place.ok(&["put", "db", "a", "--code", "0000000000000000", "--address", "0000"]);
         let value = ["--value", "second"];
         let b = ["put", "db", "b", "--code", "00000000000000ff", "--address", "0001"];

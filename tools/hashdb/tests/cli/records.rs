@@ -108,6 +108,7 @@ fn contradicting_arguments_are_usage_errors() {
 #[test]
 fn stats_check_and_compact_report_a_sound_database() {
     let place = Place::with_records();
+    place.ok(&["compact", "db"]);
     place.ok(&["delete", "db", "c"]);
     let stats = &place.json(&["stats", "db"])[0];
     assert_eq!((&stats["records"], &stats["deleted_rows"]), (&2.into(), &1.into()));
