@@ -1,7 +1,13 @@
 //! Images in, against the real and the broken ones of the developers' data set.
 #![cfg(feature = "encoder")]
+#![expect(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly, and say what they skip"
+)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hashdb::ingest::{
@@ -25,8 +31,8 @@ fn test_name() -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test reads pictures")]
-fn read(path: PathBuf) -> Vec<u8> {
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Every file of a folder, recursively, by name.
@@ -37,9 +43,9 @@ fn files(folder: PathBuf) -> Vec<PathBuf> {
         for entry in folder.read_dir().unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path)
+                folders.push(path);
             } else {
-                found.push(path)
+                found.push(path);
             }
         }
     }
@@ -68,13 +74,13 @@ fn all_exif_orientations_of_one_photo_give_the_same_pixels() {
         .filter(|path| path.to_string_lossy().contains("Landscape_"))
         .collect();
     assert_eq!(turned.len(), 9);
-    let upright = pixels(&read(turned[0].clone())).unwrap();
+    let upright = pixels(&read(turned[0])).unwrap();
     let size = |path: &PathBuf| {
-        let picture = decode_rgb(&read(path.clone())).unwrap();
+        let picture = decode_rgb(&read(path)).unwrap();
         (picture.width, picture.height)
     };
     for path in &turned {
-        let difference = mean_difference(&upright, &pixels(&read((*path).clone())).unwrap());
+        let difference = mean_difference(&upright, &pixels(&read(path)).unwrap());
         assert!(difference < 4.0, "{}: {difference}", path.display());
         assert_eq!(size(path), size(turned[0]), "{}", path.display());
     }
@@ -91,14 +97,9 @@ fn the_content_tells_the_format_and_not_the_name() {
         .filter(|path| path.to_string_lossy().contains("ukbench09380"))
         .collect();
     assert_eq!(same.len(), 3);
-    let expected = pixels(&read(same[0].clone())).unwrap();
+    let expected = pixels(&read(same[0])).unwrap();
     for path in same {
-        assert_eq!(
-            pixels(&read(path.clone())).unwrap(),
-            expected,
-            "{}",
-            path.display()
-        );
+        assert_eq!(pixels(&read(path)).unwrap(), expected, "{}", path.display());
     }
 }
 
@@ -112,7 +113,7 @@ const NOT_DECODED: [(&str, &str); 2] = [
 #[test]
 fn the_broken_images_are_judged_as_their_manifest_says() {
     let Some(folder) = data("broken") else { return };
-    let manifest = String::from_utf8(read(folder.join("manifest.csv"))).unwrap();
+    let manifest = String::from_utf8(read(&folder.join("manifest.csv"))).unwrap();
     let paths = files(folder);
     let mut judged = 0;
     for line in manifest.lines().skip(1) {
@@ -124,7 +125,7 @@ fn the_broken_images_are_judged_as_their_manifest_says() {
             .find(|path| path.file_name().unwrap() == name)
             .unwrap();
         let start = Instant::now();
-        let result = pixels(&read(path.clone()));
+        let result = pixels(&read(path));
         assert!(
             start.elapsed() < Duration::from_secs(2),
             "{name} took {:?}",
@@ -174,8 +175,8 @@ fn scatter(state: &mut u64) -> usize {
 fn mutated_images_are_answered_without_a_panic() {
     let Some(folder) = data("broken") else { return };
     let originals: Vec<_> = files(folder)
-        .into_iter()
-        .map(read)
+        .iter()
+        .map(|path| read(path))
         .filter(|b| b.len() > 20)
         .collect();
     let mut state = 20_240_607;
@@ -212,7 +213,7 @@ fn photographs_of_every_kind_decode_and_fit_their_thumbnails() {
         .iter()
         .filter(|path| path.extension().is_some_and(|kind| kind != "csv"));
     for path in images.step_by(7) {
-        let bytes = read(path.clone());
+        let bytes = read(path);
         let Picture {
             width,
             height,
