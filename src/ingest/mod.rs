@@ -80,9 +80,7 @@ pub fn collect_pixels(
 ) -> Result<(Vec<u8>, Report), IngestError> {
     let mut gathered = Vec::new();
     let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>| {
-        items
-            .iter()
-            .for_each(|(_, pixels)| gathered.extend_from_slice(pixels));
+        items.iter().for_each(|(_, pixels)| gathered.extend_from_slice(pixels));
         Ok(())
     };
     let report = pipeline::run(paths, options, &Ok, &mut sink, observer)?;
