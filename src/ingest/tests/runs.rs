@@ -181,3 +181,13 @@ fn images_become_records_under_their_paths() {
     assert_eq!(record.code.as_bytes(), [10; 8]);
     assert!(db.get(&key("3/0003.png")).unwrap().is_none(), "it was cut short");
 }
+
+#[test]
+fn keys_lead_back_to_the_images_of_files_and_shards() {
+    let folder = mixed();
+    let key = |name| key_of(&folder.path().join(name));
+    let keys = ["3/0010.png", "5/shard.tar/a.png", "5/shard.tar/none.png", "gone.png"].map(key);
+    let mut found = Vec::new();
+    reread(&keys.clone().into(), &mut |key, bytes| found.push((key.to_vec(), bytes)));
+    assert_eq!(found, [(keys[0].clone(), png(10)), (keys[1].clone(), png(1))]);
+}
