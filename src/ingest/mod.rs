@@ -3,7 +3,7 @@
 //! `source` and `shard` find the images in folders, files and tar archives, `decode` turns each into
 //! 32x32 RGB (`sniff` looks at the bytes first), `pipeline` runs both beside the encoder and the
 //! writes over bounded queues (`gate` bounds their bytes), `report` counts and names what was
-//! rejected. The command and training call it.
+//! rejected, `reread` finds the images of keys again. The command and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
@@ -13,6 +13,7 @@ mod error;
 mod gate;
 mod pipeline;
 mod report;
+mod reread;
 mod shard;
 mod sniff;
 mod source;
@@ -27,6 +28,7 @@ pub use decode::{
 pub use error::IngestError;
 pub use pipeline::IngestOptions;
 pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
+pub use reread::reread;
 
 use std::path::PathBuf;
 

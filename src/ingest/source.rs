@@ -191,7 +191,7 @@ pub(super) fn looks_like_an_image(name: &[u8]) -> bool {
 }
 
 /// Whether a name ends like that of a tar archive, compressed or not.
-fn is_shard(path: &Path) -> bool {
+pub(super) fn is_shard(path: &Path) -> bool {
     let name = name_of(path).to_ascii_lowercase();
     [&b".tar"[..], b".tar.gz", b".tgz"].iter().any(|ending| name.ends_with(ending))
 }
