@@ -180,8 +180,6 @@ fn images_become_records_under_their_paths() {
     let record = db.get(&key("3/0010.png")).unwrap().unwrap();
     assert_eq!(record.code.as_bytes(), [10; 8]);
     assert!(db.get(&key("3/0003.png")).unwrap().is_none(), "it was cut short");
-<<<<<<< HEAD
-=======
 }
 
 #[test]
@@ -192,5 +190,4 @@ fn keys_lead_back_to_the_images_of_files_and_shards() {
     let mut found = Vec::new();
     reread(&keys.clone().into(), &mut |key, bytes| found.push((key.to_vec(), bytes)));
     assert_eq!(found, [(keys[0].clone(), png(10)), (keys[1].clone(), png(1))]);
->>>>>>> ingest
 }
