@@ -43,9 +43,13 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(failed)
 }
 
-/// Creates a directory and those above it.
+/// Removes a file that may be absent.
 #[expect(clippy::disallowed_methods, reason = "the error names the path")]
-pub(crate) fn create_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path)
-        .map_err(|error| anyhow!("cannot create the folder {}: {error}", path.display()))
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            bail!("cannot remove {}: {error}", path.display())
+        }
+        _ => Ok(()),
+    }
 }

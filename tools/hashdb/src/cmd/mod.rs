@@ -13,6 +13,7 @@ pub(crate) mod put;
 pub(crate) mod query;
 pub(crate) mod scan;
 pub(crate) mod stats;
+pub(crate) mod train;
 
 use std::path::Path;
 

@@ -98,7 +98,7 @@ impl Sheet {
         canvas.text(
             (MARGIN + COLUMN + GUTTER, MARGIN),
             2,
-            "nearest, with the bits that differ",
+            "nearest first, and how many bits differ",
             INK,
         );
         let mut top = TITLE + MARGIN;
@@ -111,8 +111,8 @@ impl Sheet {
                 let left = MARGIN + GUTTER + COLUMN * (1 + column);
                 let place = (left, top + ROW * row);
                 canvas.tile(place, pictures.get(key));
-                let name = tail(key, LABEL);
-                label(&mut canvas, (left, place.1 + PICTURE), &[&distance.to_string(), &name]);
+                let (bits, name) = (format!("{distance} bits"), tail(key, LABEL));
+                label(&mut canvas, (left, place.1 + PICTURE), &[&bits, &name]);
             }
             top += ROW * u32::try_from(query.rows()).unwrap_or(1);
         }
@@ -147,14 +147,20 @@ fn label(canvas: &mut Canvas, (left, top): (u32, u32), lines: &[&str]) {
     }
 }
 
-/// The end of a key, where the names of pictures differ, in at most `room` characters.
+/// A key in at most `room` characters: whole, or its last part, or the end of that, since the names
+/// of pictures differ there.
 fn tail(key: &[u8], room: usize) -> String {
-    let shown = text::key(key);
-    let count = shown.chars().count();
+    let whole = text::key(key);
+    let name = if whole.chars().count() <= room {
+        whole.as_str()
+    } else {
+        whole.rsplit('/').next().unwrap_or(&whole)
+    };
+    let count = name.chars().count();
     if count <= room {
-        return shown;
+        return name.to_owned();
     }
-    let end: String = shown.chars().skip(count - (room - 2)).collect();
+    let end: String = name.chars().skip(count - (room - 2)).collect();
     format!("..{end}")
 }
 
@@ -164,7 +170,8 @@ mod tests {
 
     #[test]
     fn long_names_keep_their_end() {
-        assert_eq!(tail(b"photos/2024/cat.jpg", 14), "..2024/cat.jpg");
+        assert_eq!(tail(b"photos/2024/cat.jpg", 14), "cat.jpg");
+        assert_eq!(tail(b"photos/2024-02-03-rome.jpg", 14), "..-03-rome.jpg");
         assert_eq!(tail(b"cat.jpg", 14), "cat.jpg");
     }
 
