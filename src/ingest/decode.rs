@@ -90,9 +90,7 @@ impl DecodeError {
     }
 
     pub(super) fn too_large(found: u64, unit: &'static str, limit: u64) -> Self {
-        Self::TooLarge {
-            what: format!("{found} {unit}, the limit is {limit}"),
-        }
+        Self::TooLarge { what: format!("{found} {unit}, the limit is {limit}") }
     }
 }
 
@@ -138,11 +136,7 @@ pub fn decode_rgb(bytes: &[u8]) -> Result<Picture, DecodeError> {
 /// `side` of 0 or beyond [`MAX_SIDE`].
 pub fn thumbnail(bytes: &[u8], side: u32) -> Result<Picture, DecodeError> {
     if side == 0 || side > MAX_SIDE {
-        return Err(DecodeError::too_large(
-            side.into(),
-            "pixels a side",
-            MAX_SIDE.into(),
-        ));
+        return Err(DecodeError::too_large(side.into(), "pixels a side", MAX_SIDE.into()));
     }
     let (picture, orientation) = Header::read(bytes)?.decode()?;
     let longer = u64::from(picture.width.max(picture.height));
@@ -171,9 +165,7 @@ impl<'a> Header<'a> {
         let kind = match sniff::kind(bytes) {
             Kind::Supported(kind) => kind,
             Kind::Foreign(name) => {
-                return Err(DecodeError::Unsupported {
-                    what: name.to_owned(),
-                });
+                return Err(DecodeError::Unsupported { what: name.to_owned() });
             }
             Kind::Unknown if bytes.is_empty() => return Err(DecodeError::Empty),
             Kind::Unknown => return Err(DecodeError::UnknownFormat),
@@ -187,10 +179,7 @@ impl<'a> Header<'a> {
         let (width, height) = decoder.dimensions();
         let area = u64::from(width) * u64::from(height);
         if area == 0 {
-            return Err(DecodeError::Damaged {
-                format,
-                what: "it has no pixels".to_owned(),
-            });
+            return Err(DecodeError::Damaged { format, what: "it has no pixels".to_owned() });
         }
         if area > MAX_PIXELS {
             return Err(DecodeError::too_large(area, "pixels", MAX_PIXELS));
@@ -203,11 +192,7 @@ impl<'a> Header<'a> {
                 MAX_WORKING_BYTES,
             ));
         }
-        Ok(Self {
-            decoder,
-            format,
-            working_bytes,
-        })
+        Ok(Self { decoder, format, working_bytes })
     }
 
     /// An upper estimate of the memory that decoding takes beside the input, in bytes.
@@ -224,24 +209,13 @@ impl<'a> Header<'a> {
 
     /// Decodes to RGB as stored, with the orientation that remains to be applied.
     fn decode(self) -> Result<(Picture, Orientation), DecodeError> {
-        let Self {
-            mut decoder,
-            format,
-            ..
-        } = self;
+        let Self { mut decoder, format, .. } = self;
         guarded(format, || {
             // Damaged metadata is no reason to lose the picture.
             let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
             let image = DynamicImage::from_decoder(decoder)?;
             let (width, height) = (image.width(), image.height());
-            Ok((
-                Picture {
-                    width,
-                    height,
-                    pixels: rgb_on_white(image),
-                },
-                orientation,
-            ))
+            Ok((Picture { width, height, pixels: rgb_on_white(image) }, orientation))
         })
     }
 }
@@ -299,16 +273,13 @@ fn guarded<T>(
 
 fn cause(format: &'static str, error: &ImageError) -> DecodeError {
     match error {
-        ImageError::Unsupported(_) => DecodeError::Unsupported {
-            what: format!("{format}: {}", one_line(error)),
-        },
-        ImageError::Limits(_) => DecodeError::TooLarge {
-            what: format!("{format}: {}", one_line(error)),
-        },
-        _ => DecodeError::Damaged {
-            format,
-            what: one_line(error),
-        },
+        ImageError::Unsupported(_) => {
+            DecodeError::Unsupported { what: format!("{format}: {}", one_line(error)) }
+        }
+        ImageError::Limits(_) => {
+            DecodeError::TooLarge { what: format!("{format}: {}", one_line(error)) }
+        }
+        _ => DecodeError::Damaged { format, what: one_line(error) },
     }
 }
 
@@ -316,12 +287,7 @@ fn cause(format: &'static str, error: &ImageError) -> DecodeError {
 fn one_line(error: &ImageError) -> String {
     let text = error.to_string();
     let words: Vec<&str> = text.split_whitespace().collect();
-    words
-        .join(" ")
-        .trim_end_matches('.')
-        .chars()
-        .take(MAX_MESSAGE)
-        .collect()
+    words.join(" ").trim_end_matches('.').chars().take(MAX_MESSAGE).collect()
 }
 
 fn format_name(format: ImageFormat) -> &'static str {
@@ -360,27 +326,15 @@ fn resized(picture: Picture, width: u32, height: u32) -> Result<Picture, DecodeE
     if (picture.width, picture.height) == (width, height) {
         return Ok(picture);
     }
-    let failed = |what: String| DecodeError::Damaged {
-        format: "decoded",
-        what,
-    };
-    let source = ImageRef::new(
-        picture.width,
-        picture.height,
-        &picture.pixels,
-        PixelType::U8x3,
-    )
-    .map_err(|error| failed(error.to_string()))?;
+    let failed = |what: String| DecodeError::Damaged { format: "decoded", what };
+    let source = ImageRef::new(picture.width, picture.height, &picture.pixels, PixelType::U8x3)
+        .map_err(|error| failed(error.to_string()))?;
     let mut target = Image::new(width, height, PixelType::U8x3);
     let filter = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
     Resizer::new()
         .resize(&source, &mut target, &filter)
         .map_err(|error| failed(error.to_string()))?;
-    Ok(Picture {
-        width,
-        height,
-        pixels: target.into_vec(),
-    })
+    Ok(Picture { width, height, pixels: target.into_vec() })
 }
 
 /// Turns and mirrors a picture as its EXIF orientation demands.
@@ -388,19 +342,11 @@ fn oriented(picture: Picture, orientation: Orientation) -> Picture {
     if orientation == Orientation::NoTransforms {
         return picture;
     }
-    let Picture {
-        width,
-        height,
-        pixels,
-    } = picture;
+    let Picture { width, height, pixels } = picture;
     // The length fits by construction, so the empty picture never comes back.
     let buffer = image::RgbImage::from_raw(width, height, pixels).unwrap_or_default();
     let mut image = DynamicImage::ImageRgb8(buffer);
     image.apply_orientation(orientation);
     let (width, height) = (image.width(), image.height());
-    Picture {
-        width,
-        height,
-        pixels: image.into_rgb8().into_raw(),
-    }
+    Picture { width, height, pixels: image.into_rgb8().into_raw() }
 }

@@ -26,15 +26,8 @@ pub(super) struct Permit<'a> {
 
 impl Gate {
     pub(super) fn new(capacity: u64) -> Self {
-        let state = Mutex::new(State {
-            inside: 0,
-            closed: false,
-        });
-        Self {
-            capacity,
-            state,
-            freed: Condvar::new(),
-        }
+        let state = Mutex::new(State { inside: 0, closed: false });
+        Self { capacity, state, freed: Condvar::new() }
     }
 
     /// Waits until `amount` fits. Gives `None` once the gate is closed.

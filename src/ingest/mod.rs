@@ -3,7 +3,7 @@
 //! `source` and `shard` find the images in folders, files and tar archives, `decode` turns each into
 //! 32x32 RGB (`sniff` looks at the bytes first), `pipeline` runs both beside the encoder and the
 //! writes over bounded queues (`gate` bounds their bytes), `report` counts and names what was
-//! rejected, `reread` goes back from keys to images. The command and training call it.
+//! rejected, `reread` finds the images of keys again. The command and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
@@ -82,9 +82,7 @@ pub fn collect_pixels(
 ) -> Result<(Vec<u8>, Report), IngestError> {
     let mut gathered = Vec::new();
     let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>| {
-        items
-            .iter()
-            .for_each(|(_, pixels)| gathered.extend_from_slice(pixels));
+        items.iter().for_each(|(_, pixels)| gathered.extend_from_slice(pixels));
         Ok(())
     };
     let report = pipeline::run(paths, options, &Ok, &mut sink, observer)?;

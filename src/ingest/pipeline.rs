@@ -46,11 +46,7 @@ pub struct IngestOptions<'a> {
 impl Default for IngestOptions<'_> {
     fn default() -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self {
-            threads,
-            batch: 256,
-            cancel: None,
-        }
+        Self { threads, batch: 256, cancel: None }
     }
 }
 
@@ -108,28 +104,12 @@ pub(super) fn run<T: Send>(
         drop((tasks, outcome_in));
         let batch_size = options.batch;
         scope.spawn(move || {
-            let _stopper = Stopper {
-                shared,
-                always: true,
-            };
-            let mut encoder = Encoder {
-                encode,
-                batch_size,
-                batches: batch_in,
-            };
+            let _stopper = Stopper { shared, always: true };
+            let mut encoder = Encoder { encode, batch_size, batches: batch_in };
             encoder.run(&outcomes);
         });
-        let _stopper = Stopper {
-            shared,
-            always: true,
-        };
-        Writer {
-            shared,
-            sink,
-            observer,
-            report: Report::default(),
-        }
-        .run(batches)
+        let _stopper = Stopper { shared, always: true };
+        Writer { shared, sink, observer, report: Report::default() }.run(batches)
     })
 }
 
@@ -181,12 +161,7 @@ impl Drop for Stopper<'_, '_> {
     fn drop(&mut self) {
         if self.always || thread::panicking() {
             self.shared.stop.store(true, Ordering::Relaxed);
-            let Shared {
-                window,
-                waiting,
-                memory,
-                ..
-            } = self.shared;
+            let Shared { window, waiting, memory, .. } = self.shared;
             [window, waiting, memory].into_iter().for_each(Gate::close);
         }
     }
@@ -244,45 +219,25 @@ impl<'a> Shared<'a> {
             self.found.fetch_add(1, Ordering::Relaxed);
             let sent = match found {
                 Found::Skipped => true,
-                Found::Image(key, content) => tasks
-                    .send(Task {
-                        number,
-                        key,
-                        content,
-                        place,
-                    })
-                    .is_ok(),
-                Found::Reject(reject) => rejects
-                    .send(Outcome {
-                        number,
-                        result: Err(reject),
-                        _place: place,
-                    })
-                    .is_ok(),
+                Found::Image(key, content) => {
+                    tasks.send(Task { number, key, content, place }).is_ok()
+                }
+                Found::Reject(reject) => {
+                    rejects.send(Outcome { number, result: Err(reject), _place: place }).is_ok()
+                }
             };
             number += 1;
             sent
         };
         let stopped = || self.halted();
         let (waiting, read) = (&self.waiting, &self.bytes);
-        let mut walk = Walk {
-            waiting,
-            read,
-            stopped: &stopped,
-            emit: &mut emit,
-        };
+        let mut walk = Walk { waiting, read, stopped: &stopped, emit: &mut emit };
         self.finished.store(walk.run(paths), Ordering::Relaxed);
     }
 
     /// A decode worker.
     fn decode<'s>(&'s self, tasks: &Receiver<Task<'s>>, outcomes: &Sender<Outcome<'s>>) {
-        for Task {
-            number,
-            key,
-            content,
-            place,
-        } in tasks
-        {
+        for Task { number, key, content, place } in tasks {
             let (bytes, permit) = match content {
                 Content::Bytes(bytes, permit) => (Ok(bytes), Some(permit)),
                 Content::File(path) => (source::read_file(&path), None),
@@ -297,14 +252,7 @@ impl<'a> Shared<'a> {
                 Err(reject) => Err(reject),
             };
             drop(permit);
-            if outcomes
-                .send(Outcome {
-                    number,
-                    result,
-                    _place: place,
-                })
-                .is_err()
-            {
+            if outcomes.send(Outcome { number, result, _place: place }).is_err() {
                 return;
             }
         }
@@ -321,12 +269,7 @@ impl<'a> Shared<'a> {
 }
 
 fn decode_reject(key: Vec<u8>, error: &DecodeError) -> Reject {
-    Reject {
-        key,
-        stage: Stage::Decode,
-        kind: error.kind(),
-        cause: error.to_string(),
-    }
+    Reject { key, stage: Stage::Decode, kind: error.kind(), cause: error.to_string() }
 }
 
 /// The encode stage.
@@ -363,20 +306,13 @@ impl<T> Encoder<'_, T> {
     fn hand_on(&self, images: &mut Vec<(Vec<u8>, Vec<u8>)>, rejects: &mut Vec<Reject>) -> bool {
         let (keys, pixels): (Vec<_>, Vec<_>) = images.drain(..).unzip();
         let rejects = std::mem::take(rejects);
-        let encoded = if pixels.is_empty() {
-            Ok(Vec::new())
-        } else {
-            (self.encode)(pixels)
-        };
+        let encoded = if pixels.is_empty() { Ok(Vec::new()) } else { (self.encode)(pixels) };
         let batch = encoded.and_then(|encoded| {
             if encoded.len() != keys.len() {
                 let counts = format!("{} results for {} images", encoded.len(), keys.len());
                 return Err(IngestError::Encoder(counts.into()));
             }
-            Ok(Batch {
-                items: keys.into_iter().zip(encoded).collect(),
-                rejects,
-            })
+            Ok(Batch { items: keys.into_iter().zip(encoded).collect(), rejects })
         });
         let goes_on = batch.is_ok();
         self.batches.send(batch).is_ok() && goes_on
@@ -413,19 +349,8 @@ impl<T> Writer<'_, '_, '_, '_, T> {
         let progress = self.progress();
         self.observer.progress(&progress);
         let cancelled = !self.shared.finished.load(Ordering::Relaxed);
-        let Progress {
-            skipped,
-            bytes,
-            elapsed,
-            ..
-        } = progress;
-        Ok(Report {
-            skipped,
-            bytes,
-            elapsed,
-            cancelled,
-            ..self.report
-        })
+        let Progress { skipped, bytes, elapsed, .. } = progress;
+        Ok(Report { skipped, bytes, elapsed, cancelled, ..self.report })
     }
 
     fn write(&mut self, batch: Batch<T>) -> Result<(), IngestError> {

@@ -67,11 +67,7 @@ impl Progress {
     #[must_use]
     pub fn fraction(&self) -> Option<f64> {
         let total = self.total_bytes?;
-        Some(if total == 0 {
-            1.0
-        } else {
-            (self.bytes as f64 / total as f64).min(1.0)
-        })
+        Some(if total == 0 { 1.0 } else { (self.bytes as f64 / total as f64).min(1.0) })
     }
 
     /// An estimate of the time left, from the share of the bytes; `None` until there is one.
@@ -187,18 +183,12 @@ mod tests {
             r#"{"path":"@x","path_hex":"ff78","stage":"decode","kind":"empty","cause":"the file is empty"}"#,
             "\n",
         );
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            expected.replace('@', "\u{fffd}")
-        );
+        assert_eq!(String::from_utf8(out).unwrap(), expected.replace('@', "\u{fffd}"));
     }
 
     #[test]
     fn the_time_left_follows_the_bytes() {
-        let mut progress = Progress {
-            elapsed: Duration::from_secs(10),
-            ..Progress::default()
-        };
+        let mut progress = Progress { elapsed: Duration::from_secs(10), ..Progress::default() };
         assert_eq!(progress.time_left(), None);
         progress.total_bytes = Some(100);
         assert_eq!(progress.time_left(), None);

@@ -38,37 +38,21 @@ pub(super) fn read(walk: &mut Walk<'_, '_>, path: &Path) -> bool {
 
 fn damaged(key: Vec<u8>, cause: &io::Error) -> Reject {
     let cause = format!("the rest of the archive is lost: {cause}");
-    Reject {
-        key,
-        stage: Stage::Source,
-        kind: "damaged-archive",
-        cause,
-    }
+    Reject { key, stage: Stage::Source, kind: "damaged-archive", cause }
 }
 
 fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &[u8]) -> io::Result<bool> {
-    let raw = Counted {
-        inner: open(path)?,
-        read: walk.read,
-        stopped: walk.stopped,
-    };
+    let raw = Counted { inner: open(path)?, read: walk.read, stopped: walk.stopped };
     let mut buffered = BufReader::with_capacity(BUFFER_BYTES, raw);
     let start = buffered.fill_buf()?;
     if start.is_empty() {
         return Err(io::Error::other("it is empty"));
     }
     let is_gzip = start.starts_with(b"\x1f\x8b");
-    let stream: Box<dyn Read + '_> = if is_gzip {
-        Box::new(MultiGzDecoder::new(buffered))
-    } else {
-        Box::new(buffered)
-    };
+    let stream: Box<dyn Read + '_> =
+        if is_gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
     let (quota, ended) = (Cell::new(0), Cell::new(false));
-    let mut archive = Archive::new(Metered {
-        inner: stream,
-        quota: &quota,
-        ended: &ended,
-    });
+    let mut archive = Archive::new(Metered { inner: stream, quota: &quota, ended: &ended });
     let mut entries = archive.entries()?;
     let mut unread = 0;
     loop {
@@ -83,9 +67,7 @@ fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &[u8]) -> io::Resul
         unread = pass_over(&mut entry)?;
     }
     if ended.get() {
-        return Err(io::Error::other(
-            "it has no end marker and may have been cut off",
-        ));
+        return Err(io::Error::other("it has no end marker and may have been cut off"));
     }
     quota.set(MAX_PADDING_BYTES);
     let mut rest = archive.into_inner();
@@ -129,10 +111,7 @@ fn read_entry<R: Read>(
     if (bytes.len() as u64) < size {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok((walk.emit)(Found::Image(
-        key,
-        Content::Bytes(bytes, permit),
-    )))
+    Ok((walk.emit)(Found::Image(key, Content::Bytes(bytes, permit))))
 }
 
 /// Reads what is left of an entry, so that the next step of the tar reader meets headers only. The

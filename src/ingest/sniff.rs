@@ -74,9 +74,7 @@ fn is_netpbm(bytes: &[u8]) -> bool {
 /// last scan, so all coefficients stay in memory; decoders do not count them against their limit.
 pub(super) fn jpeg_held_coefficients(bytes: &[u8]) -> u64 {
     let mut frame: Option<Frame> = None;
-    let segments = JpegSegments {
-        rest: bytes.get(2..).unwrap_or_default(),
-    };
+    let segments = JpegSegments { rest: bytes.get(2..).unwrap_or_default() };
     for (marker, body) in segments {
         match marker {
             0xc0..=0xc2 if frame.is_none() => frame = Frame::parse(marker == 0xc2, body),
@@ -107,23 +105,16 @@ impl Frame {
         let area =
             u64::from(u16::from_be_bytes([*h1, *h0])) * u64::from(u16::from_be_bytes([*w1, *w0]));
         let sampling = || {
-            table
-                .chunks_exact(3)
-                .take(usize::from(*components))
-                .map(|entry| {
-                    let (across, down) = (u64::from(entry[1] >> 4), u64::from(entry[1] & 15));
-                    (across.max(1), down.max(1))
-                })
+            table.chunks_exact(3).take(usize::from(*components)).map(|entry| {
+                let (across, down) = (u64::from(entry[1] >> 4), u64::from(entry[1] & 15));
+                (across.max(1), down.max(1))
+            })
         };
         let across = sampling().map(|(across, _)| across).max()?;
         let down = sampling().map(|(_, down)| down).max()?;
         let samples: u64 = sampling().map(|(across, down)| across * down).sum();
         let coefficients = area * samples / (across * down);
-        Some(Self {
-            progressive,
-            components: *components,
-            coefficients,
-        })
+        Some(Self { progressive, components: *components, coefficients })
     }
 }
 
@@ -191,14 +182,8 @@ mod tests {
 
     #[test]
     fn formats_are_named_by_their_first_bytes() {
-        assert_eq!(
-            kind(b"\xff\xd8\xff\xe0"),
-            Kind::Supported(ImageFormat::Jpeg)
-        );
-        assert_eq!(
-            kind(b"RIFF\x10\0\0\0WEBPVP8 "),
-            Kind::Supported(ImageFormat::WebP)
-        );
+        assert_eq!(kind(b"\xff\xd8\xff\xe0"), Kind::Supported(ImageFormat::Jpeg));
+        assert_eq!(kind(b"RIFF\x10\0\0\0WEBPVP8 "), Kind::Supported(ImageFormat::WebP));
         assert_eq!(kind(b"II+\0"), Kind::Supported(ImageFormat::Tiff));
         assert_eq!(kind(b"\0\0\0\x18ftypheic"), Kind::Foreign("HEIC"));
         assert_eq!(kind(b"P6\n1 1\n255\n"), Kind::Foreign("Netpbm"));
@@ -211,9 +196,7 @@ mod tests {
         // 16 x 8 pixels, 4:2:0: one and a half samples a pixel.
         let image = |frame: u8, scanned: u8| {
             let mut bytes = vec![0xff, 0xd8, 0xff, frame, 0, 17, 8, 0, 8, 0, 16, 3];
-            bytes.extend([
-                1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1, 0xff, 0xda, 0, 3, scanned,
-            ]);
+            bytes.extend([1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1, 0xff, 0xda, 0, 3, scanned]);
             jpeg_held_coefficients(&bytes)
         };
         assert_eq!(image(0xc0, 3), 0);

@@ -90,10 +90,7 @@ pub(super) fn measure(paths: &[PathBuf], stopped: &dyn Fn() -> bool) -> Option<u
 pub(super) fn check(paths: &[PathBuf]) -> Result<(), IngestError> {
     for path in paths {
         let looked = path.metadata();
-        looked.map_err(|source| IngestError::Path {
-            path: path.clone(),
-            source,
-        })?;
+        looked.map_err(|source| IngestError::Path { path: path.clone(), source })?;
     }
     Ok(())
 }
@@ -139,54 +136,27 @@ fn walk_reject(folder: &Path, error: &walkdir::Error) -> Reject {
     let path = error.path().unwrap_or(folder);
     if error.loop_ancestor().is_some() {
         let cause = "the link leads back to a folder above it".to_owned();
-        return Reject {
-            key: key_of(path),
-            stage: Stage::Source,
-            kind: "link-loop",
-            cause,
-        };
+        return Reject { key: key_of(path), stage: Stage::Source, kind: "link-loop", cause };
     }
-    let cause = error
-        .io_error()
-        .map_or_else(|| "cannot read it".to_owned(), ToString::to_string);
-    Reject {
-        key: key_of(path),
-        stage: Stage::Source,
-        kind: "unreadable",
-        cause,
-    }
+    let cause = error.io_error().map_or_else(|| "cannot read it".to_owned(), ToString::to_string);
+    Reject { key: key_of(path), stage: Stage::Source, kind: "unreadable", cause }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Reject {
     let cause = error.to_string();
-    Reject {
-        key: key_of(path),
-        stage: Stage::Source,
-        kind: "unreadable",
-        cause,
-    }
+    Reject { key: key_of(path), stage: Stage::Source, kind: "unreadable", cause }
 }
 
 /// A link in a shard, a device, a pipe.
 pub(super) fn not_regular(key: Vec<u8>) -> Reject {
     let cause = "not a regular file".to_owned();
-    Reject {
-        key,
-        stage: Stage::Source,
-        kind: "not-regular",
-        cause,
-    }
+    Reject { key, stage: Stage::Source, kind: "not-regular", cause }
 }
 
 /// More bytes than any image may have.
 pub(super) fn too_large(key: Vec<u8>, bytes: u64) -> Reject {
     let error = DecodeError::too_large(bytes, "bytes", MAX_INPUT_BYTES);
-    Reject {
-        key,
-        stage: Stage::Source,
-        kind: error.kind(),
-        cause: error.to_string(),
-    }
+    Reject { key, stage: Stage::Source, kind: error.kind(), cause: error.to_string() }
 }
 
 /// The key, if a record may have it.
@@ -194,25 +164,15 @@ pub(super) fn checked_key(key: Vec<u8>) -> Result<Vec<u8>, Reject> {
     if key.len() <= MAX_KEY_BYTES {
         return Ok(key);
     }
-    let cause = format!(
-        "the key has {} bytes, the limit is {MAX_KEY_BYTES}",
-        key.len()
-    );
-    Err(Reject {
-        key,
-        stage: Stage::Source,
-        kind: "key-too-long",
-        cause,
-    })
+    let cause = format!("the key has {} bytes, the limit is {MAX_KEY_BYTES}", key.len());
+    Err(Reject { key, stage: Stage::Source, kind: "key-too-long", cause })
 }
 
 /// The key of a file: the bytes of its path, with `/` on every system.
 pub(super) fn key_of(path: &Path) -> Vec<u8> {
     let mut key = path.as_os_str().as_encoded_bytes().to_vec();
     if std::path::MAIN_SEPARATOR == '\\' {
-        key.iter_mut()
-            .filter(|byte| **byte == b'\\')
-            .for_each(|byte| *byte = b'/');
+        key.iter_mut().filter(|byte| **byte == b'\\').for_each(|byte| *byte = b'/');
     }
     key
 }
@@ -227,17 +187,13 @@ pub(super) fn looks_like_an_image(name: &[u8]) -> bool {
         return false;
     };
     let ending = &name[dot + 1..];
-    IMAGE_ENDINGS
-        .iter()
-        .any(|known| ending.eq_ignore_ascii_case(known.as_bytes()))
+    IMAGE_ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// Whether a name ends like that of a tar archive, compressed or not.
 pub(super) fn is_shard(path: &Path) -> bool {
     let name = name_of(path).to_ascii_lowercase();
-    [&b".tar"[..], b".tar.gz", b".tgz"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
+    [&b".tar"[..], b".tar.gz", b".tgz"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Opens a file for reading.
@@ -253,16 +209,12 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Reject> {
     let read = || {
         let mut bytes = Vec::new();
-        open(path)?
-            .take(MAX_INPUT_BYTES + 1)
-            .read_to_end(&mut bytes)?;
+        open(path)?.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = read().map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > MAX_INPUT_BYTES {
-        let bytes = path
-            .metadata()
-            .map_or(bytes.len() as u64, |meta| meta.len());
+        let bytes = path.metadata().map_or(bytes.len() as u64, |meta| meta.len());
         return Err(too_large(key_of(path), bytes));
     }
     Ok(bytes)

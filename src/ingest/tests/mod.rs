@@ -47,11 +47,7 @@ fn outcome(base: &std::path::Path, paths: &[PathBuf], options: &IngestOptions<'_
     let report = pipeline::run(paths, options, &Ok, &mut sink, &mut rejects).unwrap();
     assert_eq!(report.done, items.len() as u64);
     assert_eq!(report.rejected_count(), rejects.0.len() as u64);
-    let rejects = rejects
-        .0
-        .iter()
-        .map(|reject| (show(&reject.key), reject.kind))
-        .collect();
+    let rejects = rejects.0.iter().map(|reject| (show(&reject.key), reject.kind)).collect();
     Outcome { items, rejects }
 }
 
@@ -59,9 +55,7 @@ fn outcome(base: &std::path::Path, paths: &[PathBuf], options: &IngestOptions<'_
 fn png(shade: u8) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let picture = image::RgbImage::from_pixel(32, 32, image::Rgb([shade, 7, 9]));
-    picture
-        .write_to(&mut bytes, image::ImageFormat::Png)
-        .unwrap();
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 

@@ -40,21 +40,14 @@ const END: [u8; 1024] = [0; 1024];
 /// Runs over one shard in a folder of its own, and checks that nothing else appeared there.
 fn shard(name: &str, bytes: &[u8]) -> Outcome {
     let folder = folder(&[(name, bytes)]);
-    let outcome = outcome(
-        folder.path(),
-        &[folder.path().join(name)],
-        &IngestOptions::default(),
-    );
+    let outcome = outcome(folder.path(), &[folder.path().join(name)], &IngestOptions::default());
     let entries: Vec<_> = folder.path().read_dir().unwrap().collect();
     assert_eq!(entries.len(), 1, "a shard must not create files");
     outcome
 }
 
 fn rejects(expected: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
-    expected
-        .iter()
-        .map(|(key, kind)| ((*key).to_owned(), *kind))
-        .collect()
+    expected.iter().map(|(key, kind)| ((*key).to_owned(), *kind)).collect()
 }
 
 #[test]
@@ -92,28 +85,14 @@ fn long_names_of_both_dialects_are_read() {
     let mut builder = Builder::new(Vec::new());
     let mut header = Header::new_gnu();
     header.set_size(picture.len() as u64);
-    builder
-        .append_data(&mut header, &gnu, &picture[..])
-        .unwrap();
-    builder
-        .append_pax_extensions([("path", pax.as_bytes())])
-        .unwrap();
-    builder
-        .append_data(&mut header, "short.png", &picture[..])
-        .unwrap();
+    builder.append_data(&mut header, &gnu, &picture[..]).unwrap();
+    builder.append_pax_extensions([("path", pax.as_bytes())]).unwrap();
+    builder.append_data(&mut header, "short.png", &picture[..]).unwrap();
     let too_long = format!("{}.png", "k".repeat(5000));
-    builder
-        .append_data(&mut header, &too_long, &picture[..])
-        .unwrap();
+    builder.append_data(&mut header, &too_long, &picture[..]).unwrap();
     let found = shard("s.tar", &builder.into_inner().unwrap());
-    assert_eq!(
-        found.keys(),
-        [format!("s.tar/{gnu}"), format!("s.tar/{pax}")]
-    );
-    assert_eq!(
-        found.rejects,
-        rejects(&[(&format!("s.tar/{too_long}"), "key-too-long")])
-    );
+    assert_eq!(found.keys(), [format!("s.tar/{gnu}"), format!("s.tar/{pax}")]);
+    assert_eq!(found.rejects, rejects(&[(&format!("s.tar/{too_long}"), "key-too-long")]));
 }
 
 #[test]
@@ -140,10 +119,7 @@ fn only_regular_files_are_read() {
 fn an_entry_over_the_cap_is_passed_over_and_the_next_one_is_read() {
     let size = MAX_INPUT_BYTES + 1;
     let mut bytes = raw(b"big.png", EntryType::Regular, size, b"");
-    bytes.resize(
-        bytes.len() + usize::try_from(size.next_multiple_of(512)).unwrap(),
-        0,
-    );
+    bytes.resize(bytes.len() + usize::try_from(size.next_multiple_of(512)).unwrap(), 0);
     bytes.extend(file(b"next.png", &png(1)));
     bytes.extend(END);
     let found = shard("s.tar", &bytes);
@@ -158,41 +134,25 @@ fn a_claimed_size_that_is_not_there_costs_the_rest_of_the_shard() {
         bytes.extend(raw(b"liar.png", EntryType::Regular, size, b"short"));
         let found = shard("s.tar", &bytes);
         assert_eq!(found.keys(), ["s.tar/first.png"]);
-        assert_eq!(
-            found.rejects.last(),
-            rejects(&[("s.tar", "damaged-archive")]).last()
-        );
+        assert_eq!(found.rejects.last(), rejects(&[("s.tar", "damaged-archive")]).last());
     }
 }
 
 #[test]
 fn a_pax_size_beyond_all_bounds_is_one_reject() {
-    for size in [
-        "18446744073709551615",
-        "18446744073709551000",
-        "9223372036854775807",
-    ] {
+    for size in ["18446744073709551615", "18446744073709551000", "9223372036854775807"] {
         let record = format!(" size={size}\n");
         let length = record.len() + 2;
         let record = format!("{length}{record}");
         let bytes = [
             file(b"first.png", &png(1)),
-            raw(
-                b"pax",
-                EntryType::XHeader,
-                record.len() as u64,
-                record.as_bytes(),
-            ),
+            raw(b"pax", EntryType::XHeader, record.len() as u64, record.as_bytes()),
             file(b"liar.png", &png(2)),
             END.to_vec(),
         ];
         let found = shard("s.tar", &bytes.concat());
         assert_eq!(found.keys(), ["s.tar/first.png"]);
-        assert!(
-            !found.rejects.is_empty() && found.rejects.len() <= 2,
-            "{:?}",
-            found.rejects
-        );
+        assert!(!found.rejects.is_empty() && found.rejects.len() <= 2, "{:?}", found.rejects);
     }
 }
 
@@ -210,15 +170,8 @@ fn endless_headers_are_refused_without_gathering_them() {
     // Long names are only read behind GNU headers.
     let at = file(b"first.png", &png(1)).len();
     bytes[at + 257..at + 265].copy_from_slice(b"ustar  \0");
-    let sum: u32 = (0..512)
-        .map(|n| {
-            if (148..156).contains(&n) {
-                32
-            } else {
-                u32::from(bytes[at + n])
-            }
-        })
-        .sum();
+    let sum: u32 =
+        (0..512).map(|n| if (148..156).contains(&n) { 32 } else { u32::from(bytes[at + n]) }).sum();
     bytes[at + 148..at + 156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     let found = shard("s.tar", &bytes);
     assert_eq!(found.keys(), ["s.tar/first.png"]);
@@ -230,14 +183,8 @@ fn a_shard_cut_anywhere_gives_its_whole_entries_and_one_reject() {
     let whole = tar(&[("a.png", &png(1)), ("b.png", &png(2)), ("c.png", &png(3))]);
     for length in (0..whole.len() - 1024).step_by(97) {
         let found = shard("s.tar", &whole[..length]);
-        assert_eq!(
-            found.rejects,
-            rejects(&[("s.tar", "damaged-archive")]),
-            "cut at {length}"
-        );
-        let complete = (0..3)
-            .filter(|n| n * 1024 + 512 + png(1).len() <= length)
-            .count();
+        assert_eq!(found.rejects, rejects(&[("s.tar", "damaged-archive")]), "cut at {length}");
+        let complete = (0..3).filter(|n| n * 1024 + 512 + png(1).len() <= length).count();
         assert_eq!(found.items.len(), complete, "cut at {length}");
     }
     assert_eq!(shard("s.tar", &whole).items.len(), 3);
@@ -257,11 +204,7 @@ fn gzip_is_told_by_content_and_may_have_several_members() {
     for bytes in [gzip(&plain), [gzip(left), gzip(right)].concat()] {
         for name in ["s.tar.gz", "s.tgz", "s.tar"] {
             let found = shard(name, &bytes);
-            assert_eq!(
-                (found.items.len(), found.rejects.len()),
-                (expected, 0),
-                "{name}"
-            );
+            assert_eq!((found.items.len(), found.rejects.len()), (expected, 0), "{name}");
         }
     }
 }
@@ -271,11 +214,7 @@ fn damage_in_a_gzip_stream_is_reported() {
     let whole = gzip(&tar(&[("a.png", &png(1)), ("b.png", &png(2))]));
     for length in (2..whole.len()).step_by(13) {
         let found = shard("s.tar.gz", &whole[..length]);
-        assert_eq!(
-            found.rejects,
-            rejects(&[("s.tar.gz", "damaged-archive")]),
-            "cut at {length}"
-        );
+        assert_eq!(found.rejects, rejects(&[("s.tar.gz", "damaged-archive")]), "cut at {length}");
     }
     let mut wrong_sum = whole.clone();
     let at = whole.len() - 8;
@@ -286,14 +225,7 @@ fn damage_in_a_gzip_stream_is_reported() {
 
 #[test]
 fn bytes_that_are_no_archive_are_one_reject() {
-    for bytes in [
-        &b""[..],
-        b"x",
-        &[b'x'; 2000],
-        &png(1),
-        b"\x1f\x8b",
-        b"\x1f\x8b\x08junk",
-    ] {
+    for bytes in [&b""[..], b"x", &[b'x'; 2000], &png(1), b"\x1f\x8b", b"\x1f\x8b\x08junk"] {
         let found = shard("s.tar", bytes);
         assert_eq!(found.rejects, rejects(&[("s.tar", "damaged-archive")]));
     }

@@ -64,19 +64,13 @@ impl Checkpoint<'_> {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => {
-                return Err(ModelError::Io {
-                    path: self.path.to_path_buf(),
-                    op: "read",
-                    source,
-                });
+                return Err(ModelError::Io { path: self.path.to_path_buf(), op: "read", source });
             }
         };
-        self.parse(&bytes, device)
-            .map(Some)
-            .map_err(|error| ModelError::Checkpoint {
-                path: self.path.to_path_buf(),
-                cause: error.to_string(),
-            })
+        self.parse(&bytes, device).map(Some).map_err(|error| ModelError::Checkpoint {
+            path: self.path.to_path_buf(),
+            cause: error.to_string(),
+        })
     }
 
     fn bytes(&self, state: &State) -> Result<Vec<u8>, ModelError> {
@@ -84,19 +78,13 @@ impl Checkpoint<'_> {
             checkpoint: VERSION,
             config: self.config.clone(),
             dataset: self.dataset.clone(),
-            done: state
-                .done
-                .iter()
-                .map(|(_, summary)| summary.clone())
-                .collect(),
+            done: state.done.iter().map(|(_, summary)| summary.clone()).collect(),
             phase: state.net.phase,
             epoch: state.net.epoch,
             losses: state.net.losses.clone(),
         };
-        let json =
-            serde_json::to_string(&description).map_err(|error| ModelError::Description {
-                cause: error.to_string(),
-            })?;
+        let json = serde_json::to_string(&description)
+            .map_err(|error| ModelError::Description { cause: error.to_string() })?;
         let mut items = Vec::new();
         for (net, (network, _)) in state.done.iter().enumerate() {
             for (number, layer) in network.layers().iter().enumerate() {
@@ -115,9 +103,7 @@ impl Checkpoint<'_> {
 
     fn parse(&self, bytes: &[u8], device: &Device) -> Result<State, ModelError> {
         let mut reader = Reader::new(bytes)?;
-        let wrong = |cause: &str| ModelError::Description {
-            cause: cause.to_owned(),
-        };
+        let wrong = |cause: &str| ModelError::Description { cause: cause.to_owned() };
         let description: Description = serde_json::from_str(reader.description())
             .map_err(|error| wrong(&error.to_string()))?;
         self.check(&description).map_err(wrong)?;
@@ -129,16 +115,11 @@ impl Checkpoint<'_> {
         }
         let Some(config) = nets.get(done.len()) else {
             reader.finish()?;
-            return Ok(State {
-                done,
-                net: NetState::default(),
-            });
+            return Ok(State { done, net: NetState::default() });
         };
         let mut net = NetState::restore(config, description.phase, |name, shape| {
             let values = reader.floats(&name, &shape, f32::MIN..=f32::MAX)?;
-            Tensor::from_vec(values, &shape, device)
-                .map(Parameter::from_state)
-                .lift()
+            Tensor::from_vec(values, &shape, device).map(Parameter::from_state).lift()
         })?;
         net.epoch = description.epoch;
         net.losses = description.losses;
@@ -183,19 +164,14 @@ fn read_done(
             let values = reader.halves(&format!("done.{net}.{number}.{name}"), &[rows, columns])?;
             Tensor::from_vec(values, (rows, columns), device).lift()
         };
-        layers.push(Layer {
-            weight: read("weight", units, inputs)?,
-            bias: read("bias", 1, units)?,
-        });
+        layers
+            .push(Layer { weight: read("weight", units, inputs)?, bias: read("bias", 1, units)? });
         inputs = units;
     }
     Network::new(&layers).lift()
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the caller names the path in its error"
-)]
+#[expect(clippy::disallowed_methods, reason = "the caller names the path in its error")]
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
@@ -203,10 +179,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Renames `from` to `to` and makes the new name durable.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the caller names the path in its error"
-)]
+#[expect(clippy::disallowed_methods, reason = "the caller names the path in its error")]
 fn replace(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)?;
     match to.parent() {

@@ -51,16 +51,8 @@ impl Default for TrainConfig {
             momentum: 0.9,
             weight_decay: 0.0002,
             tune_rate: 0.001,
-            code: NetConfig {
-                layers: vec![768, 384, 256],
-                rbm_epochs: 5,
-                tune_epochs: 20,
-            },
-            address: NetConfig {
-                layers: vec![256, 128, 64, 28],
-                rbm_epochs: 5,
-                tune_epochs: 20,
-            },
+            code: NetConfig { layers: vec![768, 384, 256], rbm_epochs: 5, tune_epochs: 20 },
+            address: NetConfig { layers: vec![256, 128, 64, 28], rbm_epochs: 5, tune_epochs: 20 },
         }
     }
 }
@@ -72,22 +64,11 @@ impl TrainConfig {
         check_address_units(&self.address.layers)?;
         if !(1..=65_536).contains(&self.batch) {
             let rule = format!("is {}, expected 1 to 65536", self.batch);
-            return Err(ModelError::Setting {
-                setting: "batch",
-                rule,
-            });
+            return Err(ModelError::Setting { setting: "batch", rule });
         }
         let ranges = [
-            (
-                "the rate of the linear machine",
-                self.linear_rate,
-                0.0..=10.0,
-            ),
-            (
-                "the rate of the binary machines",
-                self.binary_rate,
-                0.0..=10.0,
-            ),
+            ("the rate of the linear machine", self.linear_rate, 0.0..=10.0),
+            ("the rate of the binary machines", self.binary_rate, 0.0..=10.0),
             ("momentum", self.momentum, 0.0..=0.9999),
             ("weight decay", self.weight_decay, 0.0..=1.0),
             ("the rate of fine-tuning", self.tune_rate, 0.0..=10.0),

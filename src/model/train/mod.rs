@@ -57,9 +57,7 @@ pub fn train(
     let dataset = Dataset::new(dataset, device.open()?)?;
     let nets = Trainer::new(config, &dataset, observer, checkpoint)?.run()?;
     let Ok([(code, code_summary), (address, address_summary)]) = <[_; 2]>::try_from(nets) else {
-        return Err(ModelError::Compute {
-            cause: "a network is missing".to_owned(),
-        });
+        return Err(ModelError::Compute { cause: "a network is missing".to_owned() });
     };
     let training = Some(TrainingSummary {
         config: config.clone(),
@@ -68,13 +66,5 @@ pub fn train(
         address: address_summary,
     });
     let normalizer = dataset.normalizer;
-    Autoencoder::new(
-        Parts {
-            normalizer,
-            code,
-            address,
-            training,
-        },
-        dataset.device,
-    )
+    Autoencoder::new(Parts { normalizer, code, address, training }, dataset.device)
 }
