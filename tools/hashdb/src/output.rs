@@ -91,6 +91,7 @@ impl Output {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "fits `map_err`")]
 fn explain(error: io::Error) -> anyhow::Error {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Closed.into();

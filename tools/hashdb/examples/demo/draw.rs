@@ -72,11 +72,12 @@ fn paint(image: &mut RgbImage, x: u32, y: u32, color: [f32; 3]) {
     image.put_pixel(x, y, Rgb(color.map(|channel| channel.clamp(0.0, 255.0) as u8)));
 }
 
-/// Paints over every pixel that `color` gives a color for.
-fn cover(image: &mut RgbImage, mut color: impl FnMut(f32, f32) -> Option<[f32; 3]>) {
+/// Paints over every pixel that `color` gives a color for; it is told the place and the color there.
+fn cover(image: &mut RgbImage, color: impl Fn(f32, f32, [f32; 3]) -> Option<[f32; 3]>) {
     for y in 0..image.height() {
         for x in 0..image.width() {
-            if let Some(color) = color(x as f32, y as f32) {
+            let below = image.get_pixel(x, y).0.map(f32::from);
+            if let Some(color) = color(x as f32, y as f32, below) {
                 paint(image, x, y, color);
             }
         }
@@ -88,7 +89,7 @@ fn background(dice: &mut Dice) -> RgbImage {
     let mut image = RgbImage::new(SIZE.0, SIZE.1);
     let (from, to, angle) = (dice.color(), dice.color(), dice.between(0.0, 6.3));
     let (across, down) = (angle.cos() / SIZE.0 as f32, angle.sin() / SIZE.1 as f32);
-    cover(&mut image, |x, y| Some(mix(from, to, 0.5 + (x - 80.0) * across + (y - 60.0) * down)));
+    cover(&mut image, |x, y, _| Some(mix(from, to, 0.5 + (x - 80.0) * across + (y - 60.0) * down)));
     image
 }
 
@@ -96,7 +97,7 @@ fn discs(image: &mut RgbImage, dice: &mut Dice) {
     for _ in 0..3 + dice.next() % 6 {
         let ((left, top), radius) = (dice.place(), dice.between(8.0, 45.0));
         let (inner, outer) = (dice.color(), dice.color());
-        cover(image, |x, y| {
+        cover(image, |x, y, _| {
             let share = (x - left).hypot(y - top) / radius;
             (share <= 1.0).then(|| mix(inner, outer, share * share))
         });
@@ -106,7 +107,7 @@ fn discs(image: &mut RgbImage, dice: &mut Dice) {
 fn stripes(image: &mut RgbImage, dice: &mut Dice) {
     let (angle, period) = (dice.between(0.0, 3.1), dice.between(12.0, 60.0));
     let (color, bend) = (dice.color(), dice.between(0.0, 12.0));
-    cover(image, |x, y| {
+    cover(image, |x, y, _| {
         let along = x * angle.cos() + y * angle.sin() + bend * (y / 20.0).sin();
         (along.rem_euclid(period) < period / 2.0).then_some(color)
     });
@@ -114,11 +115,9 @@ fn stripes(image: &mut RgbImage, dice: &mut Dice) {
 
 fn clouds(image: &mut RgbImage, dice: &mut Dice) {
     let (color, noise) = (dice.color(), Noise::new(dice));
-    let before = image.clone();
-    cover(image, |x, y| {
-        let Rgb(below) = before.get_pixel(x as u32, y as u32);
+    cover(image, |x, y, below| {
         let share = noise.at(x / 40.0, y / 40.0) * 0.7 + noise.at(x / 12.0, y / 12.0) * 0.3;
-        Some(mix(below.map(f32::from), color, (share - 0.3) * 2.5))
+        Some(mix(below, color, (share - 0.3) * 2.5))
     });
 }
 
@@ -126,7 +125,7 @@ fn polygons(image: &mut RgbImage, dice: &mut Dice) {
     for _ in 0..2 + dice.next() % 4 {
         let corners = [dice.place(), dice.place(), dice.place()];
         let color = dice.color();
-        cover(image, |x, y| {
+        cover(image, |x, y, _| {
             let side = |from: (f32, f32), to: (f32, f32)| {
                 (to.0 - from.0) * (y - from.1) - (to.1 - from.1) * (x - from.0) >= 0.0
             };
@@ -143,7 +142,7 @@ fn hills(image: &mut RgbImage, dice: &mut Dice) {
     for ridge in 0_u8..4 {
         let (noise, depth) = (Noise::new(dice), f32::from(ridge) / 3.0);
         let (top, rough) = (40.0 + 60.0 * depth, dice.between(20.0, 60.0));
-        cover(image, |x, y| {
+        cover(image, |x, y, _| {
             let height =
                 top - rough * (noise.at(x / 50.0, 0.0) - 0.5) - 8.0 * noise.at(x / 9.0, 3.0);
             (y > height).then(|| mix(far, near, depth))

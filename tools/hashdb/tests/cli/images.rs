@@ -31,6 +31,7 @@ fn photos(count: u8) -> Place {
 }
 
 /// The developers' pictures, where they are at hand.
+#[expect(clippy::print_stderr, reason = "what is not tested is said loudly")]
 fn shared_data(folder: &str) -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let data = std::env::var_os("HASHDB_TEST_DATA").map_or(default, PathBuf::from).join(folder);
