@@ -43,6 +43,8 @@ mod hamming;
     expect(unreachable_pub, reason = "public for benches and fuzz targets, see `internals`")
 )]
 mod index;
+#[cfg(feature = "encoder")]
+pub mod model;
 mod storage;
 
 pub use code::{Address, Code};

@@ -67,11 +67,7 @@ impl Autoencoder {
     /// # Errors
     /// [`ModelError::Io`] if the file cannot be read, and those of [`Autoencoder::from_bytes`].
     pub fn open(path: &Path, device: DeviceChoice) -> Result<Self, ModelError> {
-        let io = |source| ModelError::Io {
-            path: path.to_path_buf(),
-            op: "read",
-            source,
-        };
+        let io = |source| ModelError::Io { path: path.to_path_buf(), op: "read", source };
         let bytes = std::fs::metadata(path).map_err(io)?.len();
         if bytes > MAX_FILE_BYTES {
             let cause = format!("it has {bytes} bytes, more than {MAX_FILE_BYTES}");
@@ -120,25 +116,11 @@ impl Autoencoder {
         check_address_units(address)?;
         let device = device.open()?;
         let net = |units, stream| {
-            Network::random(
-                Pixels::BYTES,
-                units,
-                &mut Random::new(seed, stream),
-                &device,
-            )
-            .lift()
+            Network::random(Pixels::BYTES, units, &mut Random::new(seed, stream), &device).lift()
         };
         let (code, address) = (net(code, 0)?, net(address, 1)?);
         let normalizer = Normalizer::neutral();
-        Self::new(
-            Parts {
-                normalizer,
-                code,
-                address,
-                training: None,
-            },
-            device,
-        )
+        Self::new(Parts { normalizer, code, address, training: None }, device)
     }
 
     /// What its training was given and came to; nothing for random weights.
@@ -159,13 +141,7 @@ impl Autoencoder {
         let last = |units: Vec<usize>| units.last().copied().unwrap_or(0);
         let code_bits = u16::try_from(last(parts.code.units())).unwrap_or(0);
         let address_bits = u8::try_from(last(parts.address.units())).unwrap_or(0);
-        Ok(Self {
-            parts,
-            device,
-            code_bits,
-            address_bits,
-            fingerprint,
-        })
+        Ok(Self { parts, device, code_bits, address_bits, fingerprint })
     }
 
     /// The sums behind the bits of a few pictures, at most [`ROWS`]: of the code, then of the address.
@@ -189,13 +165,13 @@ impl Autoencoder {
         let mut margins = Vec::with_capacity(images.len());
         for chunk in images.chunks(ROWS) {
             let (codes, addresses) = self.sums(chunk)?;
-            let rows = codes
-                .chunks_exact(code_bits)
-                .zip(addresses.chunks_exact(address_bits));
-            margins.extend(rows.take(chunk.len()).map(|(code, address)| Margins {
-                address: address.to_vec(),
-                code: code.to_vec(),
-            }));
+            let rows = codes.chunks_exact(code_bits).zip(addresses.chunks_exact(address_bits));
+            margins.extend(
+                rows.take(chunk.len()).map(|(code, address)| Margins {
+                    address: address.to_vec(),
+                    code: code.to_vec(),
+                }),
+            );
         }
         Ok(margins)
     }
@@ -215,20 +191,13 @@ impl Encoder for Autoencoder {
     }
 
     fn encode(&self, images: &[Pixels]) -> Result<Vec<Encoded>, ModelError> {
-        let wrong = |error: crate::Error| ModelError::Compute {
-            cause: error.to_string(),
-        };
+        let wrong = |error: crate::Error| ModelError::Compute { cause: error.to_string() };
         self.margins(images)?
             .into_iter()
             .map(|Margins { address, code }| {
-                let value = address
-                    .iter()
-                    .fold(0, |bits, sum| bits << 1 | u32::from(*sum > 0.0));
+                let value = address.iter().fold(0, |bits, sum| bits << 1 | u32::from(*sum > 0.0));
                 let address = Address::new(value, self.address_bits).map_err(wrong)?;
-                Ok(Encoded {
-                    address,
-                    code: Code::from_bytes(&packed(&code)).map_err(wrong)?,
-                })
+                Ok(Encoded { address, code: Code::from_bytes(&packed(&code)).map_err(wrong)? })
             })
             .collect()
     }
@@ -236,10 +205,7 @@ impl Encoder for Autoencoder {
 
 /// Bits of a row of sums, unit 0 being the most significant bit of byte 0.
 fn packed(sums: &[f32]) -> Vec<u8> {
-    let byte = |sums: &[f32]| {
-        sums.iter()
-            .fold(0, |bits, sum| bits << 1 | u8::from(*sum > 0.0))
-    };
+    let byte = |sums: &[f32]| sums.iter().fold(0, |bits, sum| bits << 1 | u8::from(*sum > 0.0));
     sums.chunks(8).map(byte).collect()
 }
 

@@ -37,28 +37,19 @@ impl DeviceChoice {
 fn open_cuda(number: usize) -> Result<Device, ModelError> {
     if !cfg!(feature = "cuda") {
         let cause = "this build has no CUDA support (feature \"cuda\")".to_owned();
-        return Err(ModelError::Device {
-            device: format!("cuda:{number}"),
-            cause,
-        });
+        return Err(ModelError::Device { device: format!("cuda:{number}"), cause });
     }
     let cause = match panic::catch_unwind(|| Device::new_cuda(number)) {
         Ok(Ok(device)) => return Ok(device),
         Ok(Err(error)) => first_line(&error.to_string()),
         Err(_) => "the CUDA libraries are missing or do not match the driver".to_owned(),
     };
-    Err(ModelError::Device {
-        device: format!("cuda:{number}"),
-        cause,
-    })
+    Err(ModelError::Device { device: format!("cuda:{number}"), cause })
 }
 
 /// The first line of `text`: candle appends a backtrace where one is enabled.
 fn first_line(text: &str) -> String {
-    text.lines()
-        .next()
-        .unwrap_or("it gave no reason")
-        .to_owned()
+    text.lines().next().unwrap_or("it gave no reason").to_owned()
 }
 
 impl FromStr for DeviceChoice {
@@ -71,15 +62,11 @@ impl FromStr for DeviceChoice {
             "cuda" => return Ok(Self::Cuda(0)),
             _ => {}
         }
-        let number = text
-            .strip_prefix("cuda:")
-            .filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
+        let number = text.strip_prefix("cuda:").filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
         number
             .and_then(|number| number.parse().ok())
             .map(Self::Cuda)
-            .ok_or_else(|| ModelError::DeviceText {
-                text: text.to_owned(),
-            })
+            .ok_or_else(|| ModelError::DeviceText { text: text.to_owned() })
     }
 }
 
@@ -102,19 +89,9 @@ mod tests {
         for text in ["auto", "cpu", "cuda:0", "cuda:7"] {
             assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
         }
-        assert_eq!(
-            "cuda".parse::<DeviceChoice>().unwrap(),
-            DeviceChoice::Cuda(0)
-        );
-        for text in [
-            "",
-            "gpu",
-            "cuda:",
-            "cuda:+1",
-            "cuda:-1",
-            "CUDA",
-            "cuda:99999999999999999999",
-        ] {
+        assert_eq!("cuda".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(0));
+        for text in ["", "gpu", "cuda:", "cuda:+1", "cuda:-1", "CUDA", "cuda:99999999999999999999"]
+        {
             assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
         }
     }
@@ -123,10 +100,7 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     fn cuda_without_cuda_is_one_clear_error() {
         let message = DeviceChoice::Cuda(1).open().unwrap_err().to_string();
-        assert!(
-            message.starts_with("cannot use device cuda:1: "),
-            "{message}"
-        );
+        assert!(message.starts_with("cannot use device cuda:1: "), "{message}");
         assert!(DeviceChoice::Auto.open().unwrap().is_cpu());
     }
 }

@@ -151,9 +151,7 @@ impl ModelError {
     /// A failure of candle; only its first line, since a backtrace may follow.
     pub(super) fn compute(error: &candle_core::Error) -> Self {
         let text = error.to_string();
-        Self::Compute {
-            cause: text.lines().next().unwrap_or_default().to_owned(),
-        }
+        Self::Compute { cause: text.lines().next().unwrap_or_default().to_owned() }
     }
 }
 

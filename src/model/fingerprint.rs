@@ -41,15 +41,11 @@ impl FromStr for Fingerprint {
     type Err = ModelError;
 
     fn from_str(text: &str) -> Result<Self, ModelError> {
-        let refused = || ModelError::FingerprintText {
-            text: text.to_owned(),
-        };
+        let refused = || ModelError::FingerprintText { text: text.to_owned() };
         if text.len() != 32 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(refused());
         }
-        u128::from_str_radix(text, 16)
-            .map(|value| Self(value.to_be_bytes()))
-            .map_err(|_| refused())
+        u128::from_str_radix(text, 16).map(|value| Self(value.to_be_bytes())).map_err(|_| refused())
     }
 }
 
@@ -61,12 +57,9 @@ mod tests {
     fn hexadecimal_text_reads_back() {
         let mark = Fingerprint::of(&blake3::Hasher::new());
         assert_eq!(mark.to_string().parse::<Fingerprint>().unwrap(), mark);
-        for text in [
-            "",
-            "0",
-            "+0000000000000000000000000000000",
-            "g0000000000000000000000000000000",
-        ] {
+        for text in
+            ["", "0", "+0000000000000000000000000000000", "g0000000000000000000000000000000"]
+        {
             assert!(text.parse::<Fingerprint>().is_err(), "{text}");
         }
     }

@@ -36,19 +36,14 @@ impl Layer {
     /// The layer with every number rounded to the nearest f16.
     fn rounded(&self) -> Result<Self> {
         let round = |tensor: &Tensor| tensor.to_dtype(DType::F16)?.to_dtype(DType::F32);
-        Ok(Self {
-            weight: round(&self.weight)?,
-            bias: round(&self.bias)?,
-        })
+        Ok(Self { weight: round(&self.weight)?, bias: round(&self.bias)? })
     }
 }
 
 impl Network {
     /// The network of `layers`, rounded to f16.
     pub(super) fn new(layers: &[Layer]) -> Result<Self> {
-        Ok(Self {
-            layers: layers.iter().map(Layer::rounded).collect::<Result<_>>()?,
-        })
+        Ok(Self { layers: layers.iter().map(Layer::rounded).collect::<Result<_>>()? })
     }
 
     /// A network with random weights, scaled so that each sum has about unit variance.
@@ -61,17 +56,11 @@ impl Network {
         let mut fan_in = inputs;
         let mut layers = Vec::with_capacity(units.len());
         for &count in units {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a layer has at most 16384 units"
-            )]
+            #[expect(clippy::cast_precision_loss, reason = "a layer has at most 16384 units")]
             let deviation = (fan_in as f32).sqrt().recip();
             let weight = random.normals(count * fan_in, deviation);
             let weight = Tensor::from_vec(weight, (count, fan_in), device)?;
-            layers.push(Layer {
-                weight,
-                bias: Tensor::zeros((1, count), DType::F32, device)?,
-            });
+            layers.push(Layer { weight, bias: Tensor::zeros((1, count), DType::F32, device)? });
             fan_in = count;
         }
         Self::new(&layers)
@@ -84,10 +73,7 @@ impl Network {
 
     /// Units of each layer, the last being the bits.
     pub(super) fn units(&self) -> Vec<usize> {
-        self.layers
-            .iter()
-            .map(|layer| layer.bias.elem_count())
-            .collect()
+        self.layers.iter().map(|layer| layer.bias.elem_count()).collect()
     }
 
     /// Shifts the last layer's biases down by `thresholds`, one a bit, and rounds them again.
@@ -124,15 +110,10 @@ pub(super) fn check_units(
 ) -> std::result::Result<(), ModelError> {
     let refuse = |rule: String| Err(ModelError::Setting { setting, rule });
     if units.is_empty() || units.len() > MAX_LAYERS {
-        return refuse(format!(
-            "has {} layers, expected 1 to {MAX_LAYERS}",
-            units.len()
-        ));
+        return refuse(format!("has {} layers, expected 1 to {MAX_LAYERS}", units.len()));
     }
     if let Some(count) = units.iter().find(|count| !(1..=MAX_UNITS).contains(*count)) {
-        return refuse(format!(
-            "has a layer of {count} units, expected 1 to {MAX_UNITS}"
-        ));
+        return refuse(format!("has a layer of {count} units, expected 1 to {MAX_UNITS}"));
     }
     match units.last() {
         Some(&bits) if !last(bits) => refuse(format!("ends in {bits} bits, expected {widths}")),
@@ -148,18 +129,10 @@ pub(super) fn check_code_units(units: &[usize]) -> std::result::Result<(), Model
 
 /// Checks the layers of a net that gives addresses.
 pub(super) fn check_address_units(units: &[usize]) -> std::result::Result<(), ModelError> {
-    check_units(
-        units,
-        |bits| (8..=32).contains(&bits),
-        "the address net",
-        "8 to 32",
-    )
+    check_units(units, |bits| (8..=32).contains(&bits), "the address net", "8 to 32")
 }
 
 /// The numbers of a tensor, row by row.
 pub(super) fn numbers(tensor: &Tensor) -> std::result::Result<Vec<f32>, ModelError> {
-    tensor
-        .flatten_all()
-        .and_then(|flat| flat.to_vec1::<f32>())
-        .lift()
+    tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>()).lift()
 }

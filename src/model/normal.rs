@@ -18,10 +18,7 @@ impl Normalizer {
 
     /// The normaliser of a mean picture of [`Pixels::BYTES`] numbers from 0 to 255.
     pub(super) fn new(mean: Vec<f32>, deviation: f32) -> Self {
-        Self {
-            mean,
-            deviation: deviation.clamp(Self::MIN_DEVIATION, Self::MAX_DEVIATION),
-        }
+        Self { mean, deviation: deviation.clamp(Self::MIN_DEVIATION, Self::MAX_DEVIATION) }
     }
 
     /// One that assumes nothing: grey, and a quarter of the range.
@@ -46,10 +43,7 @@ impl Normalizer {
         }
         let count = (dataset.len() / Pixels::BYTES).max(1) as f64;
         let means: Vec<f64> = sums.iter().map(|&sum| sum as f64 / count).collect();
-        let spread = means
-            .iter()
-            .zip(&squares)
-            .map(|(m, &square)| square as f64 / count - m * m);
+        let spread = means.iter().zip(&squares).map(|(m, &square)| square as f64 / count - m * m);
         let variance = spread.sum::<f64>() / Pixels::BYTES as f64;
         let mean = means.iter().map(|&mean| mean as f32).collect();
         Self::new(mean, variance.max(0.0).sqrt() as f32)
@@ -79,21 +73,15 @@ mod tests {
 
     #[test]
     fn training_pictures_become_centred_with_unit_variance() {
-        let dataset: Vec<u8> = (0..Pixels::BYTES * 4)
-            .map(|i| u8::try_from(i * 31 % 251).unwrap())
-            .collect();
+        let dataset: Vec<u8> =
+            (0..Pixels::BYTES * 4).map(|i| u8::try_from(i * 31 % 251).unwrap()).collect();
         let normalizer = Normalizer::of(&dataset);
         let mut inputs = Vec::new();
-        dataset
-            .chunks(Pixels::BYTES)
-            .for_each(|image| normalizer.append(image, &mut inputs));
+        dataset.chunks(Pixels::BYTES).for_each(|image| normalizer.append(image, &mut inputs));
         let count = inputs.len() as f32;
         let mean = inputs.iter().sum::<f32>() / count;
         let variance = inputs.iter().map(|x| x * x).sum::<f32>() / count;
-        assert!(
-            mean.abs() < 1e-4 && (variance - 1.0).abs() < 1e-3,
-            "{mean} {variance}"
-        );
+        assert!(mean.abs() < 1e-4 && (variance - 1.0).abs() < 1e-3, "{mean} {variance}");
     }
 
     #[test]

@@ -52,10 +52,7 @@ impl InplaceOp2 for ThroughLogistic {
         outputs_layout: &Layout,
     ) -> Result<()> {
         let outputs = floats(outputs, outputs_layout)?;
-        for (slope, p) in floats_mut(gradient, gradient_layout)?
-            .iter_mut()
-            .zip(outputs)
-        {
+        for (slope, p) in floats_mut(gradient, gradient_layout)?.iter_mut().zip(outputs) {
             *slope *= p * (1.0 - p);
         }
         Ok(())

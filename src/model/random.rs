@@ -77,10 +77,7 @@ mod tests {
         let normals = random.normals(20_001, 2.0);
         let mean = normals.iter().sum::<f32>() / 20_001.0;
         let variance = normals.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / 20_001.0;
-        assert!(
-            mean.abs() < 0.05 && (variance - 4.0).abs() < 0.2,
-            "{mean} {variance}"
-        );
+        assert!(mean.abs() < 0.05 && (variance - 4.0).abs() < 0.2, "{mean} {variance}");
         let mut order = random.order(100);
         assert_ne!(order, (0..100).collect::<Vec<_>>());
         order.sort_unstable();

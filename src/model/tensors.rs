@@ -22,28 +22,14 @@ pub(super) struct Item {
 impl Item {
     /// Numbers written in full.
     pub(super) fn floats(shape: &[usize], values: &[f32]) -> Self {
-        let bytes = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        Self {
-            dtype: Dtype::F32,
-            shape: shape.to_vec(),
-            bytes,
-        }
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { dtype: Dtype::F32, shape: shape.to_vec(), bytes }
     }
 
     /// Numbers rounded to f16.
     pub(super) fn halves(shape: &[usize], values: &[f32]) -> Self {
-        let bytes = values
-            .iter()
-            .flat_map(|&value| f16::from_f32(value).to_le_bytes())
-            .collect();
-        Self {
-            dtype: Dtype::F16,
-            shape: shape.to_vec(),
-            bytes,
-        }
+        let bytes = values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect();
+        Self { dtype: Dtype::F16, shape: shape.to_vec(), bytes }
     }
 }
 
@@ -71,9 +57,8 @@ pub(super) fn write(
     items: Vec<(String, Item)>,
 ) -> Result<Vec<u8>, ModelError> {
     let metadata = HashMap::from([(DESCRIPTION.to_owned(), description)]);
-    safetensors::serialize(items, Some(metadata)).map_err(|error| ModelError::NotWeights {
-        cause: error.to_string(),
-    })
+    safetensors::serialize(items, Some(metadata))
+        .map_err(|error| ModelError::NotWeights { cause: error.to_string() })
 }
 
 /// A file being read. Each tensor is taken once; what is left at the end does not belong there.
@@ -90,22 +75,13 @@ impl<'a> Reader<'a> {
             cause: error.to_string(),
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(refuse)?;
-        let description = header
-            .metadata()
-            .as_ref()
-            .and_then(|entries| entries.get(DESCRIPTION));
-        let description = description
-            .cloned()
-            .ok_or_else(|| ModelError::Description {
-                cause: format!("the entry {DESCRIPTION} is missing"),
-            })?;
+        let description = header.metadata().as_ref().and_then(|entries| entries.get(DESCRIPTION));
+        let description = description.cloned().ok_or_else(|| ModelError::Description {
+            cause: format!("the entry {DESCRIPTION} is missing"),
+        })?;
         let tensors = SafeTensors::deserialize(bytes).map_err(refuse)?;
         let left = tensors.names().into_iter().map(str::to_owned).collect();
-        Ok(Self {
-            tensors,
-            description,
-            left,
-        })
+        Ok(Self { tensors, description, left })
     }
 
     /// The description, as it was given to [`write`].
@@ -121,18 +97,14 @@ impl<'a> Reader<'a> {
         range: std::ops::RangeInclusive<f32>,
     ) -> Result<Vec<f32>, ModelError> {
         let bytes = self.take(name, shape, Dtype::F32, "F32")?;
-        let values = bytes
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         checked(name, values.collect(), &range)
     }
 
     /// Takes an f16 tensor, all its numbers finite.
     pub(super) fn halves(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
         let bytes = self.take(name, shape, Dtype::F16, "F16")?;
-        let values = bytes
-            .chunks_exact(2)
-            .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32());
+        let values = bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32());
         checked(name, values.collect(), &(f32::MIN..=f32::MAX))
     }
 
@@ -157,19 +129,11 @@ impl<'a> Reader<'a> {
         };
         if view.dtype() != dtype {
             let found = format!("{:?}", view.dtype());
-            return Err(ModelError::TensorType {
-                tensor,
-                found,
-                expected,
-            });
+            return Err(ModelError::TensorType { tensor, found, expected });
         }
         if view.shape() != shape {
             let (found, expected) = (view.shape().to_vec(), shape.to_vec());
-            return Err(ModelError::TensorShape {
-                tensor,
-                found,
-                expected,
-            });
+            return Err(ModelError::TensorShape { tensor, found, expected });
         }
         self.left.remove(name);
         Ok(view.data())

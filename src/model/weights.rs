@@ -44,15 +44,11 @@ pub(super) fn write(parts: &Parts) -> Result<Vec<u8>, ModelError> {
         address: parts.address.units(),
         training: parts.training.clone(),
     };
-    let json = serde_json::to_string(&description).map_err(|error| ModelError::Description {
-        cause: error.to_string(),
-    })?;
+    let json = serde_json::to_string(&description)
+        .map_err(|error| ModelError::Description { cause: error.to_string() })?;
     let mean = Item::floats(&[Pixels::BYTES], parts.normalizer.mean());
     let deviation = Item::floats(&[1], &[parts.normalizer.deviation()]);
-    let mut items = vec![
-        ("mean".to_owned(), mean),
-        ("deviation".to_owned(), deviation),
-    ];
+    let mut items = vec![("mean".to_owned(), mean), ("deviation".to_owned(), deviation)];
     for (net, network) in [("code", &parts.code), ("address", &parts.address)] {
         for (number, layer) in network.layers().iter().enumerate() {
             let weight = Item::halves(layer.weight.dims(), &numbers(&layer.weight)?);
@@ -75,39 +71,24 @@ pub(super) fn read(bytes: &[u8], device: &Device) -> Result<Parts, ModelError> {
     let address = read_network(&mut reader, "address", &description.address, device)?;
     reader.finish()?;
     let normalizer = Normalizer::new(mean, deviation[0]);
-    Ok(Parts {
-        normalizer,
-        code,
-        address,
-        training: description.training,
-    })
+    Ok(Parts { normalizer, code, address, training: description.training })
 }
 
 /// Reads and checks the description, its version first.
 fn describe(json: &str) -> Result<Description, ModelError> {
-    let refuse = |error: serde_json::Error| ModelError::Description {
-        cause: error.to_string(),
-    };
+    let refuse = |error: serde_json::Error| ModelError::Description { cause: error.to_string() };
     let Version { format } = serde_json::from_str(json).map_err(refuse)?;
     if format != VERSION {
-        return Err(ModelError::WeightVersion {
-            found: format,
-            expected: VERSION,
-        });
+        return Err(ModelError::WeightVersion { found: format, expected: VERSION });
     }
     let description: Description = serde_json::from_str(json).map_err(refuse)?;
     if description.preprocessing != PREPROCESSING {
         let found = description.preprocessing;
-        return Err(ModelError::Preprocessing {
-            found,
-            expected: PREPROCESSING,
-        });
+        return Err(ModelError::Preprocessing { found, expected: PREPROCESSING });
     }
     check_code_units(&description.code)
         .and_then(|()| check_address_units(&description.address))
-        .map_err(|error| ModelError::Description {
-            cause: error.to_string(),
-        })?;
+        .map_err(|error| ModelError::Description { cause: error.to_string() })?;
     Ok(description)
 }
 
@@ -123,10 +104,7 @@ fn read_network(
         let weight = reader.halves(&format!("{net}.{number}.weight"), &[count, inputs])?;
         let bias = reader.halves(&format!("{net}.{number}.bias"), &[count])?;
         let weight = Tensor::from_vec(weight, (count, inputs), device).lift()?;
-        layers.push(Layer {
-            weight,
-            bias: Tensor::from_vec(bias, (1, count), device).lift()?,
-        });
+        layers.push(Layer { weight, bias: Tensor::from_vec(bias, (1, count), device).lift()? });
         inputs = count;
     }
     Network::new(&layers).lift()

@@ -27,26 +27,15 @@ pub(super) fn calibrate(
     network: &mut Network,
     dataset: &Dataset<'_>,
 ) -> Result<Balance, ModelError> {
-    let medians = units(network, dataset)?
-        .iter_mut()
-        .map(|sums| median(sums))
-        .collect();
+    let medians = units(network, dataset)?.iter_mut().map(|sums| median(sums)).collect();
     network.shift_bits(medians).lift()?;
-    let shares = units(network, dataset)?
-        .into_iter()
-        .map(|sums| share_on(&sums));
+    let shares = units(network, dataset)?.into_iter().map(|sums| share_on(&sums));
     let shares: Vec<f64> = shares.collect();
     let entropy = shares.iter().map(|&share| entropy(share)).sum::<f64>();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "an entropy is between 0 and 1"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "an entropy is between 0 and 1")]
     #[expect(clippy::cast_precision_loss, reason = "a code has at most 1024 bits")]
     let entropy = (entropy / shares.len().max(1) as f64) as f32;
-    let dead = shares
-        .iter()
-        .filter(|share| !(0.01..=0.99).contains(*share))
-        .count();
+    let dead = shares.iter().filter(|share| !(0.01..=0.99).contains(*share)).count();
     Ok(Balance { entropy, dead })
 }
 
@@ -57,15 +46,9 @@ fn units(network: &Network, dataset: &Dataset<'_>) -> Result<Vec<Vec<f32>>, Mode
     let bits = network.units().last().copied().unwrap_or(0);
     let mut units = vec![Vec::with_capacity(sample.len()); bits];
     for chunk in sample.chunks(ROWS) {
-        let sums = dataset
-            .batch(chunk)
-            .and_then(|inputs| network.sums(&inputs))
-            .lift()?;
+        let sums = dataset.batch(chunk).and_then(|inputs| network.sums(&inputs)).lift()?;
         for row in numbers(&sums)?.chunks_exact(bits) {
-            units
-                .iter_mut()
-                .zip(row)
-                .for_each(|(unit, &sum)| unit.push(sum));
+            units.iter_mut().zip(row).for_each(|(unit, &sum)| unit.push(sum));
         }
     }
     Ok(units)
@@ -77,21 +60,14 @@ fn median(values: &mut [f32]) -> f32 {
     *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a sample has at most 65,536 pictures"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a sample has at most 65,536 pictures")]
 fn share_on(sums: &[f32]) -> f64 {
     sums.iter().filter(|&&sum| sum > 0.0).count() as f64 / sums.len() as f64
 }
 
 fn entropy(share: f64) -> f64 {
     let part = |share: f64| {
-        if share > 0.0 {
-            -share * share.log2()
-        } else {
-            0.0
-        }
+        if share > 0.0 { -share * share.log2() } else { 0.0 }
     };
     part(share) + part(1.0 - share)
 }

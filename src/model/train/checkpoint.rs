@@ -1,7 +1,7 @@
 //! The checkpoint file: a training between two epochs, one safetensors file.
 //!
-//! Tensors: `done.N.M.weight` and `.bias` (F16) for layer M of each network N that is done, and the
-//! state of each parameter in training (F32, slots x rows x columns). The metadata entry is JSON and
+//! Tensors: `code.N.weight` and `.bias` (F16) for each layer N of the code net once that is done, and
+//! the state of each parameter in training (F32, slots x rows x columns). The metadata entry is JSON and
 //! holds the settings and a hash of the pictures: a checkpoint of another training is refused.
 
 use std::fs::File;
@@ -64,19 +64,13 @@ impl Checkpoint<'_> {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => {
-                return Err(ModelError::Io {
-                    path: self.path.to_path_buf(),
-                    op: "read",
-                    source,
-                });
+                return Err(ModelError::Io { path: self.path.to_path_buf(), op: "read", source });
             }
         };
-        self.parse(&bytes, device)
-            .map(Some)
-            .map_err(|error| ModelError::Checkpoint {
-                path: self.path.to_path_buf(),
-                cause: error.to_string(),
-            })
+        self.parse(&bytes, device).map(Some).map_err(|error| ModelError::Checkpoint {
+            path: self.path.to_path_buf(),
+            cause: error.to_string(),
+        })
     }
 
     fn bytes(&self, state: &State) -> Result<Vec<u8>, ModelError> {
@@ -84,25 +78,19 @@ impl Checkpoint<'_> {
             checkpoint: VERSION,
             config: self.config.clone(),
             dataset: self.dataset.clone(),
-            done: state
-                .done
-                .iter()
-                .map(|(_, summary)| summary.clone())
-                .collect(),
+            done: state.done.iter().map(|(_, summary)| summary.clone()).collect(),
             phase: state.net.phase,
             epoch: state.net.epoch,
             losses: state.net.losses.clone(),
         };
-        let json =
-            serde_json::to_string(&description).map_err(|error| ModelError::Description {
-                cause: error.to_string(),
-            })?;
+        let json = serde_json::to_string(&description)
+            .map_err(|error| ModelError::Description { cause: error.to_string() })?;
         let mut items = Vec::new();
-        for (net, (network, _)) in state.done.iter().enumerate() {
+        for (network, _) in &state.done {
             for (number, layer) in network.layers().iter().enumerate() {
                 for (name, tensor) in [("weight", &layer.weight), ("bias", &layer.bias)] {
                     let item = Item::halves(tensor.dims(), &numbers(tensor)?);
-                    items.push((format!("done.{net}.{number}.{name}"), item));
+                    items.push((format!("code.{number}.{name}"), item));
                 }
             }
         }
@@ -115,30 +103,20 @@ impl Checkpoint<'_> {
 
     fn parse(&self, bytes: &[u8], device: &Device) -> Result<State, ModelError> {
         let mut reader = Reader::new(bytes)?;
-        let wrong = |cause: &str| ModelError::Description {
-            cause: cause.to_owned(),
-        };
+        let wrong = |cause: &str| ModelError::Description { cause: cause.to_owned() };
         let description: Description = serde_json::from_str(reader.description())
             .map_err(|error| wrong(&error.to_string()))?;
         self.check(&description).map_err(wrong)?;
 
-        let nets = [&self.config.code, &self.config.address];
         let mut done = Vec::new();
-        for (net, summary) in description.done.into_iter().enumerate() {
-            done.push((read_done(&mut reader, net, nets[net], device)?, summary));
+        let mut config = &self.config.code;
+        for summary in description.done {
+            done.push((read_done(&mut reader, config, device)?, summary));
+            config = &self.config.address;
         }
-        let Some(config) = nets.get(done.len()) else {
-            reader.finish()?;
-            return Ok(State {
-                done,
-                net: NetState::default(),
-            });
-        };
         let mut net = NetState::restore(config, description.phase, |name, shape| {
             let values = reader.floats(&name, &shape, f32::MIN..=f32::MAX)?;
-            Tensor::from_vec(values, &shape, device)
-                .map(Parameter::from_state)
-                .lift()
+            Tensor::from_vec(values, &shape, device).map(Parameter::from_state).lift()
         })?;
         net.epoch = description.epoch;
         net.losses = description.losses;
@@ -160,8 +138,7 @@ impl Checkpoint<'_> {
         let config = match found.done.len() {
             0 => &self.config.code,
             1 => &self.config.address,
-            2 => return Ok(()),
-            _ => return Err("it holds more than two networks"),
+            _ => return Err("it has no network in training"),
         };
         if found.phase > config.layers.len() || found.losses.len() != found.phase + 1 {
             return Err("its phase is out of range");
@@ -172,7 +149,6 @@ impl Checkpoint<'_> {
 
 fn read_done(
     reader: &mut Reader<'_>,
-    net: usize,
     config: &NetConfig,
     device: &Device,
 ) -> Result<Network, ModelError> {
@@ -180,22 +156,17 @@ fn read_done(
     let mut layers = Vec::new();
     for (number, &units) in config.layers.iter().enumerate() {
         let mut read = |name, rows, columns| {
-            let values = reader.halves(&format!("done.{net}.{number}.{name}"), &[rows, columns])?;
+            let values = reader.halves(&format!("code.{number}.{name}"), &[rows, columns])?;
             Tensor::from_vec(values, (rows, columns), device).lift()
         };
-        layers.push(Layer {
-            weight: read("weight", units, inputs)?,
-            bias: read("bias", 1, units)?,
-        });
+        layers
+            .push(Layer { weight: read("weight", units, inputs)?, bias: read("bias", 1, units)? });
         inputs = units;
     }
     Network::new(&layers).lift()
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the caller names the path in its error"
-)]
+#[expect(clippy::disallowed_methods, reason = "the caller names the path in its error")]
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
@@ -203,10 +174,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Renames `from` to `to` and makes the new name durable.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the caller names the path in its error"
-)]
+#[expect(clippy::disallowed_methods, reason = "the caller names the path in its error")]
 fn replace(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)?;
     match to.parent() {

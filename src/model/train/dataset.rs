@@ -16,20 +16,10 @@ impl<'a> Dataset<'a> {
     /// Takes [`Pixels::BYTES`] bytes a picture, one picture after the other.
     pub(super) fn new(bytes: &'a [u8], device: Device) -> Result<Self, ModelError> {
         if bytes.is_empty() || !bytes.len().is_multiple_of(Pixels::BYTES) {
-            let rule = format!(
-                "has {} bytes, expected a multiple of 3072 above 0",
-                bytes.len()
-            );
-            return Err(ModelError::Setting {
-                setting: "the data set",
-                rule,
-            });
+            let rule = format!("has {} bytes, expected a multiple of 3072 above 0", bytes.len());
+            return Err(ModelError::Setting { setting: "the data set", rule });
         }
-        Ok(Self {
-            bytes,
-            normalizer: Normalizer::of(bytes),
-            device,
-        })
+        Ok(Self { bytes, normalizer: Normalizer::of(bytes), device })
     }
 
     /// How many pictures there are, at least one.
@@ -47,8 +37,7 @@ impl<'a> Dataset<'a> {
         let mut inputs = Vec::with_capacity(numbers.len() * Pixels::BYTES);
         for number in numbers {
             let start = number * Pixels::BYTES;
-            self.normalizer
-                .append(&self.bytes[start..start + Pixels::BYTES], &mut inputs);
+            self.normalizer.append(&self.bytes[start..start + Pixels::BYTES], &mut inputs);
         }
         Tensor::from_vec(inputs, (numbers.len(), Pixels::BYTES), &self.device)
     }

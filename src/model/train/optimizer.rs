@@ -47,10 +47,7 @@ impl Adam {
     /// are folded into the rate and into the square mean.
     pub(super) fn at(step: usize, rate: f32) -> Self {
         let step = i32::try_from(step).unwrap_or(i32::MAX);
-        Self {
-            rate: rate / (1.0 - BETA1.powi(step)),
-            correction: (1.0 - BETA2.powi(step)).recip(),
-        }
+        Self { rate: rate / (1.0 - BETA1.powi(step)), correction: (1.0 - BETA2.powi(step)).recip() }
     }
 }
 
@@ -59,9 +56,7 @@ impl Parameter {
     pub(super) fn new(value: &Tensor, slots: usize) -> Result<Self> {
         let mut state = vec![value.clone()];
         state.resize(slots, value.zeros_like()?);
-        Ok(Self {
-            state: Tensor::stack(&state, 0)?,
-        })
+        Ok(Self { state: Tensor::stack(&state, 0)? })
     }
 
     /// A parameter as [`Parameter::state`] gave it.
@@ -122,16 +117,12 @@ impl InplaceOp2 for Momentum {
     ) -> Result<()> {
         let gradient = floats(gradient, gradient_layout)?;
         let (value, velocity) = floats_mut(state, state_layout)?.split_at_mut(gradient.len());
-        in_parallel(
-            [value, velocity],
-            gradient,
-            |[value, velocity], gradient| {
-                for ((w, v), g) in value.iter_mut().zip(velocity).zip(gradient) {
-                    *v = self.momentum * *v + self.rate * (g - self.decay * *w);
-                    *w += *v;
-                }
-            },
-        );
+        in_parallel([value, velocity], gradient, |[value, velocity], gradient| {
+            for ((w, v), g) in value.iter_mut().zip(velocity).zip(gradient) {
+                *v = self.momentum * *v + self.rate * (g - self.decay * *w);
+                *w += *v;
+            }
+        });
         Ok(())
     }
 }
@@ -151,17 +142,13 @@ impl InplaceOp2 for Adam {
         let gradient = floats(gradient, gradient_layout)?;
         let (value, means) = floats_mut(state, state_layout)?.split_at_mut(gradient.len());
         let (mean, square) = means.split_at_mut(gradient.len());
-        in_parallel(
-            [value, mean, square],
-            gradient,
-            |[value, mean, square], gradient| {
-                for (((w, m), s), g) in value.iter_mut().zip(mean).zip(square).zip(gradient) {
-                    *m = BETA1 * *m + (1.0 - BETA1) * g;
-                    *s = BETA2 * *s + (1.0 - BETA2) * g * g;
-                    *w -= self.rate * *m / ((*s * self.correction).sqrt() + EPSILON);
-                }
-            },
-        );
+        in_parallel([value, mean, square], gradient, |[value, mean, square], gradient| {
+            for (((w, m), s), g) in value.iter_mut().zip(mean).zip(square).zip(gradient) {
+                *m = BETA1 * *m + (1.0 - BETA1) * g;
+                *s = BETA2 * *s + (1.0 - BETA2) * g * g;
+                *w -= self.rate * *m / ((*s * self.correction).sqrt() + EPSILON);
+            }
+        });
         Ok(())
     }
 }
@@ -199,23 +186,13 @@ mod tests {
     }
 
     fn value(parameter: &Parameter) -> Vec<f32> {
-        parameter
-            .value()
-            .unwrap()
-            .flatten_all()
-            .unwrap()
-            .to_vec1()
-            .unwrap()
+        parameter.value().unwrap().flatten_all().unwrap().to_vec1().unwrap()
     }
 
     #[test]
     fn momentum_keeps_a_share_of_the_last_step() {
         let mut parameter = Parameter::new(&vector(&[1.0, -2.0]), Momentum::SLOTS).unwrap();
-        let step = Momentum {
-            rate: 0.5,
-            momentum: 0.5,
-            decay: 0.0,
-        };
+        let step = Momentum { rate: 0.5, momentum: 0.5, decay: 0.0 };
         parameter.ascend(&vector(&[2.0, 0.0]), step).unwrap();
         assert_eq!(value(&parameter), [2.0, -2.0]);
         parameter.ascend(&vector(&[0.0, 0.0]), step).unwrap();
@@ -225,16 +202,9 @@ mod tests {
     #[test]
     fn adam_first_step_is_the_rate_against_the_sign() {
         let mut parameter = Parameter::new(&vector(&[1.0, 1.0, 1.0]), Adam::SLOTS).unwrap();
-        parameter
-            .descend(&vector(&[3.0, -0.01, 0.0]), Adam::at(1, 0.1))
-            .unwrap();
+        parameter.descend(&vector(&[3.0, -0.01, 0.0]), Adam::at(1, 0.1)).unwrap();
         let expected = [0.9, 1.1, 1.0];
-        assert!(
-            value(&parameter)
-                .iter()
-                .zip(expected)
-                .all(|(a, b)| (a - b).abs() < 1e-5)
-        );
+        assert!(value(&parameter).iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 
     #[test]
@@ -242,9 +212,7 @@ mod tests {
         let count = 300_001;
         let zeros = Tensor::zeros((1, count), candle_core::DType::F32, &Device::Cpu).unwrap();
         let mut parameter = Parameter::new(&zeros, Adam::SLOTS).unwrap();
-        parameter
-            .descend(&zeros.ones_like().unwrap(), Adam::at(1, 0.1))
-            .unwrap();
+        parameter.descend(&zeros.ones_like().unwrap(), Adam::at(1, 0.1)).unwrap();
         assert!(value(&parameter).iter().all(|w| (w + 0.1).abs() < 1e-6));
     }
 }

@@ -52,18 +52,12 @@ impl Machine {
 
     /// The way up, as a layer of an encoder.
     pub(super) fn up(&self) -> Result<Layer> {
-        Ok(Layer {
-            weight: self.weight.value()?,
-            bias: self.hidden.value()?,
-        })
+        Ok(Layer { weight: self.weight.value()?, bias: self.hidden.value()? })
     }
 
     /// The way down, as a layer of a decoder.
     pub(super) fn down(&self) -> Result<Layer> {
-        Ok(Layer {
-            weight: self.weight.value()?.t()?.contiguous()?,
-            bias: self.visible.value()?,
-        })
+        Ok(Layer { weight: self.weight.value()?.t()?.contiguous()?, bias: self.visible.value()? })
     }
 
     /// The probabilities of the hidden units, given the visible ones.
@@ -73,9 +67,7 @@ impl Machine {
 
     /// The mean of the visible units, given the hidden ones.
     fn visible_given(&self, hidden: &Tensor) -> Result<Tensor> {
-        let sums = hidden
-            .matmul(&self.weight.value()?)?
-            .broadcast_add(&self.visible.value()?)?;
+        let sums = hidden.matmul(&self.weight.value()?)?.broadcast_add(&self.visible.value()?)?;
         match self.kind {
             Visible::Linear => Ok(sums),
             Visible::Binary => logistic(sums),
@@ -107,8 +99,7 @@ impl Machine {
         let error = (data - &reconstruction)?;
         let no_decay = Momentum { decay: 0.0, ..step };
         self.weight.ascend(&correlation, step)?;
-        self.hidden
-            .ascend(&up.sum_keepdim(0)?.affine(rows.recip(), 0.0)?, no_decay)?;
+        self.hidden.ascend(&up.sum_keepdim(0)?.affine(rows.recip(), 0.0)?, no_decay)?;
         self.visible.ascend(&error.mean_keepdim(0)?, no_decay)?;
         error.sqr()?.mean_all()?.to_scalar()
     }
@@ -130,14 +121,9 @@ mod tests {
         let rows: Vec<f32> = patterns.iter().copied().cycle().take(64 * 20).collect();
         let data = Tensor::from_vec(rows, (64, 20), &Device::Cpu).unwrap();
         let mut machine = Machine::new(kind, (16, 20), 0.01, &mut random, &Device::Cpu).unwrap();
-        let step = Momentum {
-            rate,
-            momentum: 0.9,
-            decay: 0.0,
-        };
-        let losses: Vec<f32> = (0..200)
-            .map(|_| machine.learn(&data, step, &mut random).unwrap())
-            .collect();
+        let step = Momentum { rate, momentum: 0.9, decay: 0.0 };
+        let losses: Vec<f32> =
+            (0..200).map(|_| machine.learn(&data, step, &mut random).unwrap()).collect();
         (losses[0], losses[199])
     }
 

@@ -40,10 +40,7 @@ impl NetState {
     pub(super) fn phase(&self, config: &NetConfig) -> Phase {
         let layers = config.layers.len();
         if self.phase < layers {
-            Phase::Rbm {
-                layer: self.phase + 1,
-                layers,
-            }
+            Phase::Rbm { layer: self.phase + 1, layers }
         } else {
             Phase::FineTuning
         }
@@ -62,8 +59,7 @@ impl NetState {
                 self.machines.clear();
             }
         } else if self.machines.len() == self.phase {
-            self.machines
-                .push(new_machine(config, self.phase, random, device)?);
+            self.machines.push(new_machine(config, self.phase, random, device)?);
         }
         if self.losses.len() == self.phase {
             self.losses.push(0.0);
@@ -73,21 +69,14 @@ impl NetState {
 
     /// Every parameter of the phase by its name in a checkpoint.
     pub(super) fn parameters(&self) -> Vec<(String, &Parameter)> {
-        let machines = self
-            .machines
-            .iter()
-            .enumerate()
-            .flat_map(|(number, machine)| {
-                [
-                    (format!("machine.{number}.weight"), &machine.weight),
-                    (format!("machine.{number}.hidden"), &machine.hidden),
-                    (format!("machine.{number}.visible"), &machine.visible),
-                ]
-            });
-        let layers = self
-            .unrolled
-            .iter()
-            .flat_map(|unrolled| unrolled.layers.iter().enumerate());
+        let machines = self.machines.iter().enumerate().flat_map(|(number, machine)| {
+            [
+                (format!("machine.{number}.weight"), &machine.weight),
+                (format!("machine.{number}.hidden"), &machine.hidden),
+                (format!("machine.{number}.visible"), &machine.visible),
+            ]
+        });
+        let layers = self.unrolled.iter().flat_map(|unrolled| unrolled.layers.iter().enumerate());
         let layers = layers.flat_map(|(number, (weight, bias))| {
             [
                 (format!("unrolled.{number}.weight"), weight),
@@ -95,6 +84,41 @@ impl NetState {
             ]
         });
         machines.chain(layers).collect()
+    }
+
+    /// Restores what a checkpoint holds. `read` gives the state of the parameter with a name and a
+    /// shape.
+    pub(super) fn restore(
+        config: &NetConfig,
+        phase: usize,
+        mut read: impl FnMut(String, [usize; 3]) -> Result<Parameter, ModelError>,
+    ) -> Result<Self, ModelError> {
+        let mut net = Self { phase, ..Self::default() };
+        let shapes = (0..config.layers.len()).map(|number| machine_shape(config, number));
+        if phase < config.layers.len() {
+            for (number, (hidden, visible)) in shapes.take(phase + 1).enumerate() {
+                let mut slot = |name, rows, columns| {
+                    read(format!("machine.{number}.{name}"), [Momentum::SLOTS, rows, columns])
+                };
+                net.machines.push(Machine {
+                    kind: machine_kind(number),
+                    weight: slot("weight", hidden, visible)?,
+                    hidden: slot("hidden", 1, hidden)?,
+                    visible: slot("visible", 1, visible)?,
+                });
+            }
+            return Ok(net);
+        }
+        let down = shapes.clone().rev().map(|(hidden, visible)| (visible, hidden));
+        let mut layers = Vec::new();
+        for (number, (units, inputs)) in shapes.chain(down).enumerate() {
+            let mut slot = |name, rows, columns| {
+                read(format!("unrolled.{number}.{name}"), [Adam::SLOTS, rows, columns])
+            };
+            layers.push((slot("weight", units, inputs)?, slot("bias", 1, units)?));
+        }
+        net.unrolled = Some(Unrolled { layers });
+        Ok(net)
     }
 }
 
@@ -117,68 +141,11 @@ fn new_machine(
 
 /// What the visible units of machine `number` are.
 fn machine_kind(number: usize) -> Visible {
-    if number == 0 {
-        Visible::Linear
-    } else {
-        Visible::Binary
-    }
+    if number == 0 { Visible::Linear } else { Visible::Binary }
 }
 
 /// Hidden and visible units of machine `number`.
 fn machine_shape(config: &NetConfig, number: usize) -> (usize, usize) {
-    let visible = if number == 0 {
-        Pixels::BYTES
-    } else {
-        config.layers[number - 1]
-    };
+    let visible = if number == 0 { Pixels::BYTES } else { config.layers[number - 1] };
     (config.layers[number], visible)
-}
-
-impl NetState {
-    /// Restores what a checkpoint holds. `read` gives the state of the parameter with a name and a
-    /// shape.
-    pub(super) fn restore(
-        config: &NetConfig,
-        phase: usize,
-        mut read: impl FnMut(String, [usize; 3]) -> Result<Parameter, ModelError>,
-    ) -> Result<Self, ModelError> {
-        let mut net = Self {
-            phase,
-            ..Self::default()
-        };
-        let shapes = (0..config.layers.len()).map(|number| machine_shape(config, number));
-        if phase < config.layers.len() {
-            for (number, (hidden, visible)) in shapes.take(phase + 1).enumerate() {
-                let mut slot = |name, rows, columns| {
-                    read(
-                        format!("machine.{number}.{name}"),
-                        [Momentum::SLOTS, rows, columns],
-                    )
-                };
-                net.machines.push(Machine {
-                    kind: machine_kind(number),
-                    weight: slot("weight", hidden, visible)?,
-                    hidden: slot("hidden", 1, hidden)?,
-                    visible: slot("visible", 1, visible)?,
-                });
-            }
-            return Ok(net);
-        }
-        let down = shapes
-            .clone()
-            .rev()
-            .map(|(hidden, visible)| (visible, hidden));
-        let mut layers = Vec::new();
-        for (number, (units, inputs)) in shapes.chain(down).enumerate() {
-            let mut slot = |name, rows, columns| {
-                read(
-                    format!("unrolled.{number}.{name}"),
-                    [Adam::SLOTS, rows, columns],
-                )
-            };
-            layers.push((slot("weight", units, inputs)?, slot("bias", 1, units)?));
-        }
-        net.unrolled = Some(Unrolled { layers });
-        Ok(net)
-    }
 }

@@ -41,30 +41,18 @@ impl<'a> Trainer<'a> {
         observer: Observer<'a>,
         checkpoint: Option<&'a Path>,
     ) -> Result<Self, ModelError> {
-        let checkpoint = checkpoint.map(|path| Checkpoint {
-            path,
-            config,
-            dataset: dataset.digest(),
-        });
+        let checkpoint =
+            checkpoint.map(|path| Checkpoint { path, config, dataset: dataset.digest() });
         let state = match &checkpoint {
             Some(checkpoint) => checkpoint.load(&dataset.device)?.unwrap_or_default(),
             None => State::default(),
         };
-        Ok(Self {
-            config,
-            dataset,
-            observer,
-            checkpoint,
-            state,
-        })
+        Ok(Self { config, dataset, observer, checkpoint, state })
     }
 
     /// Trains what is left to train: the code net and the address net.
     pub(super) fn run(mut self) -> Result<Vec<(Network, NetSummary)>, ModelError> {
-        let nets = [
-            (Net::Code, &self.config.code),
-            (Net::Address, &self.config.address),
-        ];
+        let nets = [(Net::Code, &self.config.code), (Net::Address, &self.config.address)];
         for (net, config) in nets.into_iter().skip(self.state.done.len()) {
             while self.state.net.phase <= config.layers.len() {
                 self.run_phase(net, config)?;
@@ -72,7 +60,6 @@ impl<'a> Trainer<'a> {
             let done = self.finish(config)?;
             self.state.done.push(done);
             self.state.net = NetState::default();
-            self.save()?;
         }
         Ok(self.state.done)
     }
@@ -80,10 +67,7 @@ impl<'a> Trainer<'a> {
     /// Runs the epochs that are left of the current phase, and goes on to the next.
     fn run_phase(&mut self, net: Net, config: &NetConfig) -> Result<(), ModelError> {
         let mut random = Random::new(self.config.seed, stream(net, self.state.net.phase, 0));
-        self.state
-            .net
-            .enter_phase(config, &mut random, &self.dataset.device)
-            .lift()?;
+        self.state.net.enter_phase(config, &mut random, &self.dataset.device).lift()?;
         let epochs = match self.state.net.phase(config) {
             Phase::Rbm { .. } => config.rbm_epochs,
             Phase::FineTuning => config.tune_epochs,
@@ -109,15 +93,10 @@ impl<'a> Trainer<'a> {
         let (mut images, mut sum, mut reported) = (0, 0.0, start);
         for (step, numbers) in order.chunks(self.config.batch).enumerate() {
             let data = self.dataset.batch(numbers).lift()?;
-            let time = Time {
-                done: epoch * steps + step,
-                all: epochs * steps,
-            };
+            let time = Time { done: epoch * steps + step, all: epochs * steps };
             let loss = self.learn(&data, time, &mut random).lift()?;
             if !loss.is_finite() {
-                return Err(ModelError::Diverged {
-                    phase: format!("{phase} of the {net} net"),
-                });
+                return Err(ModelError::Diverged { phase: format!("{phase} of the {net} net") });
             }
             images += numbers.len();
             sum += f64::from(loss) * count(numbers.len());
@@ -130,16 +109,8 @@ impl<'a> Trainer<'a> {
                 let seconds = start.elapsed().as_secs_f64().max(1e-9);
                 let images_per_second = count(images) / seconds;
                 let (loss, epoch) = (mean(sum, images), epoch + 1);
-                let report = Progress {
-                    net,
-                    phase,
-                    epoch,
-                    epochs,
-                    images,
-                    total,
-                    loss,
-                    images_per_second,
-                };
+                let report =
+                    Progress { net, phase, epoch, epochs, images, total, loss, images_per_second };
                 if (self.observer)(&report).is_break() {
                     return Err(ModelError::Stopped);
                 }
@@ -172,15 +143,7 @@ impl<'a> Trainer<'a> {
             self.config.binary_rate
         };
         let (momentum, decay) = (self.config.momentum, self.config.weight_decay);
-        machine.learn(
-            &data,
-            Momentum {
-                rate,
-                momentum,
-                decay,
-            },
-            random,
-        )
+        machine.learn(&data, Momentum { rate, momentum, decay }, random)
     }
 
     /// Counts a pass and keeps it.
@@ -189,13 +152,7 @@ impl<'a> Trainer<'a> {
         if let Some(last) = self.state.net.losses.last_mut() {
             *last = loss;
         }
-        self.save()
-    }
-
-    fn save(&self) -> Result<(), ModelError> {
-        self.checkpoint
-            .as_ref()
-            .map_or(Ok(()), |checkpoint| checkpoint.save(&self.state))
+        self.checkpoint.as_ref().map_or(Ok(()), |checkpoint| checkpoint.save(&self.state))
     }
 
     /// The encoder out of the fine-tuned autoencoder, its bits balanced.
@@ -210,15 +167,7 @@ impl<'a> Trainer<'a> {
         let loss = losses.pop().unwrap_or_default();
         losses.truncate(config.layers.len());
         let (bit_entropy, dead_bits) = (balance.entropy, balance.dead);
-        Ok((
-            network,
-            NetSummary {
-                rbm_losses: losses,
-                loss,
-                bit_entropy,
-                dead_bits,
-            },
-        ))
+        Ok((network, NetSummary { rbm_losses: losses, loss, bit_entropy, dead_bits }))
     }
 }
 
@@ -231,10 +180,7 @@ struct Time {
 
 impl Time {
     /// Falls from 1 at the start to 0 at the end.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the share is between 0 and 1"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the share is between 0 and 1")]
     fn half_cosine(self) -> f32 {
         let share = count(self.done) / count(self.all.max(1));
         ((1.0 + (std::f64::consts::PI * share).cos()) / 2.0) as f32
@@ -250,18 +196,12 @@ fn stream(net: Net, phase: usize, epoch: usize) -> u64 {
     net << 56 | (phase as u64) << 48 | epoch as u64
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of pictures are exact in f64"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts of pictures are exact in f64")]
 fn count(number: usize) -> f64 {
     number as f64
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a loss needs no more digits than an f32"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a loss needs no more digits than an f32")]
 fn mean(sum: f64, images: usize) -> f32 {
     (sum / count(images.max(1))) as f32
 }

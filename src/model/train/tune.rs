@@ -76,11 +76,7 @@ impl Unrolled {
         let code = layers.len() / 2 - 1;
         for (number, layer) in layers.iter().enumerate() {
             let sums = layer.sums(&passed[number])?;
-            let output = if number + 1 < layers.len() {
-                logistic(sums)?
-            } else {
-                sums
-            };
+            let output = if number + 1 < layers.len() { logistic(sums)? } else { sums };
             let rounds = rounded && number == code;
             let seen = if rounds { output.gt(0.5)?.to_dtype(DType::F32)? } else { output.clone() };
             passed.push(if number + 1 < layers.len() { seen.affine(2.0, -1.0)? } else { seen });
@@ -99,10 +95,7 @@ impl Unrolled {
                 slope = through_logistic(slope_of_output, &smooth[number - 1])?;
             }
         }
-        Ok(Gradients {
-            loss,
-            layers: gradients,
-        })
+        Ok(Gradients { loss, layers: gradients })
     }
 }
 
@@ -120,10 +113,7 @@ fn plain(centred: &Layer) -> Result<Layer> {
 }
 
 fn layer((weight, bias): &(Parameter, Parameter)) -> Result<Layer> {
-    Ok(Layer {
-        weight: weight.value()?,
-        bias: bias.value()?,
-    })
+    Ok(Layer { weight: weight.value()?, bias: bias.value()? })
 }
 
 #[cfg(test)]
@@ -158,13 +148,8 @@ mod tests {
         for (number, (by_weight, _)) in gradients.iter().rev().enumerate() {
             let (rows, columns) = by_weight.dims2().unwrap();
             for (row, column) in [(0, 0), (rows - 1, columns - 1), (rows / 2, columns / 3)] {
-                let found: f32 = by_weight
-                    .get(row)
-                    .unwrap()
-                    .get(column)
-                    .unwrap()
-                    .to_scalar()
-                    .unwrap();
+                let found: f32 =
+                    by_weight.get(row).unwrap().get(column).unwrap().to_scalar().unwrap();
                 let nudged = |by: f32| {
                     let mut net = net.clone();
                     let weight = net.layers[number].0.value().unwrap();
@@ -176,10 +161,7 @@ mod tests {
                     net.gradients(&data, false).unwrap().loss * 3.0
                 };
                 let expected = (nudged(NUDGE) - nudged(-NUDGE)) / (2.0 * NUDGE);
-                assert!(
-                    (found - expected).abs() < 2e-3,
-                    "layer {number}: {found} {expected}"
-                );
+                assert!((found - expected).abs() < 2e-3, "layer {number}: {found} {expected}");
             }
         }
     }
@@ -199,14 +181,8 @@ mod tests {
     #[test]
     fn fine_tuning_reduces_the_loss_through_rounded_codes() {
         let (mut net, data) = example();
-        let losses: Vec<f32> = (1..=300)
-            .map(|step| net.learn(&data, Adam::at(step, 0.02)).unwrap())
-            .collect();
-        assert!(
-            losses[299] < losses[0] * 0.5,
-            "{} {}",
-            losses[0],
-            losses[299]
-        );
+        let losses: Vec<f32> =
+            (1..=300).map(|step| net.learn(&data, Adam::at(step, 0.02)).unwrap()).collect();
+        assert!(losses[299] < losses[0] * 0.5, "{} {}", losses[0], losses[299]);
     }
 }
