@@ -15,7 +15,7 @@ use crate::code::{Address, Code};
 
 /// Pictures in one pass through the networks. The number is fixed and the last pass is filled up,
 /// because the rounding of a matrix product may depend on its shape, and a bit on the rounding.
-const ROWS: usize = 32;
+const ROWS: usize = 64;
 
 /// Largest weight file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 30;
