@@ -1,5 +1,7 @@
 //! The encoder and its training as a user meets them, and the default encoder's exact answers.
 #![cfg(feature = "encoder")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::disallowed_methods, reason = "tests damage files on purpose")]
 
 use std::ops::ControlFlow;
 use std::path::Path;
