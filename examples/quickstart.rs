@@ -29,12 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // By key.
     let record = db.get(b"picture 42")?.ok_or("picture 42 is there")?;
-    println!(
-        "{} is at {}: {}",
-        "picture 42",
-        record.address,
-        String::from_utf8(db.value(&record)?)?
-    );
+    let value = String::from_utf8(db.value(&record)?)?;
+    println!("picture 42 is at {}: {value}", record.address);
 
     // By code: the five nearest, exact, ties by id.
     for neighbor in db.knn(&record.code, 5)? {

@@ -44,6 +44,8 @@ mod hamming;
 )]
 mod index;
 #[cfg(feature = "encoder")]
+pub mod ingest;
+#[cfg(feature = "encoder")]
 pub mod model;
 mod storage;
 
@@ -56,6 +58,7 @@ pub use db::{
 pub use error::{Corruption, Error, RecordError, Result};
 pub use hamming::Level;
 pub use index::Neighbor;
+pub use storage::layout::FORMAT_VERSION;
 
 /// The lower floors, for benches and fuzz targets only. No promise of stability.
 #[doc(hidden)]

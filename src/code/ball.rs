@@ -25,16 +25,6 @@ impl BallMasks {
         Self { masks, ends }
     }
 
-    /// The masks with exactly `weight` set bits, ascending; none beyond the radius.
-    #[must_use]
-    pub fn of_weight(&self, weight: u32) -> &[u32] {
-        let Some(&end) = self.ends.get(weight as usize) else {
-            return &[];
-        };
-        let start = weight.checked_sub(1).map_or(0, |lighter| self.ends[lighter as usize]);
-        &self.masks[start..end]
-    }
-
     /// The masks with at most `radius` set bits; all there are beyond the radius they were made for.
     #[must_use]
     pub fn within(&self, radius: u32) -> &[u32] {

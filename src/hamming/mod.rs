@@ -6,7 +6,7 @@
 //! asks for alignment. Every level gives the same answer as [`scalar`], which the tests hold for
 //! every width, start and length.
 //!
-//! Popcount by `pshufb`: W. Muła, N. Kurz, D. Lemire, "Faster Population Counts Using AVX2
+//! Popcount by `pshufb`: W. Mula, N. Kurz, D. Lemire, "Faster Population Counts Using AVX2
 //! Instructions", 2018.
 
 mod level;
@@ -72,8 +72,9 @@ pub fn distance(a: &[u8], b: &[u8]) -> u32 {
 ///
 /// If the lengths do not agree, or codes cannot have this width.
 pub fn distances(level: Level, query: &[u8], rows: &[u8], out: &mut [u32]) {
-    assert!(query.len() <= 128 && query.len().is_multiple_of(8), "codes are whole words");
-    assert_eq!(rows.len(), query.len() * out.len(), "one distance for each row");
+    let width = query.len();
+    assert!((8..=128).contains(&width) && width.is_multiple_of(8), "no width of codes");
+    assert_eq!(rows.len(), width * out.len(), "one distance for each row");
     dispatch!(level, distances(query, rows, out));
 }
 

@@ -98,7 +98,9 @@ pub fn ball_scan(
 
 /// Offers to `top` the live ones among some rows, by the distance of their codes to `query`.
 ///
-/// Rows that do not exist are passed over. Ascending rows are the fastest.
+/// Rows that do not exist are passed over. Each row comes once; ascending rows are the fastest.
+///
+/// Cost: one cache miss or more a row, many of them under way at once.
 ///
 /// # Panics
 ///
@@ -119,6 +121,7 @@ pub fn rerank(
     let mut distances = [0; GATHER];
     loop {
         let mut count = 0;
+        // The slots come first: where they end, no position is lost.
         for (slot, row) in gathered.iter_mut().zip(&mut positions) {
             *slot = row as usize;
             let at = count * rows.code_bytes();
@@ -131,7 +134,7 @@ pub fn rerank(
         let distances = &mut distances[..count];
         hamming::distances(level, query, &codes[..count * rows.code_bytes()], distances);
         offer(rows, level, distances, |position| gathered[position], top, &live);
-        counters.candidates += count as u64;
+        counters.distances += count as u64;
     }
 }
 

@@ -34,9 +34,9 @@ use crate::error::Corruption;
 pub struct Counters {
     /// Buckets that were looked up.
     pub probes: u64,
-    /// Rows that a structure offered and that were looked at one by one.
+    /// Entries of those buckets, each compared by the half of an address that it carries.
     pub candidates: u64,
-    /// Distances between codes or addresses that were computed over whole columns.
+    /// Whole codes or addresses that were compared.
     pub distances: u64,
 }
 

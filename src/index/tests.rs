@@ -120,7 +120,7 @@ fn candidates_are_ranked_by_their_codes() {
                 expected[..k.min(expected.len())],
                 "{level}, step {step}"
             );
-            assert_eq!(counters.candidates, 700_u64.div_ceil(step as u64));
+            assert_eq!(counters.distances, 700_u64.div_ceil(step as u64));
         }
     }
 }

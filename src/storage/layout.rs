@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The newest format version that this release writes and the only one it reads.
-pub(crate) const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 1;
 
 /// The paths of one database.
 #[derive(Debug, Clone)]

@@ -1,6 +1,5 @@
 //! Any byte may lie: every flipped byte and every cut of a segment and of the superblock of a real
 //! database gives an error or the right answer, and `verify` names the damage.
-#![expect(clippy::disallowed_methods, reason = "tests damage files on purpose")]
 
 use std::path::{Path, PathBuf};
 

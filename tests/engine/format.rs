@@ -52,7 +52,6 @@ fn version_1_opens_and_answers() {
 #[test]
 fn the_annotated_dump_in_the_document_is_the_fixture() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    #[expect(clippy::disallowed_methods, reason = "the test reads the document and the fixture")]
     let (document, segment) = (
         std::fs::read_to_string(root.join("storage-format.md")).unwrap(),
         std::fs::read(root.join("tests/fixtures/v1/segments/000000000001.seg")).unwrap(),

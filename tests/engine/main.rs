@@ -1,4 +1,6 @@
 //! The engine from outside, one binary because each one links RocksDB.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::disallowed_methods, reason = "tests make and damage files themselves")]
 
 mod corruption;
 mod crash;
@@ -13,11 +15,11 @@ mod threads;
 use hashdb::{Address, Code, Database, Options};
 
 /// A generator whose stream is fixed: splitmix64.
-pub struct Random(pub u64);
+struct Random(u64);
 
 impl Random {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,12 +28,12 @@ impl Random {
     }
 
     /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
     /// A code of `bits` bits; skewed ones repeat a few patterns with a few flipped bits.
-    pub fn code(&mut self, bits: u16, skewed: bool) -> Code {
+    fn code(&mut self, bits: u16, skewed: bool) -> Code {
         let mut bytes: Vec<u8> = Vec::new();
         let pattern = self.below(4).to_le_bytes()[0];
         while bytes.len() < usize::from(bits / 8) {
@@ -47,7 +49,7 @@ impl Random {
     }
 
     /// An address of `bits` bits; skewed ones lie in a few buckets.
-    pub fn address(&mut self, bits: u8, skewed: bool) -> Address {
+    fn address(&mut self, bits: u8, skewed: bool) -> Address {
         let mask = u64::MAX >> (64 - u32::from(bits));
         let mut value = self.next() & mask;
         if skewed {
@@ -61,17 +63,17 @@ impl Random {
 }
 
 /// Small widths and no background thread: each test says when it seals.
-pub fn small() -> Options {
+fn small() -> Options {
     Options::new().code_bits(64).address_bits(8).background(false)
 }
 
 /// A key.
-pub fn key(number: u64) -> Vec<u8> {
+fn key(number: u64) -> Vec<u8> {
     format!("key {number}").into_bytes()
 }
 
 /// A database with records 0 to `count`, sealed every `seal_every`.
-pub fn filled(path: &std::path::Path, options: Options, count: u64, seal_every: u64) -> Database {
+fn filled(path: &std::path::Path, options: Options, count: u64, seal_every: u64) -> Database {
     let db = Database::create(path, options).unwrap();
     let stats = db.stats();
     let mut random = Random(count);

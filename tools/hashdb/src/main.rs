@@ -1,2 +1,72 @@
-//! The hashdb command.
-fn main() {}
+//! The `hashdb` command: every operation of the library for people and scripts.
+//!
+//! Results go to standard output, as a table or, with `--json`, as one object or one object a line.
+//! Progress, notes and errors go to standard error; an error is one sentence. Exit codes are in
+//! [`exit`].
+
+mod cmd;
+mod encoder;
+mod exit;
+mod files;
+mod output;
+mod progress;
+mod sheet;
+mod signals;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+
+/// Embedded, persistent key-value engine keyed by short binary codes.
+#[derive(Debug, Parser)]
+#[command(name = "hashdb", version, after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(cmd::create::Args),
+    Info(cmd::info::Args),
+    Stats(cmd::stats::Args),
+    Put(cmd::put::Args),
+    Get(cmd::get::Args),
+    Delete(cmd::delete::Args),
+    Ingest(cmd::ingest::Args),
+    Train(cmd::train::Args),
+    Encode(cmd::encode::Args),
+    Query(cmd::query::Args),
+    Scan(cmd::scan::Args),
+    Check(cmd::check::Args),
+    Compact(cmd::compact::Args),
+    Completions(cmd::completions::Args),
+}
+
+fn main() -> ExitCode {
+    signals::make_file_size_limit_an_error();
+    let cli = Cli::parse();
+    run(cli.command).unwrap_or_else(|error| exit::report(&error)).into()
+}
+
+fn run(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Create(args) => cmd::create::run(&args),
+        Command::Info(args) => cmd::info::run(&args),
+        Command::Stats(args) => cmd::stats::run(&args),
+        Command::Put(args) => cmd::put::run(&args),
+        Command::Get(args) => cmd::get::run(&args),
+        Command::Delete(args) => cmd::delete::run(&args),
+        Command::Ingest(args) => cmd::ingest::run(&args),
+        Command::Train(args) => cmd::train::run(&args),
+        Command::Encode(args) => cmd::encode::run(&args),
+        Command::Query(args) => cmd::query::run(&args),
+        Command::Scan(args) => cmd::scan::run(&args),
+        Command::Check(args) => cmd::check::run(&args),
+        Command::Compact(args) => cmd::compact::run(&args),
+        Command::Completions(args) => cmd::completions::run(&args),
+    }
+}

@@ -1,0 +1,26 @@
+//! What ends a run. A bad image does not: it is a [`Reject`](super::Reject).
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::error::Error;
+
+/// A run of ingest ended before its sources did. What was written until then stays.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IngestError {
+    /// A path that was given cannot be looked at. Nothing was started; correct the path.
+    #[error("cannot read {}: {source}", path.display())]
+    Path {
+        /// The path, as given.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The encoder failed on a batch. Its cause says what to change, often the device.
+    #[error("the encoder failed: {0}")]
+    Encoder(Box<dyn std::error::Error + Send + Sync>),
+    /// The database, or the file of the rejects, refused a write.
+    #[error(transparent)]
+    Database(#[from] Error),
+}

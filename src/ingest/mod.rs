@@ -1,0 +1,90 @@
+//! Images in: from paths to records.
+//!
+//! `source` and `shard` find the images in folders, files and tar archives, `decode` turns each into
+//! 32x32 RGB (`sniff` looks at the bytes first), `pipeline` runs both beside the encoder and the
+//! writes over bounded queues (`gate` bounds their bytes), `report` counts and names what was
+//! rejected, `reread` finds the images of keys again. The command and training call it.
+//!
+//! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
+//! written, and in which order, does not depend on the number of threads.
+
+mod decode;
+mod error;
+mod gate;
+mod pipeline;
+mod report;
+mod reread;
+mod shard;
+mod sniff;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use decode::{
+    DecodeError, MAX_INPUT_BYTES, MAX_PIXELS, MAX_SIDE, MAX_WORKING_BYTES, PIXEL_BYTES, Picture,
+    SIDE, decode_rgb, pixels, thumbnail,
+};
+pub use error::IngestError;
+pub use pipeline::IngestOptions;
+pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
+pub use reread::reread;
+
+use std::path::PathBuf;
+
+use crate::code::{Address, Code};
+use crate::db::{Database, WriteBatch, WriteOptions};
+
+/// Encodes a batch of pictures, [`PIXEL_BYTES`] bytes each: one address and code for each, in order.
+pub type EncodeBatch<'e> =
+    dyn Fn(Vec<Vec<u8>>) -> Result<Vec<(Address, Code)>, IngestError> + Sync + 'e;
+
+/// Brings every image of `paths` into a database, with an empty value, under the key that its place
+/// gives it: the path as given, or for a shard's entry the path of the shard, `/`, and the entry's
+/// name. A key that is there already is replaced.
+///
+/// Images are found, decoded, encoded and written at the same time. Each batch is durable when the
+/// next one is written.
+///
+/// # Errors
+///
+/// [`IngestError::Path`] before anything starts, [`IngestError::Encoder`] and
+/// [`IngestError::Database`] at the first batch that fails; what was written before stays. A bad image
+/// is no error but a [`Reject`].
+pub fn ingest_with(
+    db: &Database,
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    encode: &EncodeBatch<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Report, IngestError> {
+    let mut sink = |items: Vec<(Vec<u8>, (Address, Code))>| {
+        let mut batch = WriteBatch::new();
+        for (key, (address, code)) in items {
+            batch.put(&key, address, code, b"");
+        }
+        db.write(batch, WriteOptions::default())?;
+        Ok(())
+    };
+    pipeline::run(paths, options, encode, &mut sink, observer)
+}
+
+/// Decodes every image of `paths` and gathers the pixels in the order of the sources,
+/// [`PIXEL_BYTES`] bytes each: what training takes.
+///
+/// # Errors
+///
+/// [`IngestError::Path`] if a path cannot be looked at, and whatever the observer returns.
+pub fn collect_pixels(
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    observer: &mut dyn Observer,
+) -> Result<(Vec<u8>, Report), IngestError> {
+    let mut gathered = Vec::new();
+    let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>| {
+        items.iter().for_each(|(_, pixels)| gathered.extend_from_slice(pixels));
+        Ok(())
+    };
+    let report = pipeline::run(paths, options, &Ok, &mut sink, observer)?;
+    Ok((gathered, report))
+}

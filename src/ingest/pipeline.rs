@@ -1,0 +1,381 @@
+//! The threads of a run and the queues between them.
+//!
+//! ```text
+//! source -> tasks -> decode workers -> outcomes -> encode (in order, in batches) -> batches -> caller
+//! ```
+//!
+//! All stages overlap. Each thing found has a number, and the encode stage puts the outcomes back in
+//! that order, so what is written does not depend on the number of threads. Memory is bounded: a
+//! window of things on their way, bytes of shards that wait, bytes that decoding takes; add the
+//! encoded file of each worker, at most 64 MiB.
+//!
+//! Invariant: when any stage ends, for whatever reason, every other one ends too, and [`run`] returns
+//! after all threads did. Each stage that may end early holds a [`Stopper`], and every wait is on a
+//! channel whose other end is dropped or on a gate that the stopper closes.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::IngestError;
+use super::decode::{DecodeError, Header, MAX_WORKING_BYTES};
+use super::gate::{Gate, Permit};
+use super::report::{Observer, Progress, Reject, Report, Stage};
+use super::source::{self, Content, Found, Walk};
+
+/// Things found and not yet handed on in order.
+const WINDOW: u64 = 2048;
+/// Bytes of shard entries that may wait for a decoder.
+const WAITING_BYTES: u64 = 64 << 20;
+/// Time between two reports of progress.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How a run is made. `IngestOptions::default()` suits a machine that has nothing else to do.
+#[derive(Debug, Clone, Copy)]
+pub struct IngestOptions<'a> {
+    threads: usize,
+    batch: usize,
+    cancel: Option<&'a AtomicBool>,
+}
+
+impl Default for IngestOptions<'_> {
+    fn default() -> Self {
+        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self { threads, batch: 256, cancel: None }
+    }
+}
+
+impl<'a> IngestOptions<'a> {
+    /// Decoding threads, at least 1. Default: as many as the machine runs at once.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// Images encoded and written at once, 1 to 65536. Default: 256.
+    #[must_use]
+    pub fn batch(mut self, batch: usize) -> Self {
+        self.batch = batch.clamp(1, 65_536);
+        self
+    }
+
+    /// A flag that ends the run early once it is set: what is on its way is still written.
+    #[must_use]
+    pub fn cancel(mut self, cancel: &'a AtomicBool) -> Self {
+        self.cancel = Some(cancel);
+        self
+    }
+}
+
+/// Encodes a batch of 32x32 pictures in order, one result for each.
+pub(super) type Encode<'e, T> = dyn Fn(Vec<Vec<u8>>) -> Result<Vec<T>, IngestError> + Sync + 'e;
+/// Writes a batch of keys with their results.
+pub(super) type Sink<'s, T> = dyn FnMut(Vec<(Vec<u8>, T)>) -> Result<(), IngestError> + 's;
+
+/// Takes every image of `paths` through `encode` into `sink`, which is called on this thread.
+pub(super) fn run<T: Send>(
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    encode: &Encode<'_, T>,
+    sink: &mut Sink<'_, T>,
+    observer: &mut dyn Observer,
+) -> Result<Report, IngestError> {
+    source::check(paths)?;
+    let shared = Shared::new(options.cancel);
+    thread::scope(|scope| {
+        let shared = &shared;
+        let (task_in, tasks) = bounded(2 * options.threads);
+        let (outcome_in, outcomes) = bounded(2 * options.threads);
+        let (batch_in, batches) = bounded(2);
+        scope.spawn(|| shared.measure(paths));
+        let rejects_in = outcome_in.clone();
+        scope.spawn(move || shared.find(paths, &task_in, &rejects_in));
+        for _ in 0..options.threads {
+            let (tasks, outcome_in) = (tasks.clone(), outcome_in.clone());
+            scope.spawn(move || shared.decode(&tasks, &outcome_in));
+        }
+        // The stages end when their senders do, so none may stay behind here.
+        drop((tasks, outcome_in));
+        let batch_size = options.batch;
+        scope.spawn(move || {
+            let _stopper = Stopper { shared, always: true };
+            let mut encoder = Encoder { encode, batch_size, batches: batch_in };
+            encoder.run(&outcomes);
+        });
+        let _stopper = Stopper { shared, always: true };
+        Writer { shared, sink, observer, report: Report::default() }.run(batches)
+    })
+}
+
+/// What the stages share.
+struct Shared<'a> {
+    started: Instant,
+    cancel: Option<&'a AtomicBool>,
+    stop: AtomicBool,
+    /// Whether the sources were walked to their end.
+    finished: AtomicBool,
+    window: Gate,
+    waiting: Gate,
+    memory: Gate,
+    found: AtomicU64,
+    skipped: AtomicU64,
+    bytes: AtomicU64,
+    /// Bytes in all; `u64::MAX` until they are known.
+    total_bytes: AtomicU64,
+}
+
+/// One thing found, to be decoded.
+struct Task<'s> {
+    number: u64,
+    key: Vec<u8>,
+    content: Content<'s>,
+    place: Permit<'s>,
+}
+
+/// What became of one thing found.
+struct Outcome<'s> {
+    number: u64,
+    result: Result<(Vec<u8>, Vec<u8>), Reject>,
+    _place: Permit<'s>,
+}
+
+/// What the encode stage hands to the caller's thread.
+struct Batch<T> {
+    items: Vec<(Vec<u8>, T)>,
+    rejects: Vec<Reject>,
+}
+
+/// Stops the run when dropped: always, or only by a panic.
+struct Stopper<'s, 'a> {
+    shared: &'s Shared<'a>,
+    always: bool,
+}
+
+impl Drop for Stopper<'_, '_> {
+    fn drop(&mut self) {
+        if self.always || thread::panicking() {
+            self.shared.stop.store(true, Ordering::Relaxed);
+            let Shared { window, waiting, memory, .. } = self.shared;
+            [window, waiting, memory].into_iter().for_each(Gate::close);
+        }
+    }
+}
+
+impl<'a> Shared<'a> {
+    fn new(cancel: Option<&'a AtomicBool>) -> Self {
+        Self {
+            started: Instant::now(),
+            cancel,
+            stop: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+            window: Gate::new(WINDOW),
+            waiting: Gate::new(WAITING_BYTES),
+            memory: Gate::new(MAX_WORKING_BYTES),
+            found: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            total_bytes: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Whether nothing new shall be begun.
+    fn halted(&self) -> bool {
+        let set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        set(&self.stop) || self.cancel.is_some_and(set)
+    }
+
+    /// Counts the bytes ahead, for the time left.
+    fn measure(&self, paths: &[PathBuf]) {
+        if let Some(total) = source::measure(paths, &|| self.halted()) {
+            self.total_bytes.store(total, Ordering::Relaxed);
+        }
+    }
+
+    /// The source stage: numbers what is found.
+    fn find<'s>(
+        &'s self,
+        paths: &[PathBuf],
+        tasks: &Sender<Task<'s>>,
+        rejects: &Sender<Outcome<'s>>,
+    ) {
+        let mut number = 0;
+        let mut emit = |found| {
+            if self.halted() {
+                return false;
+            }
+            if matches!(found, Found::Skipped) {
+                self.skipped.fetch_add(1, Ordering::Relaxed);
+                return true;
+            }
+            let Some(place) = self.window.enter(1) else {
+                return false;
+            };
+            self.found.fetch_add(1, Ordering::Relaxed);
+            let sent = match found {
+                Found::Skipped => true,
+                Found::Image(key, content) => {
+                    tasks.send(Task { number, key, content, place }).is_ok()
+                }
+                Found::Reject(reject) => {
+                    rejects.send(Outcome { number, result: Err(reject), _place: place }).is_ok()
+                }
+            };
+            number += 1;
+            sent
+        };
+        let stopped = || self.halted();
+        let (waiting, read) = (&self.waiting, &self.bytes);
+        let mut walk = Walk { waiting, read, stopped: &stopped, emit: &mut emit };
+        self.finished.store(walk.run(paths), Ordering::Relaxed);
+    }
+
+    /// A decode worker.
+    fn decode<'s>(&'s self, tasks: &Receiver<Task<'s>>, outcomes: &Sender<Outcome<'s>>) {
+        for Task { number, key, content, place } in tasks {
+            let (bytes, permit) = match content {
+                Content::Bytes(bytes, permit) => (Ok(bytes), Some(permit)),
+                Content::File(path) => (source::read_file(&path), None),
+            };
+            if let (Ok(bytes), None) = (&bytes, &permit) {
+                self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            }
+            let result = match bytes.map(|bytes| self.decode_one(&bytes)) {
+                Ok(Ok(Some(pixels))) => Ok((key, pixels)),
+                Ok(Ok(None)) => return,
+                Ok(Err(error)) => Err(decode_reject(key, &error)),
+                Err(reject) => Err(reject),
+            };
+            drop(permit);
+            if outcomes.send(Outcome { number, result, _place: place }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Decodes when there is memory for it; `None` if the run stopped meanwhile.
+    fn decode_one(&self, bytes: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
+        let header = Header::read(bytes)?;
+        let Some(_permit) = self.memory.enter(header.working_bytes()) else {
+            return Ok(None);
+        };
+        header.pixels().map(Some)
+    }
+}
+
+fn decode_reject(key: Vec<u8>, error: &DecodeError) -> Reject {
+    Reject { key, stage: Stage::Decode, kind: error.kind(), cause: error.to_string() }
+}
+
+/// The encode stage.
+struct Encoder<'e, T> {
+    encode: &'e Encode<'e, T>,
+    batch_size: usize,
+    batches: Sender<Result<Batch<T>, IngestError>>,
+}
+
+impl<T> Encoder<'_, T> {
+    /// Puts the outcomes in order and hands them on, batch by batch, until they end or the caller
+    /// takes no more.
+    fn run(&mut self, outcomes: &Receiver<Outcome<'_>>) {
+        let mut early = BTreeMap::new();
+        let (mut next, mut images, mut rejects) = (0, Vec::new(), Vec::new());
+        for outcome in outcomes {
+            early.insert(outcome.number, outcome);
+            while let Some(outcome) = early.remove(&next) {
+                next += 1;
+                match outcome.result {
+                    Ok(image) => images.push(image),
+                    Err(reject) => rejects.push(reject),
+                }
+                let is_full = images.len().max(rejects.len()) == self.batch_size;
+                if is_full && !self.hand_on(&mut images, &mut rejects) {
+                    return;
+                }
+            }
+        }
+        self.hand_on(&mut images, &mut rejects);
+    }
+
+    /// Encodes and sends what was gathered; `false` if that was the end.
+    fn hand_on(&self, images: &mut Vec<(Vec<u8>, Vec<u8>)>, rejects: &mut Vec<Reject>) -> bool {
+        let (keys, pixels): (Vec<_>, Vec<_>) = images.drain(..).unzip();
+        let rejects = std::mem::take(rejects);
+        let encoded = if pixels.is_empty() { Ok(Vec::new()) } else { (self.encode)(pixels) };
+        let batch = encoded.and_then(|encoded| {
+            if encoded.len() != keys.len() {
+                let counts = format!("{} results for {} images", encoded.len(), keys.len());
+                return Err(IngestError::Encoder(counts.into()));
+            }
+            Ok(Batch { items: keys.into_iter().zip(encoded).collect(), rejects })
+        });
+        let goes_on = batch.is_ok();
+        self.batches.send(batch).is_ok() && goes_on
+    }
+}
+
+/// The write stage, on the caller's thread.
+struct Writer<'r, 's, 'a, 'k, T> {
+    shared: &'s Shared<'a>,
+    sink: &'r mut Sink<'k, T>,
+    observer: &'r mut dyn Observer,
+    report: Report,
+}
+
+impl<T> Writer<'_, '_, '_, '_, T> {
+    fn run(
+        mut self,
+        batches: Receiver<Result<Batch<T>, IngestError>>,
+    ) -> Result<Report, IngestError> {
+        let mut reported = Instant::now();
+        loop {
+            match batches.recv_timeout(TICK.saturating_sub(reported.elapsed())) {
+                Ok(batch) => self.write(batch?)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if reported.elapsed() >= TICK {
+                self.observer.progress(&self.progress());
+                reported = Instant::now();
+            }
+        }
+        // From here on nobody waits for this thread.
+        drop(batches);
+        let progress = self.progress();
+        self.observer.progress(&progress);
+        let cancelled = !self.shared.finished.load(Ordering::Relaxed);
+        let Progress { skipped, bytes, elapsed, .. } = progress;
+        Ok(Report { skipped, bytes, elapsed, cancelled, ..self.report })
+    }
+
+    fn write(&mut self, batch: Batch<T>) -> Result<(), IngestError> {
+        for reject in batch.rejects {
+            *self.report.rejected.entry(reject.kind).or_default() += 1;
+            self.observer.reject(reject)?;
+        }
+        let count = batch.items.len() as u64;
+        if count > 0 {
+            (self.sink)(batch.items)?;
+            self.report.done += count;
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        let total = self.shared.total_bytes.load(Ordering::Relaxed);
+        Progress {
+            done: self.report.done,
+            rejected: self.report.rejected_count(),
+            skipped: self.shared.skipped.load(Ordering::Relaxed),
+            found: self.shared.found.load(Ordering::Relaxed),
+            bytes: self.shared.bytes.load(Ordering::Relaxed),
+            total_bytes: (total != u64::MAX).then_some(total),
+            elapsed: self.shared.started.elapsed(),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Tar shards, plain or gzipped, read as streams: an entry is bytes and a name, and nothing is ever
+//! unpacked.
+//!
+//! `source` calls [`read`]. Invariant: a shard takes at most 64 MiB of memory for an entry and 1 MiB
+//! for its headers, whatever it claims; damage costs the rest of that shard and one reject.
+
+use std::cell::Cell;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use tar::{Archive, Entry};
+
+use super::decode::MAX_INPUT_BYTES;
+use super::report::{Reject, Stage};
+use super::source::{
+    Content, Counted, Found, Walk, checked_key, key_of, looks_like_an_image, not_regular, open,
+    too_large,
+};
+
+/// The most bytes that the headers of one entry may take, long names and extensions included.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
+/// The most padding behind the end marker that is read to reach the checksum of a gzip stream.
+const MAX_PADDING_BYTES: u64 = 16 << 20;
+/// Bytes read from disk at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Emits the images of a shard; `false` if the walk shall end.
+pub(super) fn read(walk: &mut Walk<'_, '_>, path: &Path) -> bool {
+    let stopped = walk.stopped;
+    let key = key_of(path);
+    match read_entries(walk, path, &key) {
+        Ok(goes_on) => goes_on,
+        Err(_) if stopped() => false,
+        Err(cause) => (walk.emit)(Found::Reject(damaged(key, &cause))),
+    }
+}
+
+fn damaged(key: Vec<u8>, cause: &io::Error) -> Reject {
+    let cause = format!("the rest of the archive is lost: {cause}");
+    Reject { key, stage: Stage::Source, kind: "damaged-archive", cause }
+}
+
+fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &[u8]) -> io::Result<bool> {
+    let raw = Counted { inner: open(path)?, read: walk.read, stopped: walk.stopped };
+    let mut buffered = BufReader::with_capacity(BUFFER_BYTES, raw);
+    let start = buffered.fill_buf()?;
+    if start.is_empty() {
+        return Err(io::Error::other("it is empty"));
+    }
+    let is_gzip = start.starts_with(b"\x1f\x8b");
+    let stream: Box<dyn Read + '_> =
+        if is_gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
+    let (quota, ended) = (Cell::new(0), Cell::new(false));
+    let mut archive = Archive::new(Metered { inner: stream, quota: &quota, ended: &ended });
+    let mut entries = archive.entries()?;
+    let mut unread = 0;
+    loop {
+        // The tar reader gathers long names in memory without a limit of its own.
+        quota.set(MAX_HEADER_BYTES + unread);
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry?;
+        quota.set(u64::MAX);
+        if !read_entry(walk, shard, &mut entry)? {
+            return Ok(false);
+        }
+        unread = pass_over(&mut entry)?;
+    }
+    if ended.get() {
+        return Err(io::Error::other("it has no end marker and may have been cut off"));
+    }
+    quota.set(MAX_PADDING_BYTES);
+    let mut rest = archive.into_inner();
+    if is_gzip {
+        io::copy(&mut rest.by_ref().take(MAX_PADDING_BYTES), &mut io::sink())?;
+    }
+    Ok(true)
+}
+
+/// Emits one entry; `false` if the walk shall end.
+fn read_entry<R: Read>(
+    walk: &mut Walk<'_, '_>,
+    shard: &[u8],
+    entry: &mut Entry<'_, R>,
+) -> io::Result<bool> {
+    let kind = entry.header().entry_type();
+    let name = entry.path_bytes().into_owned();
+    if kind.is_dir() || kind.is_pax_global_extensions() || name.ends_with(b"/") {
+        return Ok(true);
+    }
+    let key = [shard, b"/", &name].concat();
+    if !(kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse()) {
+        return Ok((walk.emit)(Found::Reject(not_regular(key))));
+    }
+    if !looks_like_an_image(&name) {
+        return Ok((walk.emit)(Found::Skipped));
+    }
+    let key = match checked_key(key) {
+        Ok(key) => key,
+        Err(reject) => return Ok((walk.emit)(Found::Reject(reject))),
+    };
+    let size = entry.size();
+    if size > MAX_INPUT_BYTES {
+        return Ok((walk.emit)(Found::Reject(too_large(key, size))));
+    }
+    let Some(permit) = walk.waiting.enter(size) else {
+        return Ok(false);
+    };
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes)?;
+    if (bytes.len() as u64) < size {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok((walk.emit)(Found::Image(key, Content::Bytes(bytes, permit))))
+}
+
+/// Reads what is left of an entry, so that the next step of the tar reader meets headers only. The
+/// holes of a sparse entry may be endless, so those are left to it; returns the bytes left.
+fn pass_over<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<u64> {
+    if entry.header().entry_type().is_gnu_sparse() {
+        return entry.header().entry_size();
+    }
+    io::copy(entry, &mut io::sink())?;
+    Ok(0)
+}
+
+/// Fails when more is read than allowed, and notes the end of the stream.
+struct Metered<'a> {
+    inner: Box<dyn Read + 'a>,
+    quota: &'a Cell<u64>,
+    ended: &'a Cell<bool>,
+}
+
+impl Read for Metered<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.ended.set(count == 0 && !buffer.is_empty());
+        let left = self.quota.get().checked_sub(count as u64);
+        self.quota.set(
+            left.ok_or_else(|| io::Error::other("the headers of an entry are longer than 1 MiB"))?,
+        );
+        Ok(count)
+    }
+}

@@ -1,0 +1,150 @@
+//! `hashdb check`: reads every byte of a database and holds its parts against each other.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _};
+use hashdb::{Damage, Database, Error, Options, VerifyReport};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::output::{Output, note};
+use crate::text;
+
+/// Read every byte of a database and report all damage
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The database directory
+    db: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer in JSON.
+#[derive(Debug, Serialize)]
+struct Answer {
+    path: String,
+    clean: bool,
+    read_only: bool,
+    records: u64,
+    values: u64,
+    segments: u64,
+    segment_rows: u64,
+    bytes: u64,
+    damages: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    path: String,
+    description: String,
+}
+
+/// Checks the database and lists what is wrong with it.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let (report, read_only) = match examine(&args.db) {
+        Ok(examined) => examined,
+        Err(error) if error.is_corruption() => (unreadable(&args.db, &error), true),
+        Err(error) => return Err(error.into()),
+    };
+    let answer = Answer::new(&args.db, &report, read_only);
+    let mut output = Output::new();
+    if args.json {
+        output.json(&answer)?;
+    } else {
+        show(&mut output, &answer)?;
+    }
+    output.finish()?;
+    if answer.clean {
+        return Ok(Exit::Done);
+    }
+    note(&format!("{} is damaged", text::one_line(&answer.path)));
+    Ok(Exit::Damaged)
+}
+
+/// Verifies the database, alone with it if possible: beside a writer files come and go, and what was
+/// durable at which moment cannot be told exactly.
+fn examine(path: &Path) -> Result<(VerifyReport, bool), Error> {
+    let (db, read_only) = match Database::open(path, Options::new().background(false)) {
+        Ok(db) => (db, false),
+        Err(Error::Locked { .. } | Error::Io { .. }) => {
+            (Database::open_read_only(path, Options::new())?, true)
+        }
+        Err(error) => return Err(error),
+    };
+    let mut report = db.verify()?;
+    report.damages.extend(model_damage(&db)?);
+    Ok((report, read_only))
+}
+
+/// What is wrong with the weights of the database's encoder. That they are there, the engine knows.
+fn model_damage(db: &Database) -> Result<Option<Damage>, Error> {
+    let Some(expected) = db.encoder() else {
+        return Ok(None);
+    };
+    let path = db.stats().path.join("models").join(format!("{expected}.safetensors"));
+    let Ok(weights) = db.read_model() else {
+        return Ok(None);
+    };
+    let description = match Autoencoder::from_bytes(&weights, DeviceChoice::Cpu) {
+        Err(error) => error.to_string(),
+        Ok(encoder) if encoder.fingerprint().to_string() != expected => {
+            let found = encoder.fingerprint();
+            format!("its fingerprint is {found}, expected {expected}")
+        }
+        Ok(_) => return Ok(None),
+    };
+    Ok(Some(Damage { path, description }))
+}
+
+/// The report on a database that is too damaged to be opened.
+fn unreadable(path: &Path, error: &Error) -> VerifyReport {
+    let path = match error {
+        Error::Corruption { path, .. } | Error::Records { path, .. } => path,
+        _ => path,
+    };
+    let (path, description) = (path.to_path_buf(), error.to_string());
+    VerifyReport { damages: vec![Damage { path, description }], ..VerifyReport::default() }
+}
+
+impl Answer {
+    fn new(path: &Path, report: &VerifyReport, read_only: bool) -> Self {
+        let lines = report.damages.iter().map(|damage| Line {
+            path: damage.path.display().to_string(),
+            description: damage.description.clone(),
+        });
+        Self {
+            path: path.display().to_string(),
+            clean: report.is_clean(),
+            read_only,
+            records: report.records,
+            values: report.values,
+            segments: report.segments,
+            segment_rows: report.segment_rows,
+            bytes: report.bytes,
+            damages: lines.collect(),
+        }
+    }
+}
+
+fn show(output: &mut Output, answer: &Answer) -> Result<()> {
+    for Line { path, description } in &answer.damages {
+        // Errors of the engine name the path themselves.
+        let line = match description.contains(path.as_str()) {
+            true => description.clone(),
+            false => format!("{path}: {description}"),
+        };
+        output.line(text::one_line(&line))?;
+    }
+    let (records, segments) = (text::count(answer.records), text::count(answer.segments));
+    let (rows, bytes) = (text::count(answer.segment_rows), text::bytes(answer.bytes));
+    let damages = match answer.damages.len() {
+        0 => "no damage".to_owned(),
+        count => format!("damage in {count} places"),
+    };
+    let beside = if answer.read_only { " (read-only)" } else { "" };
+    output.line(format_args!(
+        "{damages}: read {records} records, {segments} segments with {rows} rows, {bytes}{beside}"
+    ))
+}

@@ -1,0 +1,232 @@
+//! `hashdb ingest`: pictures into a database.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use hashdb::ingest::{
+    IngestError, IngestOptions, Observer, Progress, Reject, Report, ingest_with, write_reject,
+};
+use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _, ModelError, Pixels};
+use hashdb::{Address, Code, Database, Error, Options};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::output::{Output, note};
+use crate::progress::{Meter, Mode, State};
+use crate::signals::Interrupt;
+use crate::text;
+use crate::{encoder, files};
+
+/// Rejects that are named on standard error where no file takes them.
+const NAMED_REJECTS: u64 = 10;
+
+/// Put pictures into a database: folders, files, tar shards
+///
+/// A record's key is the path of the picture as given; for an entry of a shard it is the path of
+/// the shard, a slash, and the entry's name. Pictures that are there already are replaced. A broken
+/// picture never stops the run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The database directory
+    db: PathBuf,
+    /// Folders (searched recursively), picture files, .tar, .tar.gz and .tgz shards
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Write every reject with its cause to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// How to show progress [default: bar on a terminal, plain otherwise]
+    #[arg(long, value_enum)]
+    progress: Option<Mode>,
+    /// Threads that decode [default: as many as the machine runs at once]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Where to encode: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    device: DeviceChoice,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the ingest, or as much of it as the user lets it.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let db = Database::open(&args.db, Options::new())?;
+    let encoder = encoder::of_database(&db, args.device)?;
+    let interrupt = Interrupt::install()?;
+    let mut options = IngestOptions::default().cancel(interrupt.flag());
+    if let Some(threads) = args.threads {
+        options = options.threads(threads);
+    }
+    let mut watcher = Watcher {
+        meter: Meter::new(args.progress),
+        rejects: args.rejects.as_ref().map(|path| Rejects::create(path)).transpose()?,
+        last: Progress::default(),
+        rejected: 0,
+    };
+    let encode = |pictures| {
+        encode(&encoder, pictures).map_err(|error| IngestError::Encoder(Box::new(error)))
+    };
+    let report = ingest_with(&db, &args.paths, &options, &encode, &mut watcher)?;
+    watcher.finish()?;
+    db.sync()?;
+    tell(args, &report)?;
+    Ok(if report.cancelled {
+        note("interrupted; what was done is stored, and the same command does the rest");
+        Exit::Interrupted
+    } else if report.rejected_count() > 0 {
+        Exit::Rejected
+    } else {
+        Exit::Done
+    })
+}
+
+fn encode(
+    encoder: &Autoencoder,
+    pictures: Vec<Vec<u8>>,
+) -> Result<Vec<(Address, Code)>, ModelError> {
+    let pixels: Vec<Pixels> = pictures.into_iter().map(Pixels::new).collect::<Result<_, _>>()?;
+    let encoded = encoder.encode(&pixels)?.into_iter();
+    Ok(encoded.map(|encoded| (encoded.address, encoded.code)).collect())
+}
+
+fn tell(args: &Args, report: &Report) -> Result<()> {
+    let seconds = report.elapsed.as_secs_f64();
+    let rate = report.done as f64 / seconds.max(1e-9);
+    let mut output = Output::new();
+    if args.json {
+        output.json(&json!({
+            "done": report.done,
+            "rejected": report.rejected_count(),
+            "rejected_by_cause": report.rejected,
+            "skipped": report.skipped,
+            "bytes": report.bytes,
+            "seconds": seconds,
+            "images_per_second": rate,
+            "cancelled": report.cancelled,
+        }))?;
+        return output.finish();
+    }
+    let (done, bytes) = (text::count(report.done), text::bytes(report.bytes));
+    output.line(format_args!(
+        "ingested {done} images ({bytes}) in {seconds:.1} s, {rate:.0} a second"
+    ))?;
+    if report.skipped > 0 {
+        output.line(format_args!("passed over {} other files", text::count(report.skipped)))?;
+    }
+    if report.rejected_count() > 0 {
+        output.line(format_args!("rejected {}:", text::count(report.rejected_count())))?;
+        for (kind, count) in &report.rejected {
+            output.line(format_args!("  {} {kind}", text::count(*count)))?;
+        }
+    }
+    output.finish()
+}
+
+/// Shows progress and keeps the rejects.
+struct Watcher {
+    meter: Meter,
+    rejects: Option<Rejects>,
+    last: Progress,
+    rejected: u64,
+}
+
+/// The file that names every reject.
+struct Rejects {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Rejects {
+    fn create(path: &std::path::Path) -> Result<Self> {
+        let file = BufWriter::new(files::create(path)?);
+        Ok(Self { path: path.to_path_buf(), file })
+    }
+
+    fn failed(&self) -> impl FnOnce(std::io::Error) -> Error {
+        let path = self.path.clone();
+        move |source| Error::Io { path, op: "write", source }
+    }
+}
+
+impl Observer for Watcher {
+    fn progress(&mut self, progress: &Progress) {
+        self.last = progress.clone();
+        self.meter.show(&Shown(progress));
+    }
+
+    fn reject(&mut self, reject: Reject) -> Result<(), IngestError> {
+        self.rejected += 1;
+        if let Some(rejects) = &mut self.rejects {
+            let written = write_reject(&mut rejects.file, &reject);
+            written.map_err(rejects.failed())?;
+        } else if self.rejected <= NAMED_REJECTS {
+            let (key, cause) = (text::key(&reject.key), text::one_line(&reject.cause));
+            self.meter.note(&format!("rejected {key}: {cause}"));
+        }
+        Ok(())
+    }
+}
+
+impl Watcher {
+    fn finish(mut self) -> Result<()> {
+        self.meter.finish(&Shown(&self.last));
+        match &mut self.rejects {
+            Some(rejects) => {
+                let flushed = rejects.file.flush();
+                flushed.map_err(rejects.failed())?;
+            }
+            None if self.rejected > NAMED_REJECTS => {
+                let more = text::count(self.rejected - NAMED_REJECTS);
+                note(&format!("and {more} more rejects; --rejects FILE names them all"));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// The progress of an ingest as it is shown.
+struct Shown<'a>(&'a Progress);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(progress) = self;
+        json!({
+            "done": progress.done,
+            "rejected": progress.rejected,
+            "skipped": progress.skipped,
+            "bytes": progress.bytes,
+            "total_bytes": progress.total_bytes,
+            "seconds": progress.elapsed.as_secs_f64(),
+            "images_per_second": progress.rate(),
+            "seconds_left": progress.time_left().map(|left| left.as_secs()),
+        })
+        .serialize(serializer)
+    }
+}
+
+impl State for Shown<'_> {
+    fn line(&self) -> String {
+        let Self(progress) = self;
+        let (done, rate) = (text::count(progress.done), progress.rate());
+        let mut line = format!("{done} images, {rate:.0}/s");
+        if progress.rejected > 0 {
+            line += &format!(", {} rejected", text::count(progress.rejected));
+        }
+        if let Some(fraction) = progress.fraction() {
+            line += &format!(", {:.0} % read", fraction * 100.0);
+        }
+        if let Some(left) = progress.time_left() {
+            line += &format!(", {} left", text::seconds(left.as_secs()));
+        }
+        line
+    }
+
+    fn fraction(&self) -> Option<f64> {
+        self.0.fraction()
+    }
+}

@@ -1,0 +1,55 @@
+//! The user's own files: weights, values, pictures, reports. Every error names its path.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+
+/// Reads a whole file of at most `limit` bytes.
+#[expect(clippy::disallowed_methods, reason = "the error names the path")]
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let failed = |error: io::Error| anyhow!("cannot read {}: {error}", path.display());
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        bail!("{} has more than {limit} bytes", path.display());
+    }
+    Ok(bytes)
+}
+
+/// Creates a file, dropping what was there.
+#[expect(clippy::disallowed_methods, reason = "the error names the path")]
+pub(crate) fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(|error| anyhow!("cannot create {}: {error}", path.display()))
+}
+
+/// Writes a file so that it is there whole or not at all, whatever interrupts the writing.
+#[expect(clippy::disallowed_methods, reason = "the error names the path")]
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |error: io::Error| anyhow!("cannot write {}: {error}", path.display());
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".tmp");
+    let written = File::create(&draft).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    });
+    if written.is_err() {
+        // The draft is of no use to anybody; the first error is the one to tell.
+        let _already_failing = fs::remove_file(&draft);
+    }
+    written.map_err(failed)
+}
+
+/// Removes a file that may be absent.
+#[expect(clippy::disallowed_methods, reason = "the error names the path")]
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            bail!("cannot remove {}: {error}", path.display())
+        }
+        _ => Ok(()),
+    }
+}
