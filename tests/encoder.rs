@@ -1,12 +1,14 @@
 //! The encoder and its training as a user meets them, and the default encoder's exact answers.
 #![cfg(feature = "encoder")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::disallowed_methods, reason = "tests damage files on purpose")]
 
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use hashdb::model::{
-    Autoencoder, DeviceChoice, Encoder, ModelError, NetConfig, PREPROCESSING, Phase, Pixels,
-    Progress, TrainConfig, default_encoder, train,
+    Autoencoder, DeviceChoice, Encoder, ModelError, NetConfig, PREPROCESSING, Pixels, Progress,
+    TrainConfig, default_encoder, train,
 };
 
 const CPU: DeviceChoice = DeviceChoice::Cpu;
@@ -315,12 +317,61 @@ fn checkpoints_of_another_training_or_damaged_ones_are_refused() {
     }
 }
 
+const FINGERPRINT: &str = "42548dae08c09b940392334f9ec38968";
+
+/// Number of a picture, its address, its code, and the margins of its first three bits. All of its
+/// margins are so far from zero that the rounding of another processor flips no bit.
+const GOLDEN: [(usize, &str, &str, [f32; 3]); 4] = [
+    (
+        64,
+        "058fd8a",
+        "da12698ea9fc337eb72309ae32c422ff37871cb9c10c2cb900c7c44bb9c0473f",
+        [2.315_518, 0.709_451_3, -5.667_509],
+    ),
+    (
+        71,
+        "398e748",
+        "5207659ca8b02207fbd69af5b8d57bbb76335b900384a676cccf1ccf99e09bf1",
+        [-1.235_464_1, 2.843_576_4, -2.311_125_8],
+    ),
+    (
+        253,
+        "0b670d1",
+        "465b86f656092b9e4bff21c6c9c06f26b48f0e86e0be59fbca65ddfa1e802273",
+        [-2.777_037, 5.137_122, -4.573_41],
+    ),
+    (
+        153,
+        "09cf98a",
+        "5b5269cf09f9397af51289bb13d5126d372f1a77292f7cbf6547dd4b28c28433",
+        [-1.733_205_1, 1.443_358_4, -5.754_619_6],
+    ),
+];
+
 #[test]
-fn default_encoder_is_the_shipped_one_and_was_trained() {
+fn default_encoder_gives_the_recorded_codes() {
+    let encoder = default_encoder(CPU).unwrap();
+    for (number, address, code, margins) in GOLDEN {
+        let image = [Pixels::new(waves(number)).unwrap()];
+        let encoded = &encoder.encode(&image).unwrap()[0];
+        assert_eq!(encoded.address.to_string(), address, "picture {number}");
+        assert_eq!(encoded.code.to_string(), code, "picture {number}");
+        let found = &encoder.margins(&image).unwrap()[0].code;
+        for (found, expected) in found.iter().zip(margins) {
+            assert!((found - expected).abs() < 1e-4, "picture {number}: {found} {expected}");
+        }
+    }
+}
+
+#[test]
+fn default_encoder_is_the_shipped_one_and_was_trained_by_the_defaults() {
     let encoder = default_encoder(CPU).unwrap();
     assert_eq!((encoder.code_bits(), encoder.address_bits()), (256, 28));
-    assert_eq!(
-        encoder.to_bytes().unwrap().len(),
-        include_bytes!("../src/model/default.safetensors").len()
-    );
+    assert_eq!(encoder.fingerprint().to_string(), FINGERPRINT);
+    let shipped = include_bytes!("../src/model/default.safetensors");
+    assert!(encoder.to_bytes().unwrap() == shipped, "the file is not in its canonical form");
+    assert!(shipped.len() <= 8_000_000);
+    let training = encoder.training().unwrap();
+    assert_eq!((&training.config, training.images), (&TrainConfig::default(), 50_000));
+    assert!(training.code.bit_entropy > 0.99 && training.code.dead_bits == 0, "{training:?}");
 }

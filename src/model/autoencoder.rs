@@ -12,10 +12,11 @@ use super::random::Random;
 use super::train::TrainingSummary;
 use super::{DeviceChoice, Encoded, Encoder, Fingerprint, PREPROCESSING, Pixels, weights};
 use crate::code::{Address, Code};
+use crate::error::Error;
 
 /// Pictures in one pass through the networks. The number is fixed and the last pass is filled up,
 /// because the rounding of a matrix product may depend on its shape, and a bit on the rounding.
-const ROWS: usize = 32;
+const ROWS: usize = 64;
 
 /// Largest weight file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 30;
@@ -191,7 +192,7 @@ impl Encoder for Autoencoder {
     }
 
     fn encode(&self, images: &[Pixels]) -> Result<Vec<Encoded>, ModelError> {
-        let wrong = |error: crate::Error| ModelError::Compute { cause: error.to_string() };
+        let wrong = |error: Error| ModelError::Compute { cause: error.to_string() };
         self.margins(images)?
             .into_iter()
             .map(|Margins { address, code }| {

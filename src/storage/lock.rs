@@ -10,7 +10,15 @@ use crate::error::{Error, Result};
 /// ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would not do: a child process that another thread is about to start holds a
+        // copy of the descriptor until it runs its program, and the lock with it.
+        let _released_by_the_end_of_the_process = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -40,6 +48,6 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }

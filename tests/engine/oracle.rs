@@ -162,7 +162,7 @@ fn run(steps: Vec<Step>, skewed: bool, code_bits: u16, address_bits: u8) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_read_agrees_with_the_model(steps in steps()) {

@@ -1,7 +1,7 @@
 //! The checkpoint file: a training between two epochs, one safetensors file.
 //!
-//! Tensors: `done.N.M.weight` and `.bias` (F16) for layer M of each network N that is done, and the
-//! state of each parameter in training (F32, slots x rows x columns). The metadata entry is JSON and
+//! Tensors: `code.N.weight` and `.bias` (F16) for each layer N of the code net once that is done, and
+//! the state of each parameter in training (F32, slots x rows x columns). The metadata entry is JSON and
 //! holds the settings and a hash of the pictures: a checkpoint of another training is refused.
 
 use std::fs::File;
@@ -86,11 +86,11 @@ impl Checkpoint<'_> {
         let json = serde_json::to_string(&description)
             .map_err(|error| ModelError::Description { cause: error.to_string() })?;
         let mut items = Vec::new();
-        for (net, (network, _)) in state.done.iter().enumerate() {
+        for (network, _) in &state.done {
             for (number, layer) in network.layers().iter().enumerate() {
                 for (name, tensor) in [("weight", &layer.weight), ("bias", &layer.bias)] {
                     let item = Item::halves(tensor.dims(), &numbers(tensor)?);
-                    items.push((format!("done.{net}.{number}.{name}"), item));
+                    items.push((format!("code.{number}.{name}"), item));
                 }
             }
         }
@@ -108,15 +108,12 @@ impl Checkpoint<'_> {
             .map_err(|error| wrong(&error.to_string()))?;
         self.check(&description).map_err(wrong)?;
 
-        let nets = [&self.config.code, &self.config.address];
         let mut done = Vec::new();
-        for (net, summary) in description.done.into_iter().enumerate() {
-            done.push((read_done(&mut reader, net, nets[net], device)?, summary));
+        let mut config = &self.config.code;
+        for summary in description.done {
+            done.push((read_done(&mut reader, config, device)?, summary));
+            config = &self.config.address;
         }
-        let Some(config) = nets.get(done.len()) else {
-            reader.finish()?;
-            return Ok(State { done, net: NetState::default() });
-        };
         let mut net = NetState::restore(config, description.phase, |name, shape| {
             let values = reader.floats(&name, &shape, f32::MIN..=f32::MAX)?;
             Tensor::from_vec(values, &shape, device).map(Parameter::from_state).lift()
@@ -141,8 +138,7 @@ impl Checkpoint<'_> {
         let config = match found.done.len() {
             0 => &self.config.code,
             1 => &self.config.address,
-            2 => return Ok(()),
-            _ => return Err("it holds more than two networks"),
+            _ => return Err("it has no network in training"),
         };
         if found.phase > config.layers.len() || found.losses.len() != found.phase + 1 {
             return Err("its phase is out of range");
@@ -153,7 +149,6 @@ impl Checkpoint<'_> {
 
 fn read_done(
     reader: &mut Reader<'_>,
-    net: usize,
     config: &NetConfig,
     device: &Device,
 ) -> Result<Network, ModelError> {
@@ -161,7 +156,7 @@ fn read_done(
     let mut layers = Vec::new();
     for (number, &units) in config.layers.iter().enumerate() {
         let mut read = |name, rows, columns| {
-            let values = reader.halves(&format!("done.{net}.{number}.{name}"), &[rows, columns])?;
+            let values = reader.halves(&format!("code.{number}.{name}"), &[rows, columns])?;
             Tensor::from_vec(values, (rows, columns), device).lift()
         };
         layers

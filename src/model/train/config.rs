@@ -33,7 +33,7 @@ pub struct TrainConfig {
     /// Pull of the machines' weights towards zero. Default 0.0002.
     pub weight_decay: f32,
     /// Rate of Adam at the start of the fine-tuning; it falls to zero along half a cosine. Default
-    /// 0.001.
+    /// 0.002.
     pub tune_rate: f32,
     /// The network that gives codes: 64 to 1024 bits in steps of 64.
     pub code: NetConfig,
@@ -50,9 +50,9 @@ impl Default for TrainConfig {
             binary_rate: 0.01,
             momentum: 0.9,
             weight_decay: 0.0002,
-            tune_rate: 0.001,
-            code: NetConfig { layers: vec![768, 384, 256], rbm_epochs: 5, tune_epochs: 20 },
-            address: NetConfig { layers: vec![256, 128, 64, 28], rbm_epochs: 5, tune_epochs: 20 },
+            tune_rate: 0.002,
+            code: NetConfig { layers: vec![768, 256], rbm_epochs: 1, tune_epochs: 10 },
+            address: NetConfig { layers: vec![320, 28], rbm_epochs: 1, tune_epochs: 12 },
         }
     }
 }

@@ -85,37 +85,7 @@ impl NetState {
         });
         machines.chain(layers).collect()
     }
-}
 
-/// A new machine for layer `number`.
-///
-/// The paper's first weights are smaller, and grow in a million steps. Here they are scaled to give
-/// sums of about unit variance from the start, as an autoencoder wants them: so the layers above see
-/// variety however short the pretraining is. Probabilities vary less than pixels, hence the 2.
-fn new_machine(
-    config: &NetConfig,
-    number: usize,
-    random: &mut Random,
-    device: &Device,
-) -> candle_core::Result<Machine> {
-    let (hidden, visible) = machine_shape(config, number);
-    #[expect(clippy::cast_precision_loss, reason = "a layer has at most 16384 units")]
-    let deviation = if number == 0 { 1.0 } else { 2.0 } / (visible as f32).sqrt();
-    Machine::new(machine_kind(number), (hidden, visible), deviation, random, device)
-}
-
-/// What the visible units of machine `number` are.
-fn machine_kind(number: usize) -> Visible {
-    if number == 0 { Visible::Linear } else { Visible::Binary }
-}
-
-/// Hidden and visible units of machine `number`.
-fn machine_shape(config: &NetConfig, number: usize) -> (usize, usize) {
-    let visible = if number == 0 { Pixels::BYTES } else { config.layers[number - 1] };
-    (config.layers[number], visible)
-}
-
-impl NetState {
     /// Restores what a checkpoint holds. `read` gives the state of the parameter with a name and a
     /// shape.
     pub(super) fn restore(
@@ -150,4 +120,32 @@ impl NetState {
         net.unrolled = Some(Unrolled { layers });
         Ok(net)
     }
+}
+
+/// A new machine for layer `number`.
+///
+/// The paper's first weights are smaller, and grow in a million steps. Here they are scaled to give
+/// sums of about unit variance from the start, as an autoencoder wants them: so the layers above see
+/// variety however short the pretraining is. Probabilities vary less than pixels, hence the 2.
+fn new_machine(
+    config: &NetConfig,
+    number: usize,
+    random: &mut Random,
+    device: &Device,
+) -> candle_core::Result<Machine> {
+    let (hidden, visible) = machine_shape(config, number);
+    #[expect(clippy::cast_precision_loss, reason = "a layer has at most 16384 units")]
+    let deviation = if number == 0 { 1.0 } else { 2.0 } / (visible as f32).sqrt();
+    Machine::new(machine_kind(number), (hidden, visible), deviation, random, device)
+}
+
+/// What the visible units of machine `number` are.
+fn machine_kind(number: usize) -> Visible {
+    if number == 0 { Visible::Linear } else { Visible::Binary }
+}
+
+/// Hidden and visible units of machine `number`.
+fn machine_shape(config: &NetConfig, number: usize) -> (usize, usize) {
+    let visible = if number == 0 { Pixels::BYTES } else { config.layers[number - 1] };
+    (config.layers[number], visible)
 }

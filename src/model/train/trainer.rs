@@ -60,7 +60,6 @@ impl<'a> Trainer<'a> {
             let done = self.finish(config)?;
             self.state.done.push(done);
             self.state.net = NetState::default();
-            self.save()?;
         }
         Ok(self.state.done)
     }
@@ -153,10 +152,6 @@ impl<'a> Trainer<'a> {
         if let Some(last) = self.state.net.losses.last_mut() {
             *last = loss;
         }
-        self.save()
-    }
-
-    fn save(&self) -> Result<(), ModelError> {
         self.checkpoint.as_ref().map_or(Ok(()), |checkpoint| checkpoint.save(&self.state))
     }
 
