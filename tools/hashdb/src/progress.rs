@@ -81,6 +81,8 @@ impl Meter {
         self.draw(state);
         if let Some(bar) = &self.bar {
             bar.abandon();
+            // The bar leaves the cursor behind it.
+            let _not_shown = writeln!(io::stderr());
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn make_file_size_limit_an_error() {
     }
 }
 
-/// Set once the user presses Ctrl-C (or the process is asked to terminate).
+/// Set once the user presses Ctrl-C.
 #[derive(Debug, Clone)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 

@@ -15,6 +15,9 @@ use crate::text;
 
 /// Insert a record, or replace the one with its key
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "hashdb put [OPTIONS] <DB> <KEY> <--code <HEX> --address <HEX>|--image <FILE>>"
+)]
 #[command(group = clap::ArgGroup::new("content").required(true).args(["code", "image"]))]
 pub(crate) struct Args {
     /// The database directory

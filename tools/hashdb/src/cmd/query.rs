@@ -19,6 +19,7 @@ const K: usize = 10;
 
 /// Find the records nearest to pictures, a code or a record
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "hashdb query [OPTIONS] <DB> <IMAGE...|--code <HEX>|--key <KEY>>")]
 #[command(group = clap::ArgGroup::new("target").required(true).args(["images", "code", "key"]))]
 pub(crate) struct Args {
     /// The database directory; it may be written to meanwhile

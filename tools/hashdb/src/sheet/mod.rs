@@ -20,8 +20,8 @@ use crate::text;
 const PICTURE: u32 = 112;
 /// Width of the column of a picture, with the gap behind it.
 const COLUMN: u32 = 128;
-/// Height of a row: the picture, two lines of text, the gap below.
-const ROW: u32 = PICTURE + 42;
+/// Height of a row: the picture, three lines of text, the gap below.
+const ROW: u32 = PICTURE + 54;
 /// White around everything.
 const MARGIN: u32 = 16;
 /// Gap between a query and its results.
@@ -111,7 +111,7 @@ impl Sheet {
                 let left = MARGIN + GUTTER + COLUMN * (1 + column);
                 let place = (left, top + ROW * row);
                 canvas.tile(place, pictures.get(key));
-                let (bits, name) = (format!("{distance} bits"), tail(key, LABEL));
+                let (bits, name) = (format!("{distance} bits"), tail(key, 2 * LABEL));
                 label(&mut canvas, (left, place.1 + PICTURE), &[&bits, &name]);
             }
             top += ROW * u32::try_from(query.rows()).unwrap_or(1);
