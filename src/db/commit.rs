@@ -4,36 +4,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::db::batch::{Operation, WriteBatch};
 use crate::db::columns::Columns;
 use crate::db::engine::{CommitState, Engine};
 use crate::db::options::WriteOptions;
 use crate::db::record::{KeyEntry, Location, encode_id, encode_pending, encode_record};
+use crate::db::ticket::{Ticket, Written};
 use crate::db::view::View;
 use crate::error::{Error, Result};
 use crate::storage::manifest::{STATE_KEY, State};
 use crate::storage::records::{Family, RecordsBatch};
-
-/// What a write did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Written {
-    /// Records under keys that were new.
-    pub inserted: u64,
-    /// Records that took the place of another under the same key.
-    pub replaced: u64,
-    /// Records that were deleted; a delete of an absent key counts nothing.
-    pub deleted: u64,
-}
-
-/// A batch in the queue, and later its answer.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    sync: bool,
-    batch: Mutex<WriteBatch>,
-    answer: Mutex<Option<Result<Written>>>,
-}
 
 /// What a group changes, gathered before anything is written.
 struct Group<'a> {
@@ -56,14 +36,10 @@ impl Engine {
         if batch.is_empty() {
             return Ok(Written::default());
         }
-        let ticket = Arc::new(Ticket {
-            sync: options.sync,
-            batch: Mutex::new(batch),
-            answer: Mutex::new(None),
-        });
+        let ticket = Arc::new(Ticket::new(batch, options.sync));
         self.queue.lock().push(Arc::clone(&ticket));
         let commit = self.lock_commit();
-        if let Some(answer) = ticket.answer.lock().take() {
+        if let Some(answer) = ticket.take_answer() {
             return answer;
         }
         let mut commit = match commit {
@@ -76,7 +52,7 @@ impl Engine {
         let group = std::mem::take(&mut *self.queue.lock());
         self.commit_group(&mut commit, &group);
         drop(commit);
-        let answer = ticket.answer.lock().take();
+        let answer = ticket.take_answer();
         // The ticket was in the queue, or another leader answered it above.
         answer.unwrap_or(Err(Error::Poisoned))
     }
@@ -94,9 +70,9 @@ impl Engine {
         };
         let mut answers = Vec::with_capacity(tickets.len());
         for ticket in tickets {
-            match group.add(&std::mem::take(&mut ticket.batch.lock())) {
+            match group.add(&ticket.take_batch()) {
                 Ok(written) => answers.push(written),
-                Err(error) => return refuse(tickets, error),
+                Err(error) => return Ticket::refuse_all(tickets, error),
             }
         }
         let sync = tickets.iter().any(|ticket| ticket.sync);
@@ -105,7 +81,7 @@ impl Engine {
         if let Err(error) = self.records.write(changes, sync) {
             // It may have reached the log in part: only recovery can tell.
             commit.poisoned = true;
-            return refuse(tickets, error);
+            return Ticket::refuse_all(tickets, error);
         }
         let mut next = View {
             records: self.records.snapshot(),
@@ -118,16 +94,8 @@ impl Engine {
         next.deleted.insert(deleted);
         self.publish(commit, next);
         for (ticket, written) in tickets.iter().zip(answers) {
-            *ticket.answer.lock() = Some(Ok(written));
+            ticket.answer(Ok(written));
         }
-    }
-}
-
-/// Answers all tickets of a group that was not committed; the first one learns the cause.
-fn refuse(tickets: &[Arc<Ticket>], error: Error) {
-    let mut cause = Some(error);
-    for ticket in tickets {
-        *ticket.answer.lock() = Some(Err(cause.take().unwrap_or(Error::Poisoned)));
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use crate::db::commit::Ticket;
 use crate::db::options::Options;
+use crate::db::ticket::Ticket;
 use crate::db::view::View;
 use crate::error::{Error, Result};
 use crate::hamming::Level;
@@ -92,7 +92,10 @@ impl Engine {
 
     /// Makes `next` what new readers see. The caller holds the commit lock, whose state it shows.
     pub(crate) fn publish(&self, _commit: &mut CommitState, next: View) {
-        *self.view.write() = Arc::new(next);
+        let next = Arc::new(next);
+        let previous = std::mem::replace(&mut *self.view.write(), next);
+        // Outside the lock: the last user of a view unmaps and removes what became obsolete.
+        drop(previous);
     }
 
     /// Notes in the superblock that everything up to now is durable. The caller has just synced

@@ -24,6 +24,7 @@ mod search;
 mod segment;
 mod snapshot;
 mod stats;
+mod ticket;
 mod verify;
 mod view;
 
@@ -34,7 +35,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use batch::WriteBatch;
-pub use commit::Written;
 pub use iter::Iter;
 pub use options::{
     EncoderModel, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options, WriteOptions,
@@ -45,6 +45,7 @@ pub use record::Record;
 pub use segment::probe_segment;
 pub use snapshot::{Readable, Snapshot};
 pub use stats::{SegmentStats, Stats};
+pub use ticket::Written;
 pub use verify::{Damage, VerifyReport};
 
 use crate::code::{Address, Code};

@@ -12,7 +12,7 @@ use crate::db::query::{Answer, Query};
 use crate::db::record::{KeyEntry, Location, Record, decode_record, encode_id};
 use crate::db::search::search;
 use crate::db::view::View;
-use crate::error::{Corruption, Result};
+use crate::error::{Corruption, Error, Result};
 use crate::index::Neighbor;
 use crate::storage::records::Family;
 
@@ -35,12 +35,6 @@ impl Snapshot {
         };
         let record = decode_record(&self.tools.schema, location, &bytes);
         record.map(Some).map_err(|what| records.damage(&what))
-    }
-
-    /// The record at a location that an index or a key names.
-    fn record_named(&self, location: Location) -> Result<Record> {
-        let missing = || self.view.records.damage(&Corruption::Missing { what: "a record" });
-        self.record_at(location)?.ok_or_else(missing)
     }
 }
 
@@ -77,33 +71,42 @@ pub trait Readable {
             return Ok(None);
         };
         let entry = KeyEntry::decode(&bytes).map_err(|what| records.damage(&what))?;
-        snapshot.record_named(entry.location).map(Some)
+        let missing = || records.damage(&Corruption::Missing { what: "the record of a key" });
+        snapshot.record_at(entry.location)?.ok_or_else(missing).map(Some)
     }
 
     /// The value of a record, empty if it was put without one.
     ///
     /// # Errors
     ///
-    /// [`Error::Records`](crate::Error::Records) if the value cannot be read, or if the record was
-    /// replaced or deleted since it was read from another state.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if this state does not hold the
+    /// record, because it was replaced or deleted since it was read from another state.
     fn value(&self, record: &Record) -> Result<Vec<u8>> {
         if !record.has_value {
             return Ok(Vec::new());
         }
         let snapshot = self.snapshot();
         let records = &snapshot.view.records;
-        let missing = || records.damage(&Corruption::Missing { what: "the value of a record" });
-        records.get(Family::Values, &encode_id(record.id))?.ok_or_else(missing)
+        if let Some(value) = records.get(Family::Values, &encode_id(record.id))? {
+            return Ok(value);
+        }
+        let location = Location { address: record.address.value(), id: record.id };
+        Err(match snapshot.record_at(location)? {
+            Some(_) => records.damage(&Corruption::Missing { what: "the value of a record" }),
+            None => not_here("record"),
+        })
     }
 
     /// The record of a neighbour that a search on the same state found.
     ///
     /// # Errors
     ///
-    /// [`Error::Records`](crate::Error::Records) if there is no such record in this state.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if this state does not hold the
+    /// record, because it was replaced or deleted since the search.
     fn record(&self, neighbor: &Neighbor) -> Result<Record> {
         let Neighbor { address, id, .. } = *neighbor;
-        self.snapshot().record_named(Location { address, id })
+        let found = self.snapshot().record_at(Location { address, id })?;
+        found.ok_or_else(|| not_here("neighbor"))
     }
 
     /// All records at exactly this address, by id. Cost: one prefix scan.
@@ -185,6 +188,11 @@ pub trait Readable {
     fn ball(&self, address: Address, radius: u32) -> Result<Vec<Neighbor>> {
         self.search(&Query::ball(address, radius)).map(|answer| answer.neighbors)
     }
+}
+
+/// A record of another state was given.
+fn not_here(argument: &'static str) -> Error {
+    Error::invalid(argument, "is of a record that was replaced or deleted; read from a snapshot")
 }
 
 impl Readable for Snapshot {

@@ -1,6 +1,6 @@
 //! A snapshot shows the moment it was taken, whatever is written, sealed or compacted after it.
 
-use hashdb::{Database, Readable as _};
+use hashdb::{Database, Error, Readable as _};
 
 use crate::{Random, filled, key, small};
 
@@ -52,4 +52,24 @@ fn a_snapshot_outlives_its_database_and_its_files() {
     let db = Database::open(&path, small()).unwrap();
     assert_eq!(db.knn(&code, 10).unwrap(), expected);
     assert_eq!(std::fs::read_dir(path.join("segments")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_neighbor_of_an_older_state_is_told_apart_from_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = filled(&directory.path().join("db"), small(), 10, 5);
+    let code = Random(1).code(64, false);
+    let snapshot = db.snapshot();
+    let nearest = db.knn(&code, 1).unwrap()[0];
+    let record = db.record(&nearest).unwrap();
+    db.delete(&record.key).unwrap();
+    let error = db.record(&nearest).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "neighbor", .. }), "{error}");
+    assert_eq!(snapshot.record(&nearest).unwrap(), record);
+    // The value of key 8 has eight bytes.
+    let valued = snapshot.get(&key(8)).unwrap().unwrap();
+    assert_eq!(snapshot.value(&valued).unwrap().len(), 8);
+    db.delete(&valued.key).unwrap();
+    assert!(matches!(db.value(&valued), Err(Error::InvalidArgument { argument: "record", .. })));
+    snapshot.value(&valued).unwrap();
 }
