@@ -215,10 +215,9 @@ fn fingerprint(parts: &Parts) -> Result<Fingerprint, ModelError> {
     let mut hasher = blake3::Hasher::new_derive_key("hashdb autoencoder fingerprint v1");
     hasher.update(PREPROCESSING.as_bytes());
     let mut add = |values: &[f32]| {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         hasher.update(&(values.len() as u64).to_le_bytes());
-        values.iter().for_each(|value| {
-            hasher.update(&value.to_le_bytes());
-        });
+        hasher.update(&bytes);
     };
     add(parts.normalizer.mean());
     add(&[parts.normalizer.deviation()]);

@@ -57,7 +57,7 @@ pub(crate) struct Args {
 /// The settings of the training; what is left out has the default encoder's value.
 #[derive(Debug, clap::Args)]
 struct Settings {
-    /// Units of each layer of the code network, the last being the bits: 768,384,256
+    /// Units of each layer of the code network, the last being the bits: 768,256
     #[arg(long, value_name = "UNITS", value_delimiter = ',')]
     code_layers: Option<Vec<usize>>,
     /// Units of each layer of the address network, the last being the bits
