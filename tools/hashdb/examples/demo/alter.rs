@@ -63,9 +63,10 @@ fn resized(image: &RgbImage) -> RgbImage {
     imageops::resize(image, width, height, FilterType::Triangle)
 }
 
-/// Without 5 % of its width and height, half of it on each side.
+/// Without 5 % of its width and height, half of it on each side, but at least a pixel.
 fn cropped(image: &RgbImage) -> RgbImage {
-    let (left, top) = (image.width() / 40, image.height() / 40);
+    let edge = |length: u32| (length / 40).max(1).min((length - 1) / 2);
+    let (left, top) = (edge(image.width()), edge(image.height()));
     let (width, height) = (image.width() - 2 * left, image.height() - 2 * top);
     imageops::crop_imm(image, left, top, width, height).to_image()
 }

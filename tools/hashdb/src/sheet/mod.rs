@@ -33,7 +33,7 @@ const ACROSS: usize = 10;
 /// Rows of one sheet, so that it can be opened everywhere.
 const MAX_ROWS: usize = 200;
 /// Characters of 8 pixels below a picture.
-const LABEL: usize = 14;
+const LABEL: usize = 15;
 
 const INK: Color = Color([32, 32, 32]);
 const FAINT: Color = Color([120, 120, 120]);
