@@ -68,20 +68,25 @@ impl Engine {
             deleted: Vec::new(),
             state: view.state,
         };
-        let mut answers = Vec::with_capacity(tickets.len());
+        let mut accepted = Vec::with_capacity(tickets.len());
         for ticket in tickets {
-            match group.add(&ticket.take_batch()) {
-                Ok(written) => answers.push(written),
-                Err(error) => return Ticket::refuse_all(tickets, error),
+            let batch = ticket.take_batch();
+            // Only reading can fail, before anything of the batch is taken in: the others go on.
+            match group.look_up(&batch) {
+                Ok(()) => accepted.push((ticket, group.add(&batch))),
+                Err(error) => ticket.answer(Err(error)),
             }
         }
-        let sync = tickets.iter().any(|ticket| ticket.sync);
+        if accepted.is_empty() {
+            return;
+        }
+        let sync = accepted.iter().any(|(ticket, _)| ticket.sync);
         let Group { mut changes, added, deleted, state, .. } = group;
         changes.put(Family::Meta, STATE_KEY, state.encode());
         if let Err(error) = self.records.write(changes, sync) {
             // It may have reached the log in part: only recovery can tell.
             commit.poisoned = true;
-            return Ticket::refuse_all(tickets, error);
+            return refuse(accepted.into_iter().map(|(ticket, _)| ticket), error);
         }
         let mut next = View {
             records: self.records.snapshot(),
@@ -93,19 +98,41 @@ impl Engine {
         next.memtable.append(added);
         next.deleted.insert(deleted);
         self.publish(commit, next);
-        for (ticket, written) in tickets.iter().zip(answers) {
+        for (ticket, written) in accepted {
             ticket.answer(Ok(written));
         }
     }
 }
 
+/// Answers the tickets of a group whose write failed; the first one learns the cause.
+fn refuse<'a>(tickets: impl Iterator<Item = &'a Arc<Ticket>>, error: Error) {
+    let mut cause = Some(error);
+    for ticket in tickets {
+        ticket.answer(Err(cause.take().unwrap_or(Error::Poisoned)));
+    }
+}
+
 impl Group<'_> {
-    fn add(&mut self, batch: &WriteBatch) -> Result<Written> {
+    /// Reads where the keys of a batch lie.
+    fn look_up(&mut self, batch: &WriteBatch) -> Result<()> {
+        let records = &self.engine.records;
+        for Operation::Put { key, .. } | Operation::Delete { key } in &batch.operations {
+            if !self.keys.contains_key(key) {
+                let entry = records.get(Family::Keys, key)?.map(|bytes| KeyEntry::decode(&bytes));
+                let entry = entry.transpose().map_err(|what| records.damage(&what))?;
+                self.keys.insert(key.clone(), entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in a batch whose keys were looked up.
+    fn add(&mut self, batch: &WriteBatch) -> Written {
         let mut written = Written::default();
         for operation in &batch.operations {
             match operation {
                 Operation::Delete { key } => {
-                    if let Some(entry) = self.find(key)? {
+                    if let Some(entry) = self.find(key) {
                         self.remove(entry);
                         self.changes.delete(Family::Keys, key.as_slice());
                         self.keys.insert(key.clone(), None);
@@ -113,7 +140,7 @@ impl Group<'_> {
                     }
                 }
                 Operation::Put { key, address, code, value } => {
-                    match self.find(key)? {
+                    match self.find(key) {
                         Some(entry) => {
                             self.remove(entry);
                             written.replaced += 1;
@@ -141,18 +168,11 @@ impl Group<'_> {
                 }
             }
         }
-        Ok(written)
+        written
     }
 
-    fn find(&self, key: &[u8]) -> Result<Option<KeyEntry>> {
-        if let Some(entry) = self.keys.get(key) {
-            return Ok(*entry);
-        }
-        let records = &self.engine.records;
-        let Some(bytes) = records.get(Family::Keys, key)? else {
-            return Ok(None);
-        };
-        KeyEntry::decode(&bytes).map(Some).map_err(|what| records.damage(&what))
+    fn find(&self, key: &[u8]) -> Option<KeyEntry> {
+        self.keys.get(key).copied().flatten()
     }
 
     /// Takes a record out; its key entry is the caller's affair.

@@ -12,7 +12,7 @@ use crate::db::record::encode_id;
 use crate::db::seal::put_segment;
 use crate::db::segment::Segment;
 use crate::db::view::View;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::storage::manifest::{STATE_KEY, SegmentEntry, State};
 use crate::storage::records::{Family, RecordsBatch};
 
@@ -30,6 +30,8 @@ impl Engine {
         if !clean {
             self.merge_locked(&view.segments)?;
         }
+        // The view holds the old segment files and pins what the store is about to drop.
+        drop(view);
         self.records.compact()
     }
 
@@ -62,9 +64,7 @@ impl Engine {
 
     /// Merges `inputs`; the caller holds the maintenance lock.
     fn merge_locked(&self, inputs: &[Arc<Segment>]) -> Result<()> {
-        if self.read_only {
-            return Err(Error::ReadOnly);
-        }
+        drop(self.lock_commit()?);
         let view = self.view();
         let sources = inputs.iter().map(|segment| segment.rows()).collect::<Result<Vec<_>>>()?;
         let code_bytes = usize::from(self.schema.code_bits / 8);

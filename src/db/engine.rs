@@ -32,6 +32,8 @@ pub(crate) struct Engine {
     pub(crate) records: Arc<Records>,
     pub(crate) queue: Mutex<Vec<Arc<Ticket>>>,
     pub(crate) maintenance: Mutex<()>,
+    /// Why the background could not do its last work, until it can.
+    pub(crate) maintenance_error: Mutex<Option<String>>,
     commit: Mutex<CommitState>,
     view: RwLock<Arc<View>>,
 }
@@ -71,6 +73,7 @@ impl Engine {
             records,
             queue: Mutex::default(),
             maintenance: Mutex::default(),
+            maintenance_error: Mutex::default(),
             commit: Mutex::new(CommitState { poisoned: false, superblock: recovered.superblock }),
             view: RwLock::new(Arc::new(recovered.view)),
         }
@@ -94,7 +97,7 @@ impl Engine {
     pub(crate) fn publish(&self, _commit: &mut CommitState, next: View) {
         let next = Arc::new(next);
         let previous = std::mem::replace(&mut *self.view.write(), next);
-        // Outside the lock: the last user of a view unmaps and removes what became obsolete.
+        // Outside that lock, so that no reader waits: the last user of a view unmaps and removes what became obsolete.
         drop(previous);
     }
 

@@ -36,9 +36,10 @@ impl Maintainer {
             .name("hashdb-maintenance".to_owned())
             .spawn(move || {
                 while orders.next() == Order::Work {
-                    // A failure leaves the memtable as it is. Writers that find it far too large
-                    // do this work themselves and then see the error.
-                    let _seen_by_writers = engine.maintain();
+                    // A failure leaves everything as it was. `Stats` shows it, and writers that
+                    // find the memtable far too large seal it themselves and get the error.
+                    let failure = engine.maintain().err().map(|error| error.to_string());
+                    *engine.maintenance_error.lock() = failure;
                 }
             })
             .ok();

@@ -58,7 +58,9 @@ use maintenance::Maintainer;
 const MAX_MODEL_BYTES: u64 = 4 << 30;
 
 /// A handle on an open database; clones share it, from any number of threads. Reads are in
-/// [`Readable`]. When the last clone is dropped the database is closed and every write is durable.
+/// [`Readable`]. When the last clone is dropped the database is closed, after the background has
+/// finished what it is at, and every write is made durable; call [`Database::sync`] first to see an
+/// error of that.
 #[derive(Debug, Clone)]
 pub struct Database {
     shared: Arc<Shared>,
@@ -93,7 +95,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if something is there,
+    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if something is there (what a creation
+    /// that failed left behind, a folder without SUPERBLOCK, may be removed),
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for widths out of range,
     /// [`Error::Io`](crate::Error::Io) if the directory cannot be written.
     pub fn create(path: impl AsRef<Path>, options: Options) -> Result<Self> {
@@ -115,7 +118,8 @@ impl Database {
     }
 
     /// Opens a database for reading, also while another process writes to it. The handle shows
-    /// the state of the moment of opening.
+    /// the state of the moment of opening. Beside a writer that compacts, a value of 4 KiB or more may
+    /// become unreadable later: then open anew.
     ///
     /// # Errors
     ///
@@ -178,7 +182,7 @@ impl Database {
         let engine = self.engine();
         let most = engine.options.memtable_records.saturating_mul(4);
         if !engine.read_only && engine.view().memtable.len() >= most {
-            engine.maintain()?;
+            self.seal()?;
         }
         Ok(())
     }
@@ -196,14 +200,16 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io) if the segment cannot be written: nothing is changed.
+    /// [`Error::Io`](crate::Error::Io) if the segment or the superblock cannot be written: no record is
+    /// lost and no answer changes. [`Error::Poisoned`](crate::Error::Poisoned) after a failed write.
     pub fn seal(&self) -> Result<bool> {
         let engine = self.engine();
         let _maintenance = engine.maintenance.lock();
         engine.seal_locked()
     }
 
-    /// Merges everything into one segment without deleted rows and reclaims their space.
+    /// Merges everything into one segment without deleted rows and reclaims their space. Takes the
+    /// memory of all rows (ids, addresses, codes) and 24 bytes more for each.
     ///
     /// # Errors
     ///
@@ -213,7 +219,8 @@ impl Database {
     }
 
     /// Reads every byte that hashdb owns and holds the parts against each other: superblock,
-    /// records, keys, values, pending entries, tombstones, segments, model.
+    /// records, keys, values, pending entries, tombstones, segments. Of the encoder's weights it sees
+    /// that they are there; whether they are right, `Autoencoder::from_bytes` says.
     ///
     /// # Errors
     ///

@@ -115,15 +115,16 @@ impl Options {
 
     pub(crate) fn validate(&self) -> Result<()> {
         validate_widths(self.code_bits, self.address_bits)?;
-        if let Some(model) = &self.encoder {
-            let name = &model.fingerprint;
-            let hex = name.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if !hex || !(1..=64).contains(&name.len()) {
-                return Err(Error::invalid("encoder fingerprint", "must be 1 to 64 hex digits"));
-            }
+        if self.encoder.as_ref().is_some_and(|model| !is_fingerprint(&model.fingerprint)) {
+            return Err(Error::invalid("encoder fingerprint", "must be 1 to 64 hex digits"));
         }
         Ok(())
     }
+}
+
+/// Whether a text can be a fingerprint: it names a file.
+pub(crate) fn is_fingerprint(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Checks the widths of codes and addresses.

@@ -5,12 +5,13 @@ use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::db::columns::Columns;
 use crate::db::deleted::DeletedIds;
 use crate::db::engine::{Engine, Recovered, SearchTools};
 use crate::db::memtable::Memtable;
-use crate::db::options::{Options, validate_widths};
+use crate::db::options::{Options, is_fingerprint, validate_widths};
 use crate::db::record::{decode_id, decode_pending};
 use crate::db::segment::Segment;
 use crate::db::view::View;
@@ -26,13 +27,15 @@ use crate::storage::superblock::Superblock;
 
 /// How often a reader beside a live writer starts over when the segments that it read about were
 /// compacted away before it had opened them.
-const READ_ONLY_ATTEMPTS: usize = 10;
+const READ_ONLY_ATTEMPTS: u32 = 10;
+/// No database counts this far; a number from here on is damage.
+const MAX_COUNTER: u64 = 1 << 62;
+const RETRY_PAUSE: Duration = Duration::from_millis(2);
 
 impl Engine {
     /// Creates a database in an absent or empty directory.
     pub(crate) fn create(path: &Path, options: Options) -> Result<Self> {
         options.validate()?;
-        let search = |schema| search_tools(schema);
         let fs = Arc::clone(&options.fs);
         create_root(fs.as_ref(), path)?;
         let layout = Layout::new(path);
@@ -41,7 +44,7 @@ impl Engine {
             .map_err(|_| Error::invalid("database id", "needs the system's random numbers"))?;
         let (code_bits, address_bits) = (options.code_bits, options.address_bits);
         let schema = Schema { database_id, code_bits, address_bits };
-        let search = search(schema)?;
+        let search = search_tools(schema)?;
         let lock = Lock::acquire(&layout.lock(), path)?;
         let records =
             Records::open(&layout.records(), Access::Create, options.cache_bytes, Some(lock))?;
@@ -129,7 +132,13 @@ impl Engine {
                 Ok((records, recovered)) => {
                     return Ok(Self::new(layout, options, search, records, recovered, true));
                 }
-                Err(error) if attempt < READ_ONLY_ATTEMPTS && overtaken(&error) => attempt += 1,
+                Err(error) if attempt < READ_ONLY_ATTEMPTS && overtaken(&error) => {
+                    if attempt > 1 && !Lock::is_held(&layout.lock()) {
+                        return Err(error);
+                    }
+                    std::thread::sleep(RETRY_PAUSE * attempt);
+                    attempt += 1;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -139,11 +148,10 @@ impl Engine {
 /// Whether a live writer may be the cause: it removes segments, tables and logs while a reader
 /// that has read their names is about to open them.
 fn overtaken(error: &Error) -> bool {
-    match error {
-        Error::Io { source, .. } => source.kind() == ErrorKind::NotFound,
-        Error::Records { .. } => true,
-        _ => false,
-    }
+    matches!(
+        error,
+        Error::Records { .. } | Error::Corruption { what: Corruption::Missing { .. }, .. }
+    )
 }
 
 fn create_root(fs: &dyn Fs, path: &Path) -> Result<()> {
@@ -222,15 +230,50 @@ fn recover(
     }
     let encoder = match records.get(Family::Meta, ENCODER_KEY)? {
         None => None,
-        Some(name) => Some(String::from_utf8(name).map_err(|_| {
-            damage(Corruption::OutOfRange { field: "encoder fingerprint", value: 0 })
-        })?),
+        // It names a file, so it is held to what creation allows.
+        Some(name) => match String::from_utf8(name) {
+            Ok(name) if is_fingerprint(&name) => Some(name),
+            _ => {
+                let what = Corruption::OutOfRange { field: "encoder fingerprint", value: 0 };
+                return Err(damage(what));
+            }
+        },
     };
     let segments = open_segments(layout, options, &schema, &records)?;
+    check_numbers(&state, superblock, &segments).map_err(damage)?;
     let memtable = read_pending(&schema, &state, &records)?;
     let deleted = read_tombstones(&records)?;
     let view = View { records, segments, memtable, deleted, state };
     Ok(Recovered { encoder, superblock: *superblock, view })
+}
+
+/// Numbers that count on must leave room, and must be beyond everything that was counted.
+fn check_numbers(
+    state: &State,
+    superblock: &Superblock,
+    segments: &[Arc<Segment>],
+) -> Result<(), Corruption> {
+    let numbers = [
+        ("next id", state.next_id),
+        ("next segment", state.next_segment),
+        ("generation", superblock.generation),
+    ];
+    for (field, value) in numbers {
+        if value >= MAX_COUNTER {
+            return Err(Corruption::OutOfRange { field, value });
+        }
+    }
+    for segment in segments {
+        if segment.number() >= state.next_segment {
+            let value = state.next_segment;
+            return Err(Corruption::OutOfRange { field: "next segment", value });
+        }
+        if segment.max_id() >= state.sealed_bound {
+            let value = state.sealed_bound;
+            return Err(Corruption::OutOfRange { field: "sealed bound", value });
+        }
+    }
+    Ok(())
 }
 
 fn open_segments(
@@ -249,7 +292,12 @@ fn open_segments(
     })?;
     let open = |entry: SegmentEntry| {
         let path = layout.segment(entry.number);
-        Segment::open(&options.fs, &path, schema, entry, options.mmap).map(Arc::new)
+        match Segment::open(&options.fs, &path, schema, entry, options.mmap) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                Err(Corruption::Missing { what: "the segment" }.at(&path, 0))
+            }
+            opened => opened.map(Arc::new),
+        }
     };
     entries.into_iter().map(open).collect()
 }
@@ -288,7 +336,11 @@ fn sweep(fs: &dyn Fs, layout: &Layout, view: &View) -> Result<()> {
         let live = view.segments.iter().any(|segment| segment.path() == path);
         let ours = path.extension().is_some_and(|kind| kind == "seg" || kind == "tmp");
         if ours && !live {
-            fs.remove(&path)?;
+            match fs.remove(&path) {
+                // Whoever had the database before was about to remove it too.
+                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                removed => removed?,
+            }
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use crate::db::gather::{Gathered, gather};
 use crate::db::record::encode_id;
 use crate::db::segment::Segment;
 use crate::db::view::View;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::storage::manifest::{STATE_KEY, SegmentEntry, State};
 use crate::storage::records::{Family, RecordsBatch};
 
@@ -20,9 +20,9 @@ impl Engine {
     /// Seals what the memtable holds now; the caller holds the maintenance lock. Writers go on
     /// while the file is written and wait only for the batch that names it.
     pub(crate) fn seal_locked(&self) -> Result<bool> {
-        if self.read_only {
-            return Err(Error::ReadOnly);
-        }
+        // A poisoned handle may touch no file: the batch that failed may have reached the disk, and
+        // its manifest entry names the number that would be used again here.
+        drop(self.lock_commit()?);
         let view = self.view();
         if view.memtable.is_empty() {
             return Ok(false);
@@ -85,8 +85,13 @@ impl Engine {
         }
         let (fs, schema) = (&self.options.fs, &self.schema);
         let (draft, path) = (self.layout.segment_draft(number), self.layout.segment(number));
-        let entry = Segment::write(fs.as_ref(), &draft, &path, schema, number, columns)?;
-        Segment::open(fs, &path, schema, entry, self.options.mmap).map(Arc::new).map(Some)
+        let written = Segment::write(fs.as_ref(), &draft, &path, schema, number, columns)
+            .and_then(|entry| Segment::open(fs, &path, schema, entry, self.options.mmap));
+        if written.is_err() {
+            // On a full disk the space matters now. What cannot be removed goes at the next open.
+            let _left_for_open = fs.remove(&draft).or_else(|_| fs.remove(&path));
+        }
+        written.map(Arc::new).map(Some)
     }
 }
 

@@ -165,6 +165,10 @@ impl Segment {
         self.entry.row_count
     }
 
+    pub(crate) fn max_id(&self) -> u64 {
+        self.info.max_id
+    }
+
     pub(crate) fn file_bytes(&self) -> u64 {
         self.entry.file_bytes
     }

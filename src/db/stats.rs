@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::db::engine::Engine;
 use crate::hamming::Level;
 
-/// Figures about an open database, all of one moment.
+/// Figures about an open database. Records, memtable and segments are of one moment; the bytes and
+/// the sequence number of the record store are read beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
     /// The database directory.
@@ -34,6 +35,8 @@ pub struct Stats {
     pub sequence: u64,
     /// The instruction set that computes distances.
     pub simd: Level,
+    /// Why the background could not seal or compact the last time it tried, if it could not.
+    pub maintenance_error: Option<String>,
     /// Whether the handle was opened read-only.
     pub read_only: bool,
 }
@@ -71,6 +74,7 @@ impl Engine {
             record_bytes: self.records.file_bytes(),
             sequence: self.records.latest_sequence(),
             simd: self.search.level,
+            maintenance_error: self.maintenance_error.lock().clone(),
             read_only: self.read_only,
         }
     }

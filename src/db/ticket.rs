@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 
 use crate::db::batch::WriteBatch;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What a write did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,13 +41,5 @@ impl Ticket {
 
     pub(crate) fn answer(&self, answer: Result<Written>) {
         *self.answer.lock() = Some(answer);
-    }
-
-    /// Answers all tickets of a group that was not committed; the first one learns the cause.
-    pub(crate) fn refuse_all(tickets: &[std::sync::Arc<Self>], error: Error) {
-        let mut cause = Some(error);
-        for ticket in tickets {
-            ticket.answer(Err(cause.take().unwrap_or(Error::Poisoned)));
-        }
     }
 }

@@ -8,7 +8,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::db::engine::Engine;
-use crate::db::record::{KeyEntry, Location, Record, decode_id, decode_record, encode_id};
+use crate::db::record::{
+    KeyEntry, Location, Record, decode_id, decode_pending, decode_record, encode_id,
+};
 use crate::db::view::View;
 use crate::error::{Error, Result};
 use crate::index::Rows;
@@ -63,6 +65,8 @@ struct Verifier<'a> {
     cursors: Vec<Cursor<'a>>,
     /// Records in the memtable, to find rows without a record.
     memtable_records: u64,
+    /// Deleted rows that the cursors passed.
+    deleted_rows: u64,
 }
 
 /// How far the pass over the records has come in one segment.
@@ -82,6 +86,7 @@ impl Engine {
             memtable: HashMap::new(),
             cursors: Vec::new(),
             memtable_records: 0,
+            deleted_rows: 0,
         };
         verifier.superblock();
         verifier.segments();
@@ -97,7 +102,7 @@ impl Engine {
 impl<'a> Verifier<'a> {
     /// Reads the record store, family by family; one that cannot be read is a damage of its own.
     fn families(&mut self) {
-        for check in [Self::records, Self::keys, Self::values, Self::tombstones] {
+        for check in [Self::records, Self::keys, Self::values, Self::pending, Self::tombstones] {
             if let Err(error) = check(self) {
                 self.error(&error);
             }
@@ -129,6 +134,8 @@ impl<'a> Verifier<'a> {
 
     fn superblock(&mut self) {
         let path = self.engine.layout.superblock();
+        // Held so that the background does not write it while it is read.
+        let _commit = self.engine.lock_commit();
         match Superblock::read(self.engine.options.fs.as_ref(), &path) {
             Err(error) | Ok((_, Some(error))) => self.error(&error),
             Ok((superblock, None)) => {
@@ -274,6 +281,7 @@ impl<'a> Verifier<'a> {
             }
             cursor.next += 1;
             let path = cursor.path;
+            self.deleted_rows += 1;
             if self.view.is_live(id) {
                 self.damage(path, format!("row {row} has id {id}, of which there is no record"));
             }
@@ -312,15 +320,47 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
+    /// The entries on disk against the memtable that was made of them and of later writes.
+    fn pending(&mut self) -> Result<()> {
+        let view = self.view;
+        let schema = self.engine.schema;
+        let mut count = 0;
+        view.records.scan(Family::Pending, &[], |key, value| {
+            let damage = |what| view.records.damage(&what);
+            let id = decode_id(key).map_err(damage)?;
+            let (address, code) = decode_pending(&schema, value).map_err(damage)?;
+            let row = self.memtable.get(&id);
+            if row
+                .is_none_or(|(rows, row)| rows.address(*row) != address || rows.code(*row) != code)
+            {
+                self.record_damage(format!("pending entry {id} is no row of the memtable"));
+            }
+            count += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if count != self.memtable.len() {
+            let rows = self.memtable.len();
+            self.record_damage(format!("it holds {count} pending entries for {rows} records"));
+        }
+        Ok(())
+    }
+
     fn tombstones(&mut self) -> Result<()> {
         let view = self.view;
+        let mut count = 0;
         view.records.scan(Family::Tombstones, &[], |key, _| {
             let id = decode_id(key).map_err(|what| view.records.damage(&what))?;
             if id >= view.state.sealed_bound {
                 self.record_damage(format!("tombstone {id} is of a record that is in no segment"));
             }
+            count += 1;
             Ok(ControlFlow::Continue(()))
-        })
+        })?;
+        let rows = self.deleted_rows;
+        if count != rows && self.cursors.len() == view.segments.len() {
+            self.record_damage(format!("it holds {count} tombstones for {rows} deleted rows"));
+        }
+        Ok(())
     }
 
     fn model(&mut self) {

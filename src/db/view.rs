@@ -15,13 +15,14 @@ use crate::storage::records::RecordsSnapshot;
 /// One published state.
 #[derive(Debug)]
 pub(crate) struct View {
-    pub(crate) records: RecordsSnapshot,
     /// Live segments, ascending by number.
     pub(crate) segments: Vec<Arc<Segment>>,
     pub(crate) memtable: Memtable,
     /// Ids deleted but still in a segment or in the memtable.
     pub(crate) deleted: DeletedIds,
     pub(crate) state: State,
+    /// Last, since the directory's lock goes with it: obsolete segment files are removed before.
+    pub(crate) records: RecordsSnapshot,
 }
 
 impl View {

@@ -22,6 +22,13 @@ impl Drop for Lock {
 }
 
 impl Lock {
+    /// Whether a writer holds the lock. For a moment the question itself keeps a writer out.
+    pub(crate) fn is_held(path: &Path) -> bool {
+        #[expect(clippy::disallowed_methods, reason = "a lock needs the file itself")]
+        let file = File::open(path);
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Takes the lock of the database in `root`, or says who has it.
     pub(crate) fn acquire(path: &Path, root: &Path) -> Result<Self> {
         let io = |op| move |source| Error::Io { path: path.to_path_buf(), op, source };

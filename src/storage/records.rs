@@ -62,6 +62,9 @@ impl Family {
             options.set_min_blob_size(LARGE_VALUE_BYTES);
             options.set_blob_compression_type(DBCompressionType::Zstd);
             options.set_enable_blob_gc(true);
+            // Every blob file may be rewritten: the default looks at the oldest quarter only, which
+            // of three files is none.
+            options.set_blob_gc_age_cutoff(1.0);
         }
         options
     }
@@ -69,8 +72,7 @@ impl Family {
 
 /// Values from this size on live in blob files, so that compaction does not copy them.
 const LARGE_VALUE_BYTES: u64 = 4096;
-/// Entries that a scan handles between two status checks are unbounded; this is how much it
-/// reads ahead.
+/// One request of this size replaces many small ones in a scan.
 const READAHEAD_BYTES: usize = 256 << 10;
 const KEPT_INFO_LOGS: usize = 4;
 const MAX_LOG_BYTES: u64 = 256 << 20;
@@ -90,6 +92,17 @@ pub(crate) struct Records {
     path: PathBuf,
     db: DB,
     _lock: Option<Lock>,
+    /// The next write fails.
+    #[cfg(test)]
+    pub(crate) fault: parking_lot::Mutex<Option<WriteFault>>,
+}
+
+/// How a write fails in tests: an error says nothing of whether the batch reached the disk.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteFault {
+    BeforeTheDisk,
+    AfterTheDisk,
 }
 
 impl fmt::Debug for Records {
@@ -128,7 +141,13 @@ impl Records {
             Access::ReadOnly => DB::open_cf_descriptors_read_only(&options, path, families, false),
         };
         let db = db.map_err(|error| failure(path, &error))?;
-        Ok(Self { path: path.to_path_buf(), db, _lock: lock })
+        Ok(Self {
+            path: path.to_path_buf(),
+            db,
+            _lock: lock,
+            #[cfg(test)]
+            fault: parking_lot::Mutex::default(),
+        })
     }
 
     fn fail(&self, error: &rocksdb::Error) -> Error {
@@ -154,6 +173,14 @@ impl Records {
                     out.delete_range_cf(self.family(family)?, from, to);
                 }
             }
+        }
+        #[cfg(test)]
+        if let Some(fault) = self.fault.lock().take() {
+            if fault == WriteFault::AfterTheDisk {
+                self.db.write_opt(out, &options).map_err(|error| self.fail(&error))?;
+            }
+            let source = RecordError { message: "injected".to_owned(), corruption: false };
+            return Err(Error::Records { path: self.path.clone(), source });
         }
         self.db.write_opt(out, &options).map_err(|error| self.fail(&error))
     }
@@ -187,8 +214,16 @@ impl Records {
 
     /// Reclaims the space of deleted and replaced entries.
     pub(crate) fn compact(&self) -> Result<()> {
+        let errors = || self.db.property_int_value("rocksdb.background-errors").ok().flatten();
+        let before = errors();
         for family in Family::ALL {
             self.db.compact_range_cf(self.family(family)?, None::<&[u8]>, None::<&[u8]>);
+        }
+        // The call itself has no result.
+        if errors() > before {
+            let message = "compaction failed, see the file LOG".to_owned();
+            let source = RecordError { message, corruption: false };
+            return Err(Error::Records { path: self.path.clone(), source });
         }
         Ok(())
     }

@@ -34,6 +34,12 @@ pub(crate) struct Superblock {
     pub(crate) next_segment: u64,
 }
 
+/// Whether the checksum of a slot matches it.
+fn is_sealed(slot: &[u8]) -> bool {
+    let (body, checksum) = slot.split_at(BODY_BYTES - 4);
+    Reader::new(checksum).u32() == Ok(crc32c::crc32c(body))
+}
+
 impl Superblock {
     fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new();
@@ -114,15 +120,22 @@ impl Superblock {
     pub(crate) fn read(fs: &dyn Fs, path: &Path) -> Result<(Self, Option<Error>)> {
         let bytes = fs.read(path, 2 * SLOT_BYTES as u64)?;
         let (first, second) = bytes.split_at(SLOT_BYTES.min(bytes.len()));
-        let first = Self::decode(first, path, 0);
-        let second = Self::decode(second, path, SLOT_BYTES as u64);
+        let slots = [(first, 0), (second, SLOT_BYTES as u64)];
+        let [first, second] = slots.map(|(slot, offset)| {
+            let block = Self::decode(slot, path, offset);
+            // Of a newer format, or torn right there: the checksum keeps its place in all formats.
+            let newer = matches!(block, Err(Error::UnsupportedFormat { .. })) && is_sealed(slot);
+            (block, newer)
+        });
         match (first, second) {
-            (Ok(a), Ok(b)) => Ok((if a.generation > b.generation { a } else { b }, None)),
-            (Ok(block), Err(error)) | (Err(error), Ok(block)) => Ok((block, Some(error))),
-            // Of two unreadable slots the one with a newer format is the one to hear about.
-            (Err(_), Err(error @ Error::UnsupportedFormat { .. })) | (Err(error), Err(_)) => {
-                Err(error)
+            ((Err(error), true), _) | (_, (Err(error), true)) => Err(error),
+            ((Ok(a), _), (Ok(b), _)) => Ok((if a.generation > b.generation { a } else { b }, None)),
+            ((Ok(block), _), (Err(error), _)) | ((Err(error), _), (Ok(block), _)) => {
+                Ok((block, Some(error)))
             }
+            // Of two unreadable slots the one with a newer format is the one to hear about.
+            ((Err(_), _), (Err(error @ Error::UnsupportedFormat { .. }), _))
+            | ((Err(error), _), (Err(_), _)) => Err(error),
         }
     }
 

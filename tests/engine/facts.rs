@@ -180,6 +180,26 @@ fn compaction_drops_deleted_rows_and_old_files() {
 }
 
 #[test]
+fn compaction_gives_the_space_of_large_values_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Database::create(directory.path().join("db"), small()).unwrap();
+    let mut random = crate::Random(1);
+    for number in 0..40 {
+        let value: Vec<u8> = (0..1 << 17).map(|_| random.next().to_le_bytes()[0]).collect();
+        db.put(&key(number), address(1), code(1), &value).unwrap();
+    }
+    db.compact().unwrap();
+    let before = db.stats().record_bytes;
+    assert!(before > 5 << 20, "{before} bytes");
+    for number in 0..36 {
+        db.delete(&key(number)).unwrap();
+    }
+    db.compact().unwrap();
+    let after = db.stats().record_bytes;
+    assert!(after < before / 4, "{before} bytes before, {after} after nine tenths were deleted");
+}
+
+#[test]
 fn the_background_seals_and_keeps_the_number_of_segments_logarithmic() {
     let directory = tempfile::tempdir().unwrap();
     let options = small().background(true).memtable_records(50);

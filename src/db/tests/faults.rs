@@ -11,6 +11,7 @@ use crate::code::{Address, Code};
 use crate::db::{Database, Options, Readable as _};
 use crate::error::{Error, Result};
 use crate::storage::fs::{Fs, FsFile, OsFs};
+use crate::storage::records::WriteFault;
 
 /// Counts operations down to the one that fails.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl FsFile for FaultFile {
 
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
         if let Err(error) = self.0.tick(&self.1) {
-            self.2.write_all_at(&bytes[..bytes.len() / 2], offset)?;
+            self.2.write_all_at(&bytes[..bytes.len().min(40)], offset)?;
             return Err(error);
         }
         self.2.write_all_at(bytes, offset)
@@ -121,31 +122,56 @@ fn put(db: &Database, number: u64) -> Result<()> {
     db.put(format!("key {number}").as_bytes(), address, code, b"value")
 }
 
-/// Writes, seals, deletes, compacts; returns what was acknowledged: records put and deleted.
-fn workload(path: &Path, fs: Arc<dyn Fs>, acknowledged: &mut Vec<u64>) -> Result<()> {
-    let db = Database::open(path, options(fs))?;
-    for round in 0..3_u64 {
-        for number in round * 20..round * 20 + 20 {
-            put(&db, number)?;
-            acknowledged.push(number);
-        }
-        db.seal()?;
-    }
-    if db.delete(b"key 7")? {
-        acknowledged.retain(|number| *number != 7);
-    }
-    db.compact()?;
-    put(&db, 100)?;
-    acknowledged.push(100);
-    Ok(())
+/// What a workload was told.
+#[derive(Default)]
+struct Told {
+    /// Records whose put was acknowledged, and no delete.
+    put: Vec<u64>,
+    /// Whether the delete of record 7 was acknowledged.
+    deleted: bool,
+    /// The first error, if there was one; the workload goes on after it.
+    failure: Option<Error>,
 }
 
-fn check(path: &Path, acknowledged: &[u64], n: i64) {
-    let db = Database::open(path, options(Arc::new(OsFs))).unwrap_or_else(|e| panic!("{n}: {e}"));
-    for number in acknowledged {
-        let key = format!("key {number}");
-        assert!(db.get(key.as_bytes()).unwrap().is_some(), "fault {n}: {key} is lost");
+impl Told {
+    fn note<T>(&mut self, outcome: Result<T>) -> Option<T> {
+        outcome.map_err(|error| self.failure.get_or_insert(error).to_string()).ok()
     }
+}
+
+/// Writes, seals, deletes, compacts, and goes on with the handle after an error.
+fn workload(path: &Path, fs: Arc<dyn Fs>) -> Told {
+    let mut told = Told::default();
+    let Some(db) = told.note(Database::open(path, options(fs))) else { return told };
+    for round in 0..3_u64 {
+        for number in round * 20..round * 20 + 20 {
+            if told.note(put(&db, number)).is_some() {
+                told.put.push(number);
+            }
+        }
+        told.note(db.seal());
+    }
+    if told.note(db.delete(b"key 7")) == Some(true) {
+        told.put.retain(|number| *number != 7);
+        told.deleted = true;
+    }
+    told.note(db.compact());
+    if told.note(put(&db, 100)).is_some() {
+        told.put.push(100);
+    }
+    told.note(db.seal());
+    told
+}
+
+fn check(path: &Path, told: &Told, n: i64) {
+    let db = Database::open(path, options(Arc::new(OsFs))).unwrap_or_else(|e| panic!("{n}: {e}"));
+    for number in &told.put {
+        let key = format!("key {number}");
+        let record = db.get(key.as_bytes()).unwrap();
+        let record = record.unwrap_or_else(|| panic!("fault {n}: {key} is lost"));
+        assert_eq!(db.value(&record).unwrap(), b"value");
+    }
+    assert!(!told.deleted || db.get(b"key 7").unwrap().is_none(), "fault {n}: key 7 is back");
     let report = db.verify().unwrap();
     assert!(report.is_clean(), "fault {n}: {report:?}");
     let all = db.range_search(&Code::from_bytes(&[0; 8]).unwrap(), 64).unwrap();
@@ -159,13 +185,11 @@ fn fail_every_operation(for_ever: bool) {
         let path = directory.path().join("db");
         drop(Database::create(&path, options(Arc::new(OsFs))).unwrap());
         let countdown = Arc::new(Countdown { left: AtomicI64::new(n), for_ever });
-        let mut acknowledged = Vec::new();
-        let fs = Arc::new(FaultFs(Arc::clone(&countdown)));
-        let outcome = workload(&path, fs, &mut acknowledged);
+        let told = workload(&path, Arc::new(FaultFs(Arc::clone(&countdown))));
         let reached = countdown.left.load(Ordering::SeqCst) < 0;
-        check(&path, &acknowledged, n);
+        check(&path, &told, n);
         if !reached {
-            outcome.unwrap();
+            assert!(told.failure.is_none() && told.deleted && told.put.len() == 60);
             assert!(n > 30, "the workload has only {n} operations: it tests little");
             return;
         }
@@ -182,6 +206,47 @@ fn every_file_operation_may_fail_and_all_after_it() {
     fail_every_operation(true);
 }
 
+/// Fails the batch of one step, tries everything else on the poisoned handle, and reopens.
+fn poison(fault: WriteFault, step: fn(&Database) -> Result<()>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = Database::create(&path, options(Arc::new(OsFs))).unwrap();
+    for number in 0..10 {
+        put(&db, number).unwrap();
+    }
+    db.seal().unwrap();
+    db.delete(b"key 3").unwrap();
+    for number in 10..15 {
+        put(&db, number).unwrap();
+    }
+    *db.shared.engine.records.fault.lock() = Some(fault);
+    assert!(matches!(step(&db), Err(Error::Records { .. })), "the injected error is returned");
+    // Readers go on; nothing that writes may touch a file any more.
+    assert_eq!(db.len(), 14);
+    assert!(matches!(put(&db, 99), Err(Error::Poisoned)));
+    assert!(matches!(db.seal(), Err(Error::Poisoned)));
+    assert!(matches!(db.compact(), Err(Error::Poisoned)));
+    assert!(matches!(db.sync(), Err(Error::Poisoned)));
+    drop(db);
+    let db = Database::open(&path, options(Arc::new(OsFs))).unwrap();
+    let report = db.verify().unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    for number in (0..15).filter(|number| *number != 3) {
+        assert!(db.get(format!("key {number}").as_bytes()).unwrap().is_some(), "key {number}");
+    }
+    assert!(db.get(b"key 3").unwrap().is_none() && db.get(b"key 99").unwrap().is_none());
+    put(&db, 99).unwrap();
+}
+
+#[test]
+fn a_write_that_fails_poisons_the_handle_and_reopening_recovers() {
+    for fault in [WriteFault::BeforeTheDisk, WriteFault::AfterTheDisk] {
+        poison(fault, |db| put(db, 50));
+        poison(fault, |db| db.seal().map(|_| ()));
+        poison(fault, |db| db.compact());
+    }
+}
+
 #[test]
 fn creation_that_fails_leaves_no_database() {
     for n in 0.. {
@@ -193,11 +258,10 @@ fn creation_that_fails_leaves_no_database() {
             assert!(n > 3, "creation has only {n} operations");
             return;
         }
-        let opened = Database::open(&path, options(Arc::new(OsFs)));
         // Either creation stopped before its last step, or only the last sync failed.
-        if let Ok(db) = opened {
-            assert!(db.is_empty());
-            assert!(db.verify().unwrap().is_clean());
+        match Database::open(&path, options(Arc::new(OsFs))) {
+            Ok(db) => assert!(db.is_empty() && db.verify().unwrap().is_clean()),
+            Err(error) => assert!(matches!(error, Error::NotADatabase { .. }), "{n}: {error}"),
         }
     }
 }

@@ -68,7 +68,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 fn examine(path: &Path) -> Result<(VerifyReport, bool), Error> {
     let (db, read_only) = match Database::open(path, Options::new().background(false)) {
         Ok(db) => (db, false),
-        Err(Error::Locked { .. } | Error::Io { .. }) => {
+        Err(error) if error.is_corruption() => return Err(error),
+        // Locked by a writer, or a disk that is full or read-only.
+        Err(Error::Locked { .. } | Error::Io { .. } | Error::Records { .. }) => {
             (Database::open_read_only(path, Options::new())?, true)
         }
         Err(error) => return Err(error),

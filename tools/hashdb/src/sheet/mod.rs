@@ -95,12 +95,7 @@ impl Sheet {
         let mut canvas = Canvas::new(width, TITLE + 2 * MARGIN + ROW * rows);
         canvas.fill((MARGIN / 2, TITLE + MARGIN / 2), (COLUMN, ROW * rows + MARGIN / 2), BAND);
         canvas.text((MARGIN, MARGIN), 2, "query", INK);
-        canvas.text(
-            (MARGIN + COLUMN + GUTTER, MARGIN),
-            2,
-            "nearest first, and how many bits differ",
-            INK,
-        );
+        canvas.text((MARGIN + COLUMN + GUTTER, MARGIN), 2, "nearest first", INK);
         let mut top = TITLE + MARGIN;
         for query in &self.queries {
             canvas.tile((MARGIN, top), pictures.get(&query.name));
