@@ -25,8 +25,7 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A file holds bytes that hashdb never wrote there. Restore the file from a copy; segments
-    /// can be rebuilt from the records.
+    /// A file holds bytes that hashdb never wrote there. Restore the database from a copy.
     #[error("{} is damaged at byte {offset}: {what}", path.display())]
     Corruption {
         /// The damaged file.
