@@ -16,7 +16,7 @@ use hashdb::Level;
 use hashdb::internals::code::BallMasks;
 use hashdb::internals::hamming::distances;
 use hashdb::internals::index::{
-    Counters, HalfBalls, Hit, PairTable, PairTableColumns, Rows, TopK, ball_scan, knn, rerank,
+    Counters, HalfBalls, Hit, PairTable, PairTableColumns, Rows, TopK, ball_scan, rerank, scan,
 };
 use measure::{Race, Random};
 
@@ -65,7 +65,7 @@ fn nearest(criterion: &mut Criterion) {
         let mut counters = Counters::default();
         let mut answer = |k| {
             let mut top = TopK::new(k);
-            knn(&rows, level, black_box(&query), &mut top, |_| true, &mut counters);
+            scan(&rows, level, black_box(&query), &mut top, |_| true, &mut counters);
             top.into_sorted()
         };
         for k in [10, 1000] {

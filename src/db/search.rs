@@ -7,7 +7,7 @@ use crate::db::query::{Answer, Plan, Query, QueryStats, Wanted};
 use crate::db::segment::Segment;
 use crate::db::view::View;
 use crate::error::Result;
-use crate::index::{self, Counters, Hit, Neighbor, Rows, TopK};
+use crate::index::{self, Counters, Hit, Neighbor, Rows, TopK, Within};
 
 /// What a probe costs, in addresses of a scan: a cache line of its own, about 10 ns, where a scan
 /// compares an address in 0.25 ns (docs/results.md).
@@ -52,21 +52,20 @@ impl Search<'_> {
         let (level, view, counters) = (self.tools.level, self.view, &mut self.counters);
         for rows in all_rows(view) {
             let live = |id| view.is_live(id);
-            index::knn(&rows?, level, code.as_bytes(), &mut top, live, counters);
+            index::scan(&rows?, level, code.as_bytes(), &mut top, live, counters);
         }
         Ok(top.into_sorted())
     }
 
     fn within(&mut self, code: &Code, radius: u32) -> Result<Vec<Neighbor>> {
         validate_code(code, &self.tools.schema)?;
-        let mut found = Vec::new();
+        let mut found = Within::new(radius);
         let (level, view, counters) = (self.tools.level, self.view, &mut self.counters);
         for rows in all_rows(view) {
             let live = |id| view.is_live(id);
-            index::range(&rows?, level, code.as_bytes(), radius, live, &mut found, counters);
+            index::scan(&rows?, level, code.as_bytes(), &mut found, live, counters);
         }
-        found.sort_unstable();
-        Ok(found)
+        Ok(found.into_sorted())
     }
 
     fn ball(&mut self, address: Address, radius: u32) -> Result<Vec<Neighbor>> {

@@ -342,7 +342,7 @@ fn table_sections(table: &PairTableColumns) -> [(Tag, &'static str, &[u8]); 5] {
 #[cfg(feature = "__internals")]
 pub fn probe_segment(bytes: &[u8], address: u32, radius: u32) -> Result<usize> {
     use crate::hamming::Level;
-    use crate::index::{Counters, HalfBalls, TopK, ball_scan, knn};
+    use crate::index::{Counters, HalfBalls, TopK, ball_scan, scan};
     use crate::storage::fs::OsFs;
     use crate::storage::mmap::Mapping;
 
@@ -374,7 +374,7 @@ pub fn probe_segment(bytes: &[u8], address: u32, radius: u32) -> Result<usize> {
     }
     let mut top = TopK::new(10);
     let query = vec![0x5a; usize::from(code_bits / 8)];
-    knn(&rows, Level::best(), &query, &mut top, |_| true, &mut counters);
+    scan(&rows, Level::best(), &query, &mut top, |_| true, &mut counters);
     let found = hits.len() + top.into_sorted().len();
     segment.verify()?;
     Ok(found)

@@ -4,7 +4,7 @@
 //! Distances are computed block by block into a buffer that stays in the L1 cache; whether a record
 //! lives is asked only of rows that would enter the answer.
 
-use super::{Counters, Hit, Neighbor, Rows, TopK};
+use super::{Collect, Counters, Hit, Neighbor, Rows};
 use crate::code::Code;
 use crate::hamming::{self, Level};
 
@@ -14,22 +14,22 @@ const BLOCK: usize = 1024;
 /// Rows that are gathered before they are compared.
 const GATHER: usize = 64;
 
-/// Offers to `top` every live row, by the distance of its code to `query`.
+/// Offers to `into` every live row, by the distance of its code to `query`.
 ///
 /// Cost: reads every code once.
 ///
 /// # Panics
 ///
 /// If the query has another width than the codes.
-pub fn knn(
+pub fn scan(
     rows: &Rows<'_>,
     level: Level,
     query: &[u8],
-    top: &mut TopK,
+    into: &mut impl Collect,
     live: impl Fn(u64) -> bool,
     counters: &mut Counters,
 ) {
-    if top.is_void() {
+    if into.is_void() {
         return;
     }
     let mut block = [0; BLOCK];
@@ -37,33 +37,7 @@ pub fn knn(
     for (index, codes) in rows.codes().chunks(bytes).enumerate() {
         let distances = &mut block[..codes.len() / rows.code_bytes()];
         hamming::distances(level, query, codes, distances);
-        offer(rows, level, distances, |position| index * BLOCK + position, top, &live);
-    }
-    counters.distances += rows.len() as u64;
-}
-
-/// Appends to `out` every live row whose code lies within `radius` of `query`, in row order.
-///
-/// Cost: reads every code once.
-///
-/// # Panics
-///
-/// If the query has another width than the codes.
-pub fn range(
-    rows: &Rows<'_>,
-    level: Level,
-    query: &[u8],
-    radius: u32,
-    live: impl Fn(u64) -> bool,
-    out: &mut Vec<Neighbor>,
-    counters: &mut Counters,
-) {
-    let mut block = [0; BLOCK];
-    let bytes = BLOCK * rows.code_bytes();
-    for (index, codes) in rows.codes().chunks(bytes).enumerate() {
-        let distances = &mut block[..codes.len() / rows.code_bytes()];
-        hamming::distances(level, query, codes, distances);
-        collect(rows, level, distances, index * BLOCK, radius, &live, out);
+        offer(rows, level, distances, |position| index * BLOCK + position, into, &live);
     }
     counters.distances += rows.len() as u64;
 }
@@ -96,7 +70,7 @@ pub fn ball_scan(
     counters.distances += rows.len() as u64;
 }
 
-/// Offers to `top` the live ones among some rows, by the distance of their codes to `query`.
+/// Offers to `into` the live ones among some rows, by the distance of their codes to `query`.
 ///
 /// Rows that do not exist are passed over. Each row comes once; ascending rows are the fastest.
 ///
@@ -110,7 +84,7 @@ pub fn rerank(
     level: Level,
     query: &[u8],
     positions: impl IntoIterator<Item = u32>,
-    top: &mut TopK,
+    into: &mut impl Collect,
     live: impl Fn(u64) -> bool,
     counters: &mut Counters,
 ) {
@@ -133,48 +107,26 @@ pub fn rerank(
         }
         let distances = &mut distances[..count];
         hamming::distances(level, query, &codes[..count * rows.code_bytes()], distances);
-        offer(rows, level, distances, |position| gathered[position], top, &live);
+        offer(rows, level, distances, |position| gathered[position], into, &live);
         counters.distances += count as u64;
     }
 }
 
-/// Offers the rows of a block to `top`; `row_of` tells the row of a position.
+/// Offers the rows of a block; `row_of` tells the row of a position.
 fn offer(
     rows: &Rows<'_>,
     level: Level,
     distances: &[u32],
     row_of: impl Fn(usize) -> usize,
-    top: &mut TopK,
+    into: &mut impl Collect,
     live: &impl Fn(u64) -> bool,
 ) {
-    let limit = top.limit().unwrap_or(u32::MAX);
-    hamming::at_most(level, distances, limit, |position| {
-        let neighbor = neighbor(rows, row_of(position), distances[position]);
-        if top.admits(&neighbor) && live(neighbor.id) {
-            top.push(neighbor);
+    hamming::at_most(level, distances, into.limit(), |position| {
+        let row = row_of(position);
+        let (id, address) = (rows.id(row), rows.address(row));
+        let neighbor = Neighbor { distance: distances[position], id, address };
+        if into.admits(&neighbor) && live(id) {
+            into.push(neighbor);
         }
     });
-}
-
-/// Appends the rows of a block that lie within the radius; `first` is the row of position 0.
-fn collect(
-    rows: &Rows<'_>,
-    level: Level,
-    distances: &[u32],
-    first: usize,
-    radius: u32,
-    live: &impl Fn(u64) -> bool,
-    out: &mut Vec<Neighbor>,
-) {
-    hamming::at_most(level, distances, radius, |position| {
-        let neighbor = neighbor(rows, first + position, distances[position]);
-        if live(neighbor.id) {
-            out.push(neighbor);
-        }
-    });
-}
-
-/// A row as an answer names it.
-fn neighbor(rows: &Rows<'_>, row: usize, distance: u32) -> Neighbor {
-    Neighbor { distance, id: rows.id(row), address: rows.address(row) }
 }

@@ -12,6 +12,7 @@
 //! [`Corruption`](crate::Corruption) for bytes that contradict each other; after that no byte
 //! pattern panics or reads out of range.
 
+mod collect;
 mod flat;
 mod neighbor;
 mod rows;
@@ -21,7 +22,8 @@ mod top_k;
 #[cfg(test)]
 mod tests;
 
-pub use flat::{ball_scan, knn, range, rerank};
+pub use collect::{Collect, Within};
+pub use flat::{ball_scan, rerank, scan};
 pub use neighbor::Neighbor;
 pub use rows::Rows;
 pub use table::{HalfBalls, Hit, PairTable, PairTableColumns};

@@ -66,14 +66,17 @@ fn scans_equal_sorting_everything() {
             let mut counters = Counters::default();
             for k in [0, 1, 2, 10, 100, rows.len(), usize::MAX] {
                 let mut top = TopK::new(k);
-                knn(&rows, level, &query, &mut top, live, &mut counters);
+                scan(&rows, level, &query, &mut top, live, &mut counters);
                 assert_eq!(top.into_sorted(), all[..k.min(all.len())], "{level}, k = {k}");
             }
             for radius in [0, 10, 20, 64, u32::MAX] {
-                let mut out = Vec::new();
-                range(&rows, level, &query, radius, live, &mut out, &mut counters);
-                out.sort_unstable();
-                assert_eq!(out, all[..all.partition_point(|n| n.distance <= radius)], "{level}");
+                let mut within = Within::new(radius);
+                scan(&rows, level, &query, &mut within, live, &mut counters);
+                assert_eq!(
+                    within.into_sorted(),
+                    all[..all.partition_point(|n| n.distance <= radius)],
+                    "{level}"
+                );
             }
             assert_eq!(counters.distances, 11 * rows.len() as u64);
             assert_eq!((counters.probes, counters.candidates), (0, 0));
@@ -134,7 +137,7 @@ fn liveness_is_asked_only_of_rows_that_would_enter() {
         true
     };
     let (mut top, mut counters) = (TopK::new(1), Counters::default());
-    knn(&columns.rows(), Level::Scalar, &[0; 8], &mut top, count, &mut counters);
+    scan(&columns.rows(), Level::Scalar, &[0; 8], &mut top, count, &mut counters);
     assert!(asked.get() < 300, "asked {} times", asked.get());
 }
 
