@@ -5,17 +5,23 @@
 //! memtable, a new [`view`] is published; seal and compact turn rows into segments and publish
 //! again; readers hold views.
 
+mod answer;
 mod batch;
 mod columns;
 mod commit;
 mod compact;
 mod deleted;
 mod engine;
+mod explain;
+mod filter;
 mod gather;
 mod iter;
 mod maintenance;
 mod memtable;
+mod nearest;
 mod options;
+mod parallel;
+mod planner;
 mod query;
 mod record;
 mod recover;
@@ -34,12 +40,16 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use answer::{Answer, Plan, QueryStats};
 pub use batch::WriteBatch;
+pub use explain::{ExplainedSource, Explanation};
+pub use filter::Filter;
 pub use iter::Iter;
 pub use options::{
-    EncoderModel, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options, WriteOptions,
+    EncoderModel, IndexOptions, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options,
+    WriteOptions,
 };
-pub use query::{Answer, Plan, Query, QueryStats};
+pub use query::Query;
 pub use record::Record;
 #[cfg(feature = "__internals")]
 pub use segment::probe_segment;
