@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Corruption, Error, Result};
 use crate::storage::fs::{Fs, OsFs};
 
 /// Longest key in bytes; the shortest has one byte.
@@ -57,6 +57,24 @@ impl IndexOptions {
     #[must_use]
     pub fn none() -> Self {
         Self { multi: false, clusters: false, prefix: false }
+    }
+
+    /// As the family `meta` keeps it (storage-format.md, section 4.1).
+    pub(crate) fn encode(self) -> Vec<u8> {
+        vec![u8::from(self.multi) | u8::from(self.clusters) << 1 | u8::from(self.prefix) << 2]
+    }
+
+    /// Reads what [`IndexOptions::encode`] wrote; a database without the entry carries none.
+    pub(crate) fn decode(entry: Option<&[u8]>) -> Result<Self, Corruption> {
+        let flags = match entry {
+            None => 0,
+            Some(&[flags]) if flags < 8 => flags,
+            Some(other) => {
+                let value = other.first().map_or(0, |flags| u64::from(*flags));
+                return Err(Corruption::OutOfRange { field: "index options", value });
+            }
+        };
+        Ok(Self { multi: flags & 1 != 0, clusters: flags & 2 != 0, prefix: flags & 4 != 0 })
     }
 
     /// The pair multi-index, default true: exact range search within small radii, near-duplicates,
