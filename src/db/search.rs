@@ -1,41 +1,82 @@
-//! Runs a query over the memtable and the segments of one view and merges the answers.
+//! Runs queries over the memtable and the segments of one view and merges the answers.
 
-use crate::code::{Address, Code, ball_size};
+use std::sync::Arc;
+
+use crate::code::{Address, Code};
+use crate::db::answer::{Answer, Plan, QueryStats};
 use crate::db::batch::{validate_address, validate_code};
 use crate::db::engine::SearchTools;
-use crate::db::query::{Answer, Plan, Query, QueryStats, Wanted};
+use crate::db::explain::Trace;
+use crate::db::filter::Admission;
+use crate::db::nearest::{Collector, Nearest, search_codes};
+use crate::db::planner;
+use crate::db::query::{Query, Wanted};
 use crate::db::segment::Segment;
 use crate::db::view::View;
 use crate::error::Result;
 use crate::index::{self, Counters, Hit, Neighbor, Rows, TopK, Within};
 
-/// What a probe costs, in addresses of a scan: a cache line of its own, about 10 ns, where a scan
-/// compares an address in 0.25 ns (docs/results.md).
-const SCANNED_ROWS_A_PROBE: u64 = 40;
-/// What a row of a probed bucket costs, in the same coin: 0.4 to 1 ns.
-const SCANNED_ROWS_A_ROW: u64 = 4;
-
-/// One search under way.
-struct Search<'a> {
-    tools: &'a SearchTools,
-    view: &'a View,
-    counters: Counters,
-    /// Whether any segment answered from its pair table.
-    used_table: bool,
+/// Answers each of the queries over what the view shows, as if it were alone; together they share
+/// the reading of codes that have to be scanned.
+pub(crate) fn search(
+    tools: &SearchTools,
+    view: &Arc<View>,
+    queries: &[Query],
+    trace: &mut Trace,
+) -> Result<Vec<Answer>> {
+    let mut answers = Vec::with_capacity(queries.len());
+    let mut by_code = Vec::new();
+    for (place, query) in queries.iter().enumerate() {
+        match nearest(tools, view, query)? {
+            Some(nearest) => by_code.push((place, nearest)),
+            None => answers.push((place, ball(tools, view, query, trace)?)),
+        }
+    }
+    let mut searches: Vec<_> = by_code.iter_mut().map(|(_, nearest)| nearest).collect();
+    search_codes(tools, view, &mut searches, trace)?;
+    answers.extend(by_code.into_iter().map(|(place, nearest)| (place, nearest.into_answer(view))));
+    answers.sort_unstable_by_key(|(place, _)| *place);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
-/// Answers the query over what the view shows.
-pub(crate) fn search(tools: &SearchTools, view: &View, query: &Query) -> Result<Answer> {
-    let mut search = Search { tools, view, counters: Counters::default(), used_table: false };
+/// A search over codes, `None` if the query begins at addresses.
+fn nearest<'q>(
+    tools: &SearchTools,
+    view: &Arc<View>,
+    query: &'q Query,
+) -> Result<Option<Nearest<'q>>> {
+    let effort = query.checked_effort()?;
+    let (code, collector) = match &query.wanted {
+        Wanted::Nearest { code, k } | Wanted::Approximate { code, k } => {
+            (code, Collector::Top(TopK::new(*k)))
+        }
+        Wanted::Within { code, radius } => (code, Collector::Within(Within::new(*radius))),
+        Wanted::Ball { .. } | Wanted::BallNearest { .. } => return Ok(None),
+    };
+    validate_code(code, &tools.schema)?;
+    let admission = admission(query, view)?;
+    Ok(Some(Nearest::new(code.as_bytes(), collector, effort, admission)))
+}
+
+fn admission<'q>(query: &'q Query, view: &Arc<View>) -> Result<Admission<'q>> {
+    query.filter.as_ref().map_or(Ok(Admission::All), |filter| filter.resolve(view))
+}
+
+/// Answers a query that begins at addresses.
+fn ball(tools: &SearchTools, view: &Arc<View>, query: &Query, trace: &mut Trace) -> Result<Answer> {
+    let admission = admission(query, view)?;
+    let counters = Counters::default();
+    let mut search = BallSearch { tools, view, admission, counters, used_table: false };
     let (neighbors, plan) = match &query.wanted {
-        Wanted::Nearest { code, k } => (search.nearest(code, *k)?, Plan::Scan),
-        Wanted::Within { code, radius } => (search.within(code, *radius)?, Plan::Scan),
+        Wanted::BallNearest { address, radius, code, k } => {
+            (search.ranked(*address, *radius, code, *k, trace)?, Plan::BallThenCode)
+        }
         Wanted::Ball { address, radius } => {
-            let neighbors = search.ball(*address, *radius)?;
+            let neighbors = search.all(*address, *radius, trace)?;
             (neighbors, if search.used_table { Plan::Ball } else { Plan::AddressScan })
         }
-        Wanted::BallNearest { address, radius, code, k } => {
-            (search.ball_nearest(*address, *radius, code, *k)?, Plan::BallThenCode)
+        Wanted::Nearest { .. } | Wanted::Approximate { .. } | Wanted::Within { .. } => {
+            (Vec::new(), Plan::Scan)
         }
     };
     let Counters { probes, candidates, distances } = search.counters;
@@ -45,120 +86,118 @@ pub(crate) fn search(tools: &SearchTools, view: &View, query: &Query) -> Result<
     Ok(Answer { neighbors, stats })
 }
 
-impl Search<'_> {
-    fn nearest(&mut self, code: &Code, k: usize) -> Result<Vec<Neighbor>> {
-        validate_code(code, &self.tools.schema)?;
-        let mut top = TopK::new(k);
-        let (level, view, counters) = (self.tools.level, self.view, &mut self.counters);
-        for rows in all_rows(view) {
-            let live = |id| view.is_live(id);
-            index::scan(&rows?, level, code.as_bytes(), &mut top, live, counters);
-        }
-        Ok(top.into_sorted())
-    }
+/// One search around an address under way.
+struct BallSearch<'a> {
+    tools: &'a SearchTools,
+    view: &'a View,
+    admission: Admission<'a>,
+    counters: Counters,
+    /// Whether any segment answered from its pair table.
+    used_table: bool,
+}
 
-    fn within(&mut self, code: &Code, radius: u32) -> Result<Vec<Neighbor>> {
-        validate_code(code, &self.tools.schema)?;
-        let mut found = Within::new(radius);
-        let (level, view, counters) = (self.tools.level, self.view, &mut self.counters);
-        for rows in all_rows(view) {
-            let live = |id| view.is_live(id);
-            index::scan(&rows?, level, code.as_bytes(), &mut found, live, counters);
-        }
-        Ok(found.into_sorted())
-    }
-
-    fn ball(&mut self, address: Address, radius: u32) -> Result<Vec<Neighbor>> {
+impl BallSearch<'_> {
+    fn all(&mut self, address: Address, radius: u32, trace: &mut Trace) -> Result<Vec<Neighbor>> {
         validate_address(address, &self.tools.schema)?;
-        let view = self.view;
         let mut found = Vec::new();
-        self.for_each_ball(address, radius, |rows, hits, _| {
+        self.for_each_source(address, radius, trace, |search, rows, hits| {
             for hit in hits {
-                let id = rows.id(hit.row as usize);
-                if view.is_live(id) {
-                    let address = rows.address(hit.row as usize);
+                let (id, row) = (rows.id(hit.row as usize), hit.row as usize);
+                if search.view.is_live(id) && search.admission.admits(search.view, id)? {
+                    let address = rows.address(row);
                     found.push(Neighbor { distance: hit.distance, id, address });
                 }
             }
+            Ok(())
         })?;
         found.sort_unstable();
         Ok(found)
     }
 
-    fn ball_nearest(
+    fn ranked(
         &mut self,
         address: Address,
         radius: u32,
         code: &Code,
         k: usize,
+        trace: &mut Trace,
     ) -> Result<Vec<Neighbor>> {
         validate_address(address, &self.tools.schema)?;
         validate_code(code, &self.tools.schema)?;
-        let (level, view) = (self.tools.level, self.view);
+        let level = self.tools.level;
         let mut top = TopK::new(k);
-        self.for_each_ball(address, radius, |rows, hits, counters| {
+        self.for_each_source(address, radius, trace, |search, rows, hits| {
             // Codes lie in address order: reading them in row order is reading forward.
             hits.sort_unstable();
             let positions = hits.iter().map(|hit| hit.row);
-            let live = |id| view.is_live(id);
-            index::rerank(rows, level, code.as_bytes(), positions, &mut top, live, counters);
+            let (view, counters) = (search.view, &mut search.counters);
+            search.admission.guard(view, |live| {
+                index::rerank(rows, level, code.as_bytes(), positions, &mut top, live, counters);
+            })
         })?;
         Ok(top.into_sorted())
     }
 
     /// Hands the rows of the ball to `visit`, source by source, deleted ones included.
-    fn for_each_ball(
+    fn for_each_source(
         &mut self,
         address: Address,
         radius: u32,
-        mut visit: impl FnMut(&Rows<'_>, &mut Vec<Hit>, &mut Counters),
+        trace: &mut Trace,
+        mut visit: impl FnMut(&mut Self, &Rows<'_>, &mut Vec<Hit>) -> Result<()>,
     ) -> Result<()> {
-        let mut hits = Vec::new();
-        for rows in self.view.memtable.rows() {
+        let (view, mut hits) = (self.view, Vec::new());
+        for rows in view.memtable.rows() {
+            trace.begin(None, rows.len());
             hits.clear();
-            self.scan_ball(&rows, address, radius, &mut hits);
-            visit(&rows, &mut hits, &mut self.counters);
+            self.scan(&rows, address, radius, &mut hits);
+            visit(self, &rows, &mut hits)?;
+            trace.end(Plan::AddressScan);
         }
-        for segment in &self.view.segments {
+        for segment in &view.segments {
+            let rows = segment.rows()?;
+            trace.begin(Some(segment.number()), rows.len());
             hits.clear();
-            self.segment_ball(segment, address, radius, &mut hits)?;
-            visit(&segment.rows()?, &mut hits, &mut self.counters);
+            let plan = self.segment(segment, &rows, address, radius, &mut hits, trace)?;
+            visit(self, &rows, &mut hits)?;
+            trace.end(plan);
         }
         Ok(())
     }
 
     /// The ball in one segment, by its pair table or by a scan of its addresses, whichever costs
     /// less.
-    fn segment_ball(
+    fn segment(
         &mut self,
         segment: &Segment,
+        rows: &Rows<'_>,
         address: Address,
         radius: u32,
         hits: &mut Vec<Hit>,
-    ) -> Result<()> {
+        trace: &mut Trace,
+    ) -> Result<Plan> {
         let (level, balls) = (self.tools.level, &self.tools.half_balls);
         let half_bits = self.tools.schema.address_bits.div_ceil(2);
-        let probes = 2 * ball_size(half_bits, radius / 2) * SCANNED_ROWS_A_PROBE;
-        if probes <= segment.row_count()
+        let scan = planner::address_scan(rows.len());
+        trace.consider(Plan::AddressScan, scan);
+        let least = planner::ball(half_bits, radius, 0);
+        if least <= scan
             && let Some(table) = segment.table()?
         {
-            let rows = table.cost(balls, address.value(), radius) * SCANNED_ROWS_A_ROW;
-            if probes + rows <= segment.row_count() {
+            let rows = table.cost(balls, address.value(), radius);
+            let cost = planner::ball(half_bits, radius, rows);
+            trace.consider(Plan::Ball, cost);
+            if cost <= scan {
                 self.used_table = true;
                 table.ball(level, balls, address.value(), radius, hits, &mut self.counters);
-                return Ok(());
+                return Ok(Plan::Ball);
             }
         }
-        self.scan_ball(&segment.rows()?, address, radius, hits);
-        Ok(())
+        self.scan(rows, address, radius, hits);
+        Ok(Plan::AddressScan)
     }
 
-    fn scan_ball(&mut self, rows: &Rows<'_>, address: Address, radius: u32, hits: &mut Vec<Hit>) {
+    fn scan(&mut self, rows: &Rows<'_>, address: Address, radius: u32, hits: &mut Vec<Hit>) {
         index::ball_scan(rows, self.tools.level, address.value(), radius, hits, &mut self.counters);
     }
-}
-
-/// Everything that a view shows, memtable first.
-fn all_rows(view: &View) -> impl Iterator<Item = Result<Rows<'_>>> {
-    view.memtable.rows().map(Ok).chain(view.segments.iter().map(|segment| segment.rows()))
 }

