@@ -132,6 +132,10 @@ impl Segment {
         self.reader.path()
     }
 
+    fn code_bytes(&self) -> usize {
+        usize::from(self.schema.code_bits / 8)
+    }
+
     /// Has the file removed when its last user is gone.
     pub(crate) fn mark_obsolete(&self) {
         self.obsolete.store(true, Ordering::Release);
@@ -142,7 +146,7 @@ impl Segment {
         let ids = self.reader.required(IDS, "section IDS")?;
         let addresses = self.reader.required(ADDRESSES, "section ADDRESS")?;
         let codes = self.reader.required(CODES, "section CODES")?;
-        let rows = Rows::new(ids, addresses, codes, usize::from(self.schema.code_bits / 8))
+        let rows = Rows::new(ids, addresses, codes, self.code_bytes())
             .map_err(|what| self.damaged(CODES, what))?;
         if self.checked_rows.get().is_none() {
             self.check_rows(&rows)?;

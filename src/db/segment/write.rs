@@ -3,12 +3,16 @@
 use std::path::Path;
 
 use super::info::Info;
-use super::parts::{PAIR_TABLE, Sections};
+use super::parts::{CLUSTERS, MULTI_INDEX, PAIR_TABLE, PREFIXES, Sections};
 use super::{ADDRESSES, CODES, IDS, INFO, Segment};
 use crate::db::columns::Columns;
 use crate::db::options::IndexOptions;
-use crate::error::Result;
-use crate::index::{PairTable, PairTableColumns, Rows};
+use crate::error::{Corruption, Result};
+use crate::hamming::Level;
+use crate::index::{
+    ClusterColumns, Clusters, MultiIndex, MultiIndexColumns, PairTable, PairTableColumns,
+    PrefixColumn, Prefixes, Rows,
+};
 use crate::storage::fs::Fs;
 use crate::storage::manifest::{Schema, SegmentEntry};
 use crate::storage::segment::{SegmentId, SegmentWriter};
@@ -16,22 +20,37 @@ use crate::storage::segment::{SegmentId, SegmentWriter};
 const ROW_SECTIONS: usize = 4;
 
 /// Which indexes a segment of some size carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Carried {
     pub(super) table: bool,
+    pub(super) multi_index: bool,
+    pub(super) clusters: bool,
+    pub(super) prefixes: bool,
 }
 
 impl Carried {
     /// What belongs into a segment of so many rows.
     pub(super) fn of(rows: usize, schema: &Schema, index: IndexOptions) -> Self {
-        let _ = index;
         // Row numbers in an index have 32 bits.
-        let Ok(rows) = u32::try_from(rows) else { return Self { table: false } };
-        Self { table: PairTable::worthwhile(rows, schema.address_bits) }
+        let Ok(rows) = u32::try_from(rows) else { return Self::default() };
+        let width = usize::from(schema.code_bits / 8);
+        Self {
+            table: PairTable::worthwhile(rows, schema.address_bits),
+            multi_index: index.multi && MultiIndex::worthwhile(rows, width),
+            clusters: index.clusters && Clusters::worthwhile(rows),
+            prefixes: index.prefix && Prefixes::worthwhile(rows, width),
+        }
     }
 
     fn sections(self) -> usize {
-        ROW_SECTIONS + if self.table { PAIR_TABLE.len() } else { 0 }
+        let indexes = [
+            (self.table, PAIR_TABLE.len()),
+            (self.multi_index, MULTI_INDEX.len()),
+            (self.clusters, CLUSTERS.len()),
+            (self.prefixes, PREFIXES.len()),
+        ];
+        ROW_SECTIONS
+            + indexes.iter().filter(|(there, _)| *there).map(|(_, count)| count).sum::<usize>()
     }
 }
 
@@ -42,8 +61,8 @@ impl Segment {
         fs: &dyn Fs,
         draft: &Path,
         path: &Path,
-        schema: &Schema,
-        index: IndexOptions,
+        (schema, index): (&Schema, IndexOptions),
+        level: Level,
         number: u64,
         columns: &Columns,
     ) -> Result<SegmentEntry> {
@@ -58,10 +77,23 @@ impl Segment {
         writer.section(ADDRESSES, &columns.addresses)?;
         writer.section(CODES, &columns.codes)?;
         // One index after the other, so that only one is in memory.
+        let damaged = |what: Corruption| what.at(draft, 0);
+        let (codes, width) = (rows.codes(), rows.code_bytes());
         if carried.table {
-            let table = PairTableColumns::build(rows.addresses(), schema.address_bits)
-                .map_err(|what| what.at(draft, 0))?;
-            write_index(&mut writer, PAIR_TABLE, table_columns(&table))?;
+            let table = PairTableColumns::build(rows.addresses(), schema.address_bits);
+            write_index(&mut writer, PAIR_TABLE, table_columns(&table.map_err(damaged)?))?;
+        }
+        if carried.multi_index {
+            let multi = MultiIndexColumns::build(codes, width).map_err(damaged)?;
+            write_index(&mut writer, MULTI_INDEX, multi_columns(&multi))?;
+        }
+        if carried.clusters {
+            let clusters = ClusterColumns::build(level, codes, width).map_err(damaged)?;
+            write_index(&mut writer, CLUSTERS, cluster_columns(&clusters))?;
+        }
+        if carried.prefixes {
+            let prefixes = PrefixColumn::build(codes, width).map_err(damaged)?;
+            write_index(&mut writer, PREFIXES, [prefixes.as_slice()])?;
         }
         let file_bytes = writer.finish(path)?;
         Ok(SegmentEntry { number, row_count: info.row_count, file_bytes })
@@ -98,5 +130,20 @@ pub(super) fn table_columns(table: &PairTableColumns) -> [&[u8]; 5] {
         &table.low_offsets,
         &table.high_suffixes,
         &table.positions,
+    ]
+}
+
+pub(super) fn multi_columns(multi: &MultiIndexColumns) -> [&[u8]; 5] {
+    [&multi.order, &multi.offsets, &multi.partners, &multi.rows, &multi.selectivity]
+}
+
+fn cluster_columns(clusters: &ClusterColumns) -> [&[u8]; 6] {
+    [
+        &clusters.centroids,
+        &clusters.offsets,
+        &clusters.rows,
+        &clusters.distances,
+        &clusters.codes,
+        &clusters.calibration,
     ]
 }

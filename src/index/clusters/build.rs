@@ -5,7 +5,7 @@ use super::{Clusters, calibration, kmeans, train};
 use crate::code::Code;
 use crate::error::Corruption;
 use crate::hamming::Level;
-use crate::index::check_length;
+use crate::index::columns::check_length;
 
 /// Rows of the sample for each list that is trained.
 const SAMPLE: usize = 64;

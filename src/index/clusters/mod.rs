@@ -34,7 +34,8 @@ pub use probe::Probe;
 use calibration::Calibration;
 use ring::Ring;
 
-use super::{Rows, check_length};
+use super::Rows;
+use super::columns::check_length;
 use crate::code::Code;
 use crate::error::Corruption;
 use crate::hamming;
