@@ -12,6 +12,7 @@
 //! [`Corruption`](crate::Corruption) for bytes that contradict each other; after that no byte
 //! pattern panics or reads out of range.
 
+mod batch;
 mod collect;
 mod flat;
 mod neighbor;
@@ -22,6 +23,7 @@ mod top_k;
 #[cfg(test)]
 mod tests;
 
+pub use batch::scan_batch;
 pub use collect::{Collect, Within};
 pub use flat::{ball_scan, rerank, scan};
 pub use neighbor::Neighbor;
