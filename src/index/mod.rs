@@ -12,6 +12,7 @@
 //! [`Corruption`](crate::Corruption) for bytes that contradict each other; after that no byte
 //! pattern panics or reads out of range.
 
+mod batch;
 mod clusters;
 mod collect;
 mod columns;
@@ -20,18 +21,21 @@ mod multi;
 mod neighbor;
 mod radii;
 mod rows;
+mod shim;
 mod table;
 mod top_k;
 
 #[cfg(test)]
 mod tests;
 
+pub use batch::scan_batch;
 pub use clusters::{Budget, ClusterColumns, Clusters, Probe};
 pub use collect::{Collect, Within};
 pub use flat::{ball_scan, rerank, scan};
 pub use multi::{MultiCost, MultiIndex, MultiIndexColumns, Prepared};
 pub use neighbor::Neighbor;
 pub use rows::Rows;
+pub use shim::{PrefixColumn, Prefixes};
 pub use table::{HalfBalls, Hit, PairTable, PairTableColumns};
 pub use top_k::TopK;
 
