@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use hashdb::{Database, Options, WriteOptions};
+use hashdb::{Database, IndexOptions, Options, WriteOptions};
 use serde::Serialize;
 
 use crate::exit::{Exit, Usage};
+use crate::indexes::IndexChoice;
 use crate::output::{Output, note};
 use crate::progress::{Meter, Mode, State};
 use crate::signals::Interrupt;
@@ -47,6 +48,10 @@ pub(crate) struct Args {
     /// needs in whole hexadecimal digits, or 28]
     #[arg(long, value_name = "BITS")]
     address_bits: Option<u8>,
+    /// Indexes over codes of a new database: a list of multi, clusters and prefix, or all, or none
+    /// [default: multi,clusters]
+    #[arg(long, value_name = "LIST")]
+    index: Option<IndexChoice>,
     /// Begin at this row, counted from 0
     #[arg(long, value_name = "ROW", default_value_t = 0)]
     from: usize,
@@ -133,7 +138,8 @@ fn create(args: &Args, source: &Source) -> Result<Database> {
         return Err(Usage(format!("--address-bits must be 8 to 32, not {address_bits}")).into());
     }
     source.check(code_bits, address_bits)?;
-    let options = options(args).code_bits(code_bits).address_bits(address_bits);
+    let index = args.index.map_or_else(IndexOptions::default, |IndexChoice(index)| index);
+    let options = options(args).code_bits(code_bits).address_bits(address_bits).index(index);
     let db = Database::create(&args.db, options)?;
     let path = args.db.display();
     note(&format!("created {path}: {code_bits}-bit codes, {address_bits}-bit addresses"));
@@ -142,6 +148,11 @@ fn create(args: &Args, source: &Source) -> Result<Database> {
 
 /// Opens the database that is there.
 fn open(args: &Args, source: &Source) -> Result<Database> {
+    if args.index.is_some() {
+        let db = args.db.display();
+        let sentence = format!("{db} is there already; hashdb compact --index changes its indexes");
+        return Err(Usage(sentence).into());
+    }
     let db = Database::open(&args.db, options(args))?;
     let stats = db.stats();
     if let Some(asked) = args.address_bits
