@@ -152,6 +152,6 @@ impl Measured {
     pub(super) fn percentile(&self, share: f64) -> f64 {
         let rank = (self.times.len() as f64 * share).ceil() as usize;
         let time = self.times.get(rank.saturating_sub(1));
-        time.map_or(0.0, |time| time.as_secs_f64() * 1e6)
+        time.map_or(0.0, |time| time.as_nanos() as f64 / 1000.0)
     }
 }

@@ -42,7 +42,7 @@ impl From<&ExplainedSource> for Source {
             segment: source.segment,
             rows: source.rows,
             plan: source.chosen.to_string(),
-            micros: source.took.as_secs_f64() * 1e6,
+            micros: source.took.as_nanos() as f64 / 1000.0,
             weighed: weighed.map(|(plan, nanos)| (plan.to_string(), nanos / 1000.0)).collect(),
         }
     }
