@@ -5,6 +5,7 @@
 //! uses them does.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::db::engine::Engine;
 use crate::db::gather::{Gathered, gather};
@@ -55,7 +56,9 @@ impl Engine {
     /// Merges while enough segments of like size stand side by side.
     pub(crate) fn merge_full_classes(&self) -> Result<()> {
         let _merging = self.merging.lock();
-        while let Some(inputs) = self.merge_candidates() {
+        while !self.closing.load(Ordering::Relaxed)
+            && let Some(inputs) = self.merge_candidates()
+        {
             self.merge_locked(&inputs)?;
         }
         Ok(())

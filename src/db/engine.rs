@@ -41,7 +41,7 @@ pub(crate) struct Engine {
     /// The indexes that new segments carry.
     pub(crate) index: Mutex<IndexOptions>,
     pub(crate) maintenance_errors: Mutex<MaintenanceErrors>,
-    /// The handle is about to be closed: long work is given up.
+    /// The handle is about to be closed: no further merge begins.
     pub(crate) closing: AtomicBool,
     commit: Mutex<CommitState>,
     view: RwLock<Arc<View>>,

@@ -42,7 +42,7 @@ impl Maintainer {
 
 impl Drop for Maintainer {
     fn drop(&mut self) {
-        // A merge under way is given up at its next step: what it wrote is removed again.
+        // A merge under way is finished; no further one begins.
         self.engine.closing.store(true, Ordering::Relaxed);
     }
 }

@@ -104,10 +104,18 @@ impl Engine {
         if columns.is_empty() {
             return Ok(None);
         }
-        let (fs, schema) = (&self.options.fs, &self.schema);
+        let (fs, schema, index) = (&self.options.fs, &self.schema, *self.index.lock());
         let (draft, path) = (self.layout.segment_draft(number), self.layout.segment(number));
-        let written = Segment::write(fs.as_ref(), &draft, &path, schema, number, columns)
-            .and_then(|entry| Segment::open(fs, &path, schema, entry, self.options.mmap));
+        let written = Segment::write(
+            fs.as_ref(),
+            &draft,
+            &path,
+            (schema, index),
+            self.search.level,
+            number,
+            columns,
+        )
+        .and_then(|entry| Segment::open(fs, &path, schema, entry, self.options.mmap));
         if written.is_err() {
             // On a full disk the space matters now. What cannot be removed goes at the next open.
             let _left_for_open = fs.remove(&draft).or_else(|_| fs.remove(&path));

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::search;
 use crate::db::answer::Answer;
 use crate::db::engine::SearchTools;
 use crate::db::explain::Trace;
 use crate::db::query::Query;
-use crate::db::search::search;
 use crate::db::view::View;
 use crate::error::{Error, Result};
 

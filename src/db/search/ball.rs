@@ -1,69 +1,27 @@
-//! Runs queries over the memtable and the segments of one view and merges the answers.
+//! Searches that begin at addresses: the ball, and the ball ranked by codes.
 
 use std::sync::Arc;
 
+use super::{admission, planner};
 use crate::code::{Address, Code};
 use crate::db::answer::{Answer, Plan, QueryStats};
 use crate::db::batch::{validate_address, validate_code};
 use crate::db::engine::SearchTools;
 use crate::db::explain::Trace;
 use crate::db::filter::Admission;
-use crate::db::nearest::{Collector, Nearest, search_codes};
-use crate::db::planner;
 use crate::db::query::{Query, Wanted};
 use crate::db::segment::Segment;
 use crate::db::view::View;
 use crate::error::Result;
-use crate::index::{self, Counters, Hit, Neighbor, Rows, TopK, Within};
-
-/// Answers each of the queries over what the view shows, as if it were alone; together they share
-/// the reading of codes that have to be scanned.
-pub(crate) fn search(
-    tools: &SearchTools,
-    view: &Arc<View>,
-    queries: &[Query],
-    trace: &mut Trace,
-) -> Result<Vec<Answer>> {
-    let mut answers = Vec::with_capacity(queries.len());
-    let mut by_code = Vec::new();
-    for (place, query) in queries.iter().enumerate() {
-        match nearest(tools, view, query)? {
-            Some(nearest) => by_code.push((place, nearest)),
-            None => answers.push((place, ball(tools, view, query, trace)?)),
-        }
-    }
-    let mut searches: Vec<_> = by_code.iter_mut().map(|(_, nearest)| nearest).collect();
-    search_codes(tools, view, &mut searches, trace)?;
-    answers.extend(by_code.into_iter().map(|(place, nearest)| (place, nearest.into_answer(view))));
-    answers.sort_unstable_by_key(|(place, _)| *place);
-    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
-}
-
-/// A search over codes, `None` if the query begins at addresses.
-fn nearest<'q>(
-    tools: &SearchTools,
-    view: &Arc<View>,
-    query: &'q Query,
-) -> Result<Option<Nearest<'q>>> {
-    let effort = query.checked_effort()?;
-    let (code, collector) = match &query.wanted {
-        Wanted::Nearest { code, k } | Wanted::Approximate { code, k } => {
-            (code, Collector::Top(TopK::new(*k)))
-        }
-        Wanted::Within { code, radius } => (code, Collector::Within(Within::new(*radius))),
-        Wanted::Ball { .. } | Wanted::BallNearest { .. } => return Ok(None),
-    };
-    validate_code(code, &tools.schema)?;
-    let admission = admission(query, view)?;
-    Ok(Some(Nearest::new(code.as_bytes(), collector, effort, admission)))
-}
-
-fn admission<'q>(query: &'q Query, view: &Arc<View>) -> Result<Admission<'q>> {
-    query.filter.as_ref().map_or(Ok(Admission::All), |filter| filter.resolve(view))
-}
+use crate::index::{self, Counters, Hit, Neighbor, Rows, TopK};
 
 /// Answers a query that begins at addresses.
-fn ball(tools: &SearchTools, view: &Arc<View>, query: &Query, trace: &mut Trace) -> Result<Answer> {
+pub(super) fn ball(
+    tools: &SearchTools,
+    view: &Arc<View>,
+    query: &Query,
+    trace: &mut Trace,
+) -> Result<Answer> {
     let admission = admission(query, view)?;
     let counters = Counters::default();
     let mut search = BallSearch { tools, view, admission, counters, used_table: false };
