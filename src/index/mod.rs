@@ -36,8 +36,10 @@ pub use multi::{MultiCost, MultiIndex, MultiIndexColumns, Prepared};
 pub use neighbor::Neighbor;
 pub use rows::Rows;
 pub use shim::{PrefixColumn, Prefixes};
-pub use table::{HalfBalls, Hit, PairTable, PairTableColumns};
+pub use table::{HalfBalls, PairTable, PairTableColumns};
 pub use top_k::TopK;
+
+pub use crate::hamming::Hit;
 
 /// What a search did, summed over all it touched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
