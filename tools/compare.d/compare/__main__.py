@@ -16,14 +16,20 @@ def main() -> int:
     building = {job: run.built(job) for job in jobs}
     if given.build_only:
         return 0
-    found = [row for job, about in building.items() if about for row in run.measured(job, given.seconds)]
+    found = [
+        row for job, about in building.items() if about for row in run.measured(job, given.seconds)
+    ]
     keep = cache.folder_of("results", "last")
     keep.mkdir(parents=True, exist_ok=True)
     (keep / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
     say(f"rows: {keep / 'rows.jsonl'}")
     report.write(given, found, building)
     failed = [job for job, about in building.items() if about is None and job.peer == "hashdb"]
-    wrong = [row for row in found if row["peer"] == "hashdb" and ("error" in row or row["agrees"] is False)]
+    wrong = [
+        row
+        for row in found
+        if row["peer"] == "hashdb" and ("error" in row or row["agrees"] is False)
+    ]
     return 1 if failed or wrong else 0
 
 

@@ -57,13 +57,22 @@ class Hashdb:
 
     def answers(self, points: np.ndarray, k: int) -> list[list[int]]:
         """The rows that `hashdb query` names for each point."""
-        mode = ["--mode", "knn"] if self.recall is None else ["--mode", "approx", "--recall", self.recall]
+        mode = (
+            ["--mode", "knn"]
+            if self.recall is None
+            else ["--mode", "approx", "--recall", self.recall]
+        )
         with scratch(codes=self.codes(points)) as files:
             lines = command("query", self.db, "--codes", files["codes"], *mode, "-k", k, "--json")
-        return [[int(hit["key"]) for hit in json.loads(line)["neighbors"]] for line in lines.splitlines()]
+        return [
+            [int(hit["key"]) for hit in json.loads(line)["neighbors"]]
+            for line in lines.splitlines()
+        ]
 
     def codes(self, points: np.ndarray) -> np.ndarray:
         """Points as bytes, filled up with zeros to a width that hashdb has; zeros add no distance."""
-        codes = np.packbits(points, axis=1) if points.dtype == bool else np.asarray(points, np.uint8)
+        codes = (
+            np.packbits(points, axis=1) if points.dtype == bool else np.asarray(points, np.uint8)
+        )
         wanted = (self.code_bits or -(-codes.shape[1] // 8) * 64) // 8
         return np.pad(codes, ((0, 0), (0, wanted - codes.shape[1])))

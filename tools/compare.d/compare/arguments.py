@@ -58,7 +58,10 @@ def parse() -> argparse.Namespace:
 def rows_of(given: argparse.Namespace) -> dict[str, int | None]:
     """Rows of each data set."""
     quick = QUICK_ROWS if given.quick else None
-    return {name: source.rows and (given.rows or quick or source.rows) for name, source in SOURCES.items()}
+    return {
+        name: source.rows and (given.rows or quick or source.rows)
+        for name, source in SOURCES.items()
+    }
 
 
 def queries_of(given: argparse.Namespace) -> int | None:

@@ -38,10 +38,16 @@ MILLION = 1_000_000
 SOURCES = {
     "mixture": Source("tight clusters", generate.mixture, MILLION, 10_000, (31,)),
     "smooth": Source("20 latent dimensions, no clusters", generate.smooth, MILLION, 10_000, (31,)),
-    "planted": Source("random with planted neighbours", generate.planted, 10 * MILLION, 5_000, (31,)),
-    "uniform28": Source("uniform 28-bit addresses", generate.uniform_addresses, 10 * MILLION, 50_000, (3, 5)),
-    "clustered28": Source("clustered 28-bit addresses", generate.clustered_addresses, 10 * MILLION, 50_000, (3, 5)),
-    "pictures": Source("CIFAR-10 and Tiny-ImageNet by the default encoder", realdata.pictures, None, 5_000, (31,)),
+    "planted": Source(
+        "random with planted neighbours", generate.planted, 10 * MILLION, 5_000, (31,)
+    ),
+    "uniform28": Source(
+        "uniform 28-bit addresses", generate.uniform_addresses, 10 * MILLION, 50_000, (3, 5)
+    ),
+    "clustered28": Source(
+        "clustered 28-bit addresses", generate.clustered_addresses, 10 * MILLION, 50_000, (3, 5)
+    ),
+    "pictures": Source("pictures by the default encoder", realdata.pictures, None, 5_000, (31,)),
     "pdq": Source("PDQ hashes of ThreatExchange", realdata.pdq, None, 100, (31,)),
 }
 
@@ -82,11 +88,11 @@ class DataSet:
         return len(self.limits) - 1
 
 
-def label(name: str, rows: int | None) -> str:
+def label(name: str, rows: int) -> str:
     """The name of a set with its size, as tables print it."""
-    if rows is None:
-        return name
-    return f"{name} {rows // MILLION}M" if rows % MILLION == 0 else f"{name} {rows // 1000}k"
+    if rows % MILLION == 0:
+        return f"{name} {rows // MILLION}M"
+    return f"{name} {rows // 1000}k" if rows % 1000 == 0 else f"{name} {rows:,}"
 
 
 def prepare(name: str, rows: int | None, queries: int | None = None) -> Path:
@@ -119,7 +125,8 @@ def _write(source: Source, rows: int | None, queries: int, into: Path) -> dict:
     for which, array in parts.items():
         np.save(into / f"{which}.npy", array)
     seconds = time.perf_counter() - start
-    print(f"made {source.title}: {len(base)} rows, {len(wanted)} queries, {seconds:.0f} s", file=sys.stderr)
+    made = f"made {source.title}: {len(base)} rows, {len(wanted)} queries, {seconds:.0f} s"
+    print(made, file=sys.stderr, flush=True)
     return {"rows": len(base), "queries": len(wanted), "seconds": seconds}
 
 

@@ -42,12 +42,23 @@ class Goal:
         if not self.judged:
             return "set for another size"
         share = self.measured / self.wanted
-        return f"reached, {share:.2f} times the goal" if share >= 1 else f"**missed by {1 - share:.0%}**"
+        return (
+            f"reached, {share:.2f} times the goal"
+            if share >= 1
+            else f"**missed by {1 - share:.0%}**"
+        )
 
 
 def all_of(rows: list[Row], ratios: list[Ratio]) -> list[Goal]:
     """The goals in the order of their table."""
-    return [*scans(rows), *balls(rows), *radius(rows), *approximate(rows), pruned(rows), *benched(ratios)]
+    return [
+        *scans(rows),
+        *balls(rows),
+        *radius(rows),
+        *approximate(rows),
+        pruned(rows),
+        *benched(ratios),
+    ]
 
 
 def of_row(what: str, wanted: float, than: str, row: Row | None, measured: float | None) -> Goal:
@@ -77,7 +88,8 @@ def scans(rows: list[Row]) -> list[Goal]:
     for batch, wanted in ((1, 1.2), (64, 4), (1000, 4)):
         row = table.of(rows, "smooth", PLAIN, "knn", 10, batch)
         calls = "one query a call" if batch == 1 else f"batches of {batch}"
-        goals.append(of_row(f"exact k = 10 by scan, {calls}", wanted, "faiss flat", row, row and row["ratio"]))
+        what = f"exact k = 10 by scan, {calls}"
+        goals.append(of_row(what, wanted, "faiss flat", row, row and row["ratio"]))
     return goals
 
 
@@ -86,8 +98,10 @@ def balls(rows: list[Row]) -> list[Goal]:
     goals = []
     for data in ("uniform28", "clustered28"):
         for radius, wanted in ((3, 50), (5, 100)):
-            row, other = (table.of(rows, data, name, "ball", radius) for name in (INDEXED, "faiss-hash b=28"))
-            goals.append(of_row(f"ball of radius {radius}", wanted, "faiss Hash", row, over(row, other)))
+            names = (INDEXED, "faiss-hash b=28")
+            row, other = (table.of(rows, data, name, "ball", radius) for name in names)
+            what = f"ball of radius {radius}"
+            goals.append(of_row(what, wanted, "faiss Hash", row, over(row, other)))
     return goals
 
 
@@ -109,7 +123,9 @@ def approximate(rows: list[Row]) -> list[Goal]:
         rivals = filter(None, (table.at_recall(rows, "smooth", peer, recall) for peer in RIVALS))
         best = max(rivals, key=lambda rival: rival["ratio"], default=None)
         than = "the best of IVF, HNSW, usearch" + (f" ({best['name']})" if best else "")
-        goals.append(of_row(f"approximate k = 10 at recall {recall}", 1.5, than, row, over(row, best)))
+        goals.append(
+            of_row(f"approximate k = 10 at recall {recall}", 1.5, than, row, over(row, best))
+        )
     return goals
 
 
@@ -127,7 +143,9 @@ def benched(ratios: list[Ratio]) -> list[Goal]:
     )
     goals = []
     for what, goal, than, words in wanted:
-        found = [one for one in ratios if all(word in f"{one.work} {one.baseline}" for word in words)]
+        found = [
+            one for one in ratios if all(word in f"{one.work} {one.baseline}" for word in words)
+        ]
         worst = min(found, key=lambda one: one.ratio, default=None)
         how = f"{worst.work}: {worst.runner}" if worst else ""
         absent = "see the benches in docs/results.md"

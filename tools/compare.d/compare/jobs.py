@@ -20,11 +20,11 @@ BALLS = (Task("ball", 3), Task("ball", 5))
 TASKS = {
     "mixture": NEAREST + APPROXIMATE + RADIUS,
     "smooth": NEAREST + APPROXIMATE + RADIUS,
-    "planted": (Task("knn", K),) + RADIUS,
+    "planted": (Task("knn", K), *RADIUS),
     "uniform28": BALLS,
     "clustered28": BALLS,
     "pictures": NEAREST + APPROXIMATE + RADIUS,
-    "pdq": (Task("knn", K),) + RADIUS,
+    "pdq": (Task("knn", K), *RADIUS),
 }
 
 # Libraries that answer a batch otherwise than one query after the other.
@@ -94,5 +94,7 @@ def jobs(data: str, folder: Path, rows: int) -> list[Job]:
 def tasks(job: Job, modes: tuple[str, ...]) -> list[Task]:
     """What one library is asked on its data set."""
     return [
-        task for task in TASKS[job.data] if task.mode in modes and (task.batch == 1 or job.peer in BATCHING)
+        task
+        for task in TASKS[job.data]
+        if task.mode in modes and (task.batch == 1 or job.peer in BATCHING)
     ]

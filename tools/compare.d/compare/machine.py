@@ -9,7 +9,13 @@ from pathlib import Path
 
 LIBRARIES = ("numpy", "faiss-cpu", "usearch", "sqlite-vec", "lancedb", "duckdb")
 # What the libraries' threads go by; faiss obeys the first.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKIO_WORKER_THREADS", "LANCE_CPU_THREADS", "RAYON_NUM_THREADS")
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "TOKIO_WORKER_THREADS",
+    "LANCE_CPU_THREADS",
+)
 
 
 def pin() -> None:
@@ -46,7 +52,9 @@ def revision() -> str:
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=here, capture_output=True, text=True
+        ).stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", ":/src", ":/tools/hashdb")
     return (git("rev-parse", "--short", "HEAD") or "unknown") + (" with changes" if changed else "")

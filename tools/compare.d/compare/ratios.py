@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BENCHES = ("hamming", "index", "radius", "clusters", "engine")
-LINE = re.compile(r"RATIO (?P<work>.+): (?P<runner>.+) (?P<time>[\d.]+\S+), (?P<ratio>[\d.]+) times (?P<baseline>.+)")
+LINE = re.compile(
+    r"RATIO (?P<work>.+): (?P<runner>.+) (?P<time>[\d.]+\S+), "
+    r"(?P<ratio>[\d.]+) times (?P<baseline>.+)"
+)
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,7 @@ class Ratio:
 def parsed(text: str) -> list[Ratio]:
     """The ratios in the output of benches."""
     found = (LINE.search(line) for line in text.splitlines())
-    return [
-        Ratio(one["work"], one["runner"], one["time"], float(one["ratio"]), one["baseline"]) for one in found if one
-    ]
+    return [Ratio(**{**one.groupdict(), "ratio": float(one["ratio"])}) for one in found if one]
 
 
 def of(choice: str | None) -> list[Ratio]:
@@ -38,4 +39,6 @@ def of(choice: str | None) -> list[Ratio]:
     names = [part for name in BENCHES for part in ("--bench", name)]
     line = ["cargo", "bench", "--locked", "--features", "__internals", "--profile", "dev", *names]
     root = Path(__file__).resolve().parents[3]
-    return parsed(subprocess.run(line, cwd=root, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    return parsed(
+        subprocess.run(line, cwd=root, stdout=subprocess.PIPE, text=True, check=True).stdout
+    )

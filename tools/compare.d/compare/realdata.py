@@ -21,8 +21,9 @@ def folder() -> Path:
 
 def missing(name: str) -> str | None:
     """Why a real data set cannot be used, or None."""
-    absent = [str(folder() / part) for part in FOLDERS.get(name, ()) if not (folder() / part).is_dir()]
-    return f"no {' and no '.join(absent)}" if absent else None
+    folders = (folder() / part for part in FOLDERS.get(name, ()))
+    absent = [f"no {part}" for part in folders if not part.is_dir()]
+    return " and ".join(absent) or None
 
 
 def stamp(name: str) -> str:
@@ -31,19 +32,22 @@ def stamp(name: str) -> str:
         return "all"
     with tempfile.TemporaryDirectory() as scratch:
         line = [os.environ["HASHDB_COMMAND"], "create", f"{scratch}/db", "--json"]
-        return json.loads(subprocess.run(line, check=True, stdout=subprocess.PIPE).stdout)["encoder"][:12]
+        return json.loads(subprocess.run(line, check=True, stdout=subprocess.PIPE).stdout)[
+            "encoder"
+        ][:12]
 
 
 def pictures(queries: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes of the training pictures of both collections; the queries are CIFAR-10 test pictures."""
-    train = sorted(folder().glob("cifar10/train-*.tar.gz")) + sorted(folder().glob("tinyimagenet32/train-*.tar.gz"))
-    return _encode(train), _encode(sorted(folder().glob("cifar10/test-*.tar.gz")))[:queries]
+    train = [*folder().glob("cifar10/train-*"), *folder().glob("tinyimagenet32/train-*")]
+    return _encode(sorted(train)), _encode(sorted(folder().glob("cifar10/test-*")))[:queries]
 
 
 def pdq(queries: int) -> tuple[np.ndarray, np.ndarray]:
     """The published haystack and needles, which lie in the haystack, against their published truth."""
     hashes = folder() / "pdq" / "hashes"
-    haystack, needles = (_from_hex(hashes.joinpath(f"{name}.txt").read_text().split()) for name in ("haystack", "needles"))
+    texts = (hashes.joinpath(f"{name}.txt").read_text() for name in ("haystack", "needles"))
+    haystack, needles = (_from_hex(text.split()) for text in texts)
     _check_published(haystack, needles, hashes / "needles_nn_exact.csv")
     return haystack, needles[:queries]
 
@@ -67,9 +71,11 @@ def _encode(shards: list[Path]) -> np.ndarray:
     command = os.environ["HASHDB_COMMAND"]
     with tempfile.TemporaryDirectory() as scratch:
         db = f"{scratch}/db"
-        subprocess.run([command, "create", db], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([command, "ingest", db, *shards, "--progress", "plain"], check=True, stdout=subprocess.DEVNULL)
-        listing = subprocess.Popen([command, "scan", db, "--json"], stdout=subprocess.PIPE, text=True)
+        for line in ([command, "create", db], [command, "ingest", db, *shards]):
+            subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
+        listing = subprocess.Popen(
+            [command, "scan", db, "--json"], stdout=subprocess.PIPE, text=True
+        )
         records = sorted((row["key"], row["code"]) for row in map(json.loads, listing.stdout))
         if listing.wait() != 0:
             raise RuntimeError(f"{command} scan failed")

@@ -3,11 +3,10 @@ output."""
 
 import argparse
 import json
-from pathlib import Path
 
 from . import arguments, goals, machine, plot, ratios
 from . import rows as table
-from .dataset import SOURCES, label
+from .dataset import label
 from .jobs import Job
 from .rows import Row
 
@@ -33,7 +32,9 @@ def between_markers(document: str, text: str) -> str:
     return f"{before}{BEGIN}\n{text}\n{END}{rest.split(END, 1)[1]}"
 
 
-def sections(given: argparse.Namespace, found: list[Row], building: Building, plotted: bool) -> list[str]:
+def sections(
+    given: argparse.Namespace, found: list[Row], building: Building, plotted: bool
+) -> list[str]:
     """The parts of the report."""
     parts = ["## hashdb beside others", introduction(found)]
     parts += ["### Goals", goal_table(goals.all_of(found, ratios.of(given.benches)))]
@@ -43,25 +44,37 @@ def sections(given: argparse.Namespace, found: list[Row], building: Building, pl
     if plotted:
         parts += ["![Recall against queries per second](compare.png)"]
     parts += ["### Building", building_table(building)]
-    failed = [f"- {row['name']} on {row['data']}, {row['task']}: {row['error']}" for row in found if "error" in row]
-    failed += [f"- {job.name} on {job.data}: could not be built" for job, about in building.items() if not about]
+    failed = failures(found, building)
     return [*parts, "Could not be measured:\n\n" + "\n".join(failed)] if failed else parts
+
+
+def failures(found: list[Row], building: Building) -> list[str]:
+    """What could not be built or measured, and why."""
+    unbuilt = [job for job, about in building.items() if about is None]
+    lines = [f"- {job.name} on {job.data}: could not be built" for job in unbuilt]
+    errors = [row for row in found if "error" in row]
+    return lines + [
+        f"- {row['name']} on {row['data']}, {row['task']}: {row['error']}" for row in errors
+    ]
 
 
 def introduction(found: list[Row]) -> str:
     """How, where and when."""
     spreads = sorted(row["base_spread"] for row in table.good(found))
-    steady = f"{spreads[len(spreads) // 2]:.2f} in the median, {spreads[-1]:.2f} at worst" if spreads else "unknown"
+    middle, worst = (spreads[len(spreads) // 2], spreads[-1]) if spreads else (1, 1)
+    steady = f"{middle:.2f} in the median, {worst:.2f} at worst"
     return (
-        f"`{arguments.command_line()}`, {machine.today()}, hashdb {machine.revision()}. {machine.processor()}. "
+        f"`{arguments.command_line()}`, {machine.today()}, hashdb {machine.revision()}.\n"
+        f"{machine.processor()}.\n"
         f"{machine.versions()}.\n\n"
-        "Every library ran on one thread, kept on one core. The ratio is speed over faiss' IndexBinaryFlat in the same\n"
-        "task, measured right before and after; the two rates differ by a factor of "
-        f"{steady}. Queries\n"
-        "are fresh: none is a row of the database (the published PDQ needles are), none is asked twice. hashdb is measured by\n"
-        "`hashdb bench` over a database on disk, the others within Python through buffers made beforehand where they offer\n"
-        "that; faiss and usearch hold their index in memory. *Agrees* tells whether the distances of all checked answers are\n"
-        "exactly the true ones, which numpy confirmed. p50 and p99 are per call, in microseconds."
+        "Every library ran on one thread, kept on one core. The ratio is speed over faiss'\n"
+        "IndexBinaryFlat in the same task, measured right before and after; these two rates differ by a\n"
+        f"factor of {steady}. Queries are fresh: none is a row of the\n"
+        "database (the published PDQ needles are), none is asked twice. hashdb is measured by\n"
+        "`hashdb bench` over a database on disk, the others within Python, where they offer it through\n"
+        "buffers made beforehand; faiss and usearch hold their index in memory. *Agrees* tells whether the\n"
+        "distances of all checked answers are exactly the true ones, which numpy confirmed for some. p50 and\n"
+        "p99 are per call, in microseconds."
     )
 
 
@@ -76,10 +89,13 @@ def exact_table(found: list[Row]) -> str:
     lines = []
     for data, task, rows in grouped(found, approximate=False):
         for row in sorted(rows, key=lambda row: -row["ratio"]):
-            agrees = "recall {:.3f}".format(row["recall"]) if row["agrees"] is None else agreement(row)
+            agrees = (
+                "recall {:.3f}".format(row["recall"]) if row["agrees"] is None else agreement(row)
+            )
             setting = "".join(f", {key} {value}" for key, value in row["setting"].items())
             plans = ", ".join(sorted(row["plans"]))
-            speed = [rate(row["qps"]), f"{row['ratio']:.3g}", f"{row['p50_micros']:,.1f}", f"{row['p99_micros']:,.1f}"]
+            speed = [rate(row["qps"]), f"{row['ratio']:.3g}"]
+            speed += [f"{row[which]:,.1f}" for which in ("p50_micros", "p99_micros")]
             lines.append([data, task, bold(row, row["name"] + setting), *speed, agrees, plans])
     header = ["data", "task", "library", ">queries/s", ">ratio", ">p50", ">p99", "agrees", "plan"]
     return markdown(header, lines)
@@ -95,9 +111,14 @@ def approximate_table(found: list[Row]) -> str:
     lines = []
     for data, _, rows in grouped(found, approximate=True):
         for peer in dict.fromkeys(row["peer"] for row in rows):
-            cells = [cell(table.at_recall(found, rows[0]["data"], peer, recall)) for recall in table.RECALLS]
+            cells = [
+                cell(table.at_recall(found, rows[0]["data"], peer, recall))
+                for recall in table.RECALLS
+            ]
             lines.append([data, bold(rows[0] | {"peer": peer}, peer), *cells])
-    return markdown(["data", "library", *(f"recall {recall:.2f}" for recall in table.RECALLS)], lines)
+    return markdown(
+        ["data", "library", *(f"recall {recall:.2f}" for recall in table.RECALLS)], lines
+    )
 
 
 def cell(row: Row | None) -> str:
@@ -115,8 +136,9 @@ def building_table(building: Building) -> str:
     for job, about in building.items():
         if about and about["bytes"]:
             count = json.loads((job.folder / "about.json").read_text())["rows"]
-            speed = [f"{about['seconds']:,.1f}", rate(count / about["seconds"]), f"{about['bytes'] / count:,.0f}"]
-            lines.append([label(job.data, count if SOURCES[job.data].rows else None), job.name, *speed])
+            seconds, size = about["seconds"], about["bytes"]
+            figures = [f"{seconds:,.1f}", rate(count / seconds), f"{size / count:,.0f}"]
+            lines.append([label(job.data, count), job.name, *figures])
     return markdown(["data", "library", ">seconds", ">rows/s", ">bytes a row on disk"], lines)
 
 
@@ -126,7 +148,7 @@ def grouped(found: list[Row], approximate: bool):
     keys = dict.fromkeys((row["data"], row["rows"], row["task"]) for row in chosen)
     for data, count, task in keys:
         rows = [row for row in chosen if (row["data"], row["task"]) == (data, task)]
-        yield label(data, count if SOURCES[data].rows else None), task, rows
+        yield label(data, count), task, rows
 
 
 def rate(per_second: float) -> str:
@@ -144,5 +166,3 @@ def markdown(header: list[str], lines: list[list[str]]) -> str:
     rule = ["---:" if title.startswith(">") else "---" for title in header]
     titles = [title.lstrip(">") for title in header]
     return "\n".join("| " + " | ".join(line) + " |" for line in [titles, rule, *lines])
-
-

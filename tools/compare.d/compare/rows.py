@@ -18,8 +18,10 @@ def of(rows: list[Row], data: str, name: str, mode: str, size: int, batch: int =
 
 def at_recall(rows: list[Row], data: str, peer: str, recall: float) -> Row | None:
     """The fastest approximate row of a library, of any shape, that reaches a recall."""
-    found = [row for row in good(rows) if row["data"] == data and row["peer"] == peer and row["mode"] == "approx"]
-    return max((row for row in found if row["recall"] >= recall), key=lambda row: row["ratio"], default=None)
+    asked = {"data": data, "peer": peer, "mode": "approx"}
+    found = [row for row in good(rows) if all(row[key] == value for key, value in asked.items())]
+    reaching = (row for row in found if row["recall"] >= recall)
+    return max(reaching, key=lambda row: row["ratio"], default=None)
 
 
 def pareto(rows: list[Row]) -> list[Row]:

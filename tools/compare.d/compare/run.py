@@ -18,7 +18,9 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def prepared(names: list[str], rows: dict[str, int | None], queries: int | None, only: list[str]) -> list[Job]:
+def prepared(
+    names: list[str], rows: dict[str, int | None], queries: int | None, only: list[str]
+) -> list[Job]:
     """The jobs of a run, with the data sets that they need."""
     wanted: list[Job] = []
     for name in names:
@@ -55,13 +57,26 @@ def measured(job: Job, budget: float) -> list[dict]:
     """The rows of a job; where it fails, one that says so."""
     start = time.perf_counter()
     try:
-        rows = [json.loads(line) for line in worker("measure", job, "--budget", str(budget)).splitlines()]
+        rows = [
+            json.loads(line)
+            for line in worker("measure", job, "--budget", str(budget)).splitlines()
+        ]
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         text = last_line(getattr(error, "stderr", None) or str(error))
         say(f"FAILED to measure {job.name} on {job.data}: {text}")
-        return [{"data": job.data, "peer": job.peer, "name": job.name, "task": "any task", "error": text}]
+        return [
+            {
+                "data": job.data,
+                "peer": job.peer,
+                "name": job.name,
+                "task": "any task",
+                "error": text,
+            }
+        ]
     seconds = time.perf_counter() - start
-    say(f"{job.data}: {job.name}, {len(rows)} measurements in {seconds:.1f} s, load {machine.load():.1f}")
+    say(
+        f"{job.data}: {job.name}, {len(rows)} measurements in {seconds:.1f} s, load {machine.load():.1f}"
+    )
     for row in rows:
         if "error" in row:
             say(f"FAILED: {job.name} on {job.data}, {row['task']}: {row['error']}")
@@ -74,8 +89,8 @@ def worker(half: str, job: Job, *more: str) -> str:
     """Runs one half of a job in a process of its own."""
     line = [sys.executable, "-m", "compare.worker", half, job.data, str(job.folder), job.peer]
     line += [json.dumps(dict(job.params)), *more]
-    done = subprocess.run(line, env=machine.one_thread(), capture_output=True, text=True, check=True, timeout=LIMIT)
-    return done.stdout
+    how = {"env": machine.one_thread(), "capture_output": True, "text": True}
+    return subprocess.run(line, check=True, timeout=LIMIT, **how).stdout
 
 
 def last_line(text: str | bytes) -> str:

@@ -14,5 +14,12 @@ class Task:
     @property
     def name(self) -> str:
         """As tables print it."""
-        text = {"knn": "k = {}", "approx": "k = {}, approximate", "range": "radius {}", "ball": "ball {}"}
-        return text[self.mode].format(self.size) + (f", batches of {self.batch}" if self.batch > 1 else "")
+        text = {
+            "knn": "k = {}",
+            "approx": "k = {}, approximate",
+            "range": "radius {}",
+            "ball": "ball {}",
+        }
+        return text[self.mode].format(self.size) + (
+            f", batches of {self.batch}" if self.batch > 1 else ""
+        )

@@ -41,7 +41,9 @@ class DuckDb(Peer):
 
     def knn(self, queries: np.ndarray, k: int) -> list:
         """Ids of the k nearest of each query."""
-        texts = (f"select id from codes order by {self.distance(query)} limit {k}" for query in queries)
+        texts = (
+            f"select id from codes order by {self.distance(query)} limit {k}" for query in queries
+        )
         return [[id for (id,) in self.db.execute(text).fetchall()] for text in texts]
 
     def within(self, query: np.ndarray, radius: int) -> list:

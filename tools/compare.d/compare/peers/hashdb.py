@@ -46,7 +46,16 @@ class Hashdb(Peer):
             # Every record has a code; these are as short as codes get and are never searched.
             random = np.random.default_rng(6).integers(0, 256, (len(data.rows), 8), dtype=np.uint8)
             with scratch(codes=random) as files:
-                command("create", db, "--encoder", "none", "--code-bits", 64, "--address-bits", data.bits)
+                command(
+                    "create",
+                    db,
+                    "--encoder",
+                    "none",
+                    "--code-bits",
+                    64,
+                    "--address-bits",
+                    data.bits,
+                )
                 command("load", db, "--codes", files["codes"], "--addresses", codes)
 
     def open(self, data: DataSet, folder: Path) -> None:
@@ -70,13 +79,17 @@ class Hashdb(Peer):
         total = len(data.queries)
         probed = max(PROBES, task.batch)
         probe = self.bench(data, task, slice(max(0, total - probed), total))
-        calls = timing.affordable(task.batch * 1e6 / probe["qps"], budget, total // task.batch, task.batch)
+        calls = timing.affordable(
+            task.batch * 1e6 / probe["qps"], budget, total // task.batch, task.batch
+        )
         bounds = [part * calls // timing.PARTS * task.batch for part in range(timing.PARTS + 1)]
         parts = [slice(*pair) for pair in itertools.pairwise(bounds)]
         runs = [self.bench(data, task, part) for part in parts if part.start < part.stop]
         run = sorted(runs, key=lambda run: run["qps"])[len(runs) // 2]
         plans: Counter[str] = sum((Counter(run["plans"]) for run in runs), Counter())
-        one = Measurement(bounds[-1], run["qps"], run["p50_micros"], run["p99_micros"], plans=dict(plans))
+        one = Measurement(
+            bounds[-1], run["qps"], run["p50_micros"], run["p99_micros"], plans=dict(plans)
+        )
         one.work = {name: run[f"{name}_mean"] for name in WORK if run.get(f"{name}_mean")}
         self.check(data, task, one)
         if "recall" in run and task.mode == "approx":
@@ -102,7 +115,9 @@ class Hashdb(Peer):
         known = len(data.nearest) if task.mode in ("knn", "approx") else data.known_balls
         one.checked = min(known, KEPT)
         with scratch(codes=np.ascontiguousarray(data.queries[: one.checked])) as files:
-            lines = command("query", self.db, "--codes", files["codes"], *self.asked(task), "--json")
+            lines = command(
+                "query", self.db, "--codes", files["codes"], *self.asked(task), "--json"
+            )
         answers = [json.loads(line)["neighbors"] for line in lines.splitlines()]
         if len(answers) != one.checked:
             raise RuntimeError(f"{len(answers)} answers to {one.checked} queries")

@@ -56,8 +56,12 @@ class Lance(Peer):
 
     def search(self, query: np.ndarray) -> object:
         """A search that is not limited yet."""
-        search = self.table.search(query.tolist(), vector_column_name="code").distance_type("hamming")
-        return (search.nprobes(int(self.probes)) if self.probes else search).select(["id", "_distance"])
+        search = self.table.search(query.tolist(), vector_column_name="code").distance_type(
+            "hamming"
+        )
+        return (search.nprobes(int(self.probes)) if self.probes else search).select(
+            ["id", "_distance"]
+        )
 
     def knn(self, queries: np.ndarray, k: int) -> list:
         """Ids of the k nearest of each query."""

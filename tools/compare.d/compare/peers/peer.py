@@ -17,7 +17,9 @@ KEPT = 200
 class Calls:
     """Calls of one task over the queries: `calls(i)` answers batch i, `ids(i)` says what it found."""
 
-    def __init__(self, answer: Callable[[np.ndarray], list], queries: np.ndarray, task: Task) -> None:
+    def __init__(
+        self, answer: Callable[[np.ndarray], list], queries: np.ndarray, task: Task
+    ) -> None:
         self.answer, self.queries, self.batch = answer, queries, task.batch
         self.keeps_all = task.mode in ("knn", "approx")
         self.answers: dict[int, list] = {}
@@ -77,7 +79,9 @@ class Peer:
         calls = self.calls(data.queries, task)
         one = timing.each(calls, len(data.queries) // task.batch, budget, task.batch)
         if task.mode in ("knn", "approx"):
-            ids = [found for index in range(one.queries // task.batch) for found in calls.ids(index)]
+            ids = [
+                found for index in range(one.queries // task.batch) for found in calls.ids(index)
+            ]
             one.recall = recall.of_nearest(data, ids, task.size)
             one.agrees = recall.nearest_agree(data, ids, task.size) if self.exact else None
         else:

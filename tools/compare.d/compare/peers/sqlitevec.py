@@ -45,5 +45,7 @@ class SqliteVec(Peer):
 
     def within(self, query: np.ndarray, radius: int) -> list:
         """Ids within a radius."""
-        text = f"select rowid from codes where code match vec_bit(?) and distance <= ? and k = {MOST}"
+        text = (
+            f"select rowid from codes where code match vec_bit(?) and distance <= ? and k = {MOST}"
+        )
         return [id for (id,) in self.db.execute(text, (query.tobytes(), radius))]
