@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from . import rows as table
 from .dataset import SOURCES, label
 from .rows import Row
 
 PANELS = ("mixture", "smooth")
+TICKS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1.0)
+# Where the stretched axis would end; a little beyond 1.
+NEAR = 1.0005
 # Colour and marker of each library; the scans are lone markers at recall 1.
 STYLES = {
     "hashdb": ("#d62728", "o"),
@@ -50,6 +55,16 @@ def draw(found: list[Row], path: Path) -> bool:
     return True
 
 
+def stretched(recall):
+    """Recall by what is missing from it, so that what lies near 1 is told apart."""
+    return -np.log10(np.maximum(NEAR - recall, 1e-9))
+
+
+def narrowed(place):
+    """The way back."""
+    return NEAR - 10.0**-place
+
+
 def panel(axis, data: str, rows: list[Row]) -> None:
     """The curves of one data set; exact searches stand at recall 1, hollow."""
     for peer, (color, marker) in STYLES.items():
@@ -64,7 +79,9 @@ def panel(axis, data: str, rows: list[Row]) -> None:
             style |= {"linestyle": "none", "markerfacecolor": "white", "clip_on": False}
             axis.plot([1.0], [exact], label=f"{peer}, exact", **style)
     axis.set_yscale("log")
-    axis.set_xlim(0.6, 1.005)
+    axis.set_xscale("function", functions=(stretched, narrowed))
+    axis.set_xlim(0.5, 1.0)
+    axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axis.grid(True, which="major", color="#dddddd", linewidth=0.7)
     axis.set_axisbelow(True)
     axis.set_title(f"{label(data, rows[0]['rows'])}: {SOURCES[data].title}", fontsize=11)

@@ -74,7 +74,7 @@ def introduction(found: list[Row]) -> str:
         "`hashdb bench` over a database on disk, the others within Python, where they offer it through\n"
         "buffers made beforehand; faiss and usearch hold their index in memory. *Agrees* tells whether the\n"
         "distances of all checked answers are exactly the true ones, which numpy confirmed for some. p50 and\n"
-        "p99 are per call, in microseconds."
+        "p99 are those of a call, divided by its queries, in microseconds."
     )
 
 

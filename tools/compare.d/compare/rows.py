@@ -27,7 +27,7 @@ def at_recall(rows: list[Row], data: str, peer: str, recall: float) -> Row | Non
 def pareto(rows: list[Row]) -> list[Row]:
     """The rows that no other beats in both recall and rate, by rising recall."""
     best: list[Row] = []
-    for row in sorted(rows, key=lambda row: (row["recall"], row["ratio"]), reverse=True):
-        if not best or row["ratio"] > best[-1]["ratio"]:
+    for row in sorted(rows, key=lambda row: (row["recall"], row["qps"]), reverse=True):
+        if not best or row["qps"] > best[-1]["qps"]:
             best.append(row)
     return best[::-1]

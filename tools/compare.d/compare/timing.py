@@ -45,14 +45,14 @@ def affordable(micros: float, budget: float, most: int, batch: int = 1) -> int:
 def each(call: Callable[[int], object], count: int, budget: float, batch: int = 1) -> Measurement:
     """Calls `call(0)`, `call(1)` and so on, as often as the budget allows and not more than `count`.
 
-    A call answers `batch` queries; rates count queries, percentiles are per call.
+    A call answers `batch` queries; rates and percentiles are those of queries.
     """
     probes = [_micros(call, count - 1 - probe) for probe in range(min(PROBES, count))]
     calls = affordable(min(probes), budget, count, batch)
-    spent = np.array([_micros(call, index) for index in range(calls)])
+    spent = np.array([_micros(call, index) / batch for index in range(calls)])
     means = [part.mean() for part in np.array_split(spent, min(PARTS, calls))]
     p50, p99 = np.percentile(spent, [50, 99])
-    return Measurement(calls * batch, batch * 1e6 / float(np.median(means)), float(p50), float(p99))
+    return Measurement(calls * batch, 1e6 / float(np.median(means)), float(p50), float(p99))
 
 
 def _micros(call: Callable[[int], object], index: int) -> float:

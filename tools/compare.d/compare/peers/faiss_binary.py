@@ -129,7 +129,7 @@ class Ivf(Faiss):
     def settings(self, task: Task) -> Iterator[dict]:
         """Powers of two and what lies between."""
         for nprobe in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128):
-            if task.mode == "approx" or nprobe in (4, 16, 64):
+            if task.mode == "approx" or nprobe == 16:
                 yield {"nprobe": nprobe}
 
     def tune(self, task: Task, **setting: float) -> None:

@@ -63,15 +63,17 @@ class Hashdb(Peer):
         self.db = folder / "db"
 
     def settings(self, task: Task) -> Iterator[dict]:
-        """Recall targets of the approximate mode."""
+        """Recall targets and numbers of lists of the approximate mode."""
         if task.mode != "approx":
             yield {}
             return
         for target in (0.8, 0.9, 0.95, 0.98, 0.99, 0.995):
             yield {"recall": target}
+        for lists in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128):
+            yield {"probes": lists}
 
     def tune(self, task: Task, **setting: float) -> None:
-        """Keeps the target for the command line."""
+        """Keeps the setting for the command line."""
         self.setting = setting
 
     def measure(self, data: DataSet, task: Task, budget: float) -> Measurement:
@@ -131,8 +133,8 @@ class Hashdb(Peer):
     def asked(self, task: Task) -> list:
         """The arguments that say what is asked."""
         size = ["-k", task.size] if task.mode in ("knn", "approx") else ["--radius", task.size]
-        target = ["--recall", self.setting["recall"]] if self.setting else []
-        return ["--mode", task.mode, *size, *target]
+        effort = [part for name, value in self.setting.items() for part in (f"--{name}", value)]
+        return ["--mode", task.mode, *size, *effort]
 
 
 class scratch:  # noqa: N801, a context manager that reads like a function
