@@ -3,6 +3,10 @@
 //! A race measures with criterion and keeps the fastest sample of each runner, so that the ratio to
 //! the baseline comes from one run on one machine.
 
+mod random;
+
+pub(crate) use random::Random;
+
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
@@ -43,24 +47,5 @@ impl Race {
         let (name, time) = self.baseline.get_or_insert_with(|| (runner.to_owned(), best));
         let ratio = time.as_secs_f64() / best.as_secs_f64();
         println!("RATIO {}: {runner} {best:.1?}, {ratio:.2} times {name}", self.name);
-    }
-}
-
-/// `SplitMix64` (S. Vigna, public domain): the same numbers from the same seed everywhere.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    /// The next number.
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// So many bytes.
-    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).take(count).collect()
     }
 }

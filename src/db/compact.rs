@@ -5,15 +5,17 @@
 //! uses them does.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::db::engine::Engine;
 use crate::db::gather::{Gathered, gather};
+use crate::db::options::IndexOptions;
 use crate::db::record::encode_id;
 use crate::db::seal::put_segment;
 use crate::db::segment::Segment;
 use crate::db::view::View;
 use crate::error::Result;
-use crate::storage::manifest::{STATE_KEY, SegmentEntry, State};
+use crate::storage::manifest::{INDEX_KEY, STATE_KEY, SegmentEntry, State};
 use crate::storage::records::{Family, RecordsBatch};
 
 /// Segments of like size that are merged at once; keeps their number logarithmic.
@@ -23,10 +25,13 @@ impl Engine {
     /// Seals, then merges all segments into one without deleted rows, and has the record store
     /// reclaim its space too.
     pub(crate) fn compact(&self) -> Result<()> {
-        let _maintenance = self.maintenance.lock();
-        self.seal_locked()?;
+        let _merging = self.merging.lock();
+        self.seal()?;
         let view = self.view();
-        let clean = view.segments.len() <= 1 && view.deleted.len() == 0;
+        let index = *self.index.lock();
+        let clean = view.segments.len() <= 1
+            && view.deleted.len() == 0
+            && view.segments.iter().all(|segment| segment.carries(index));
         if !clean {
             self.merge_locked(&view.segments)?;
         }
@@ -35,14 +40,25 @@ impl Engine {
         self.records.compact()
     }
 
-    /// What the background does after a write: seals a full memtable, then merges while enough
-    /// segments of like size stand side by side.
-    pub(crate) fn maintain(&self) -> Result<()> {
-        let _maintenance = self.maintenance.lock();
-        if self.view().memtable.len() >= self.options.memtable_records {
-            self.seal_locked()?;
+    /// Notes which indexes new segments carry.
+    pub(crate) fn set_index(&self, index: IndexOptions) -> Result<()> {
+        let mut commit = self.lock_commit()?;
+        let mut changes = RecordsBatch::default();
+        changes.put(Family::Meta, INDEX_KEY, index.encode());
+        if let Err(error) = self.records.write(changes, true) {
+            commit.poisoned = true;
+            return Err(error);
         }
-        while let Some(inputs) = self.merge_candidates() {
+        *self.index.lock() = index;
+        Ok(())
+    }
+
+    /// Merges while enough segments of like size stand side by side.
+    pub(crate) fn merge_full_classes(&self) -> Result<()> {
+        let _merging = self.merging.lock();
+        while !self.closing.load(Ordering::Relaxed)
+            && let Some(inputs) = self.merge_candidates()
+        {
             self.merge_locked(&inputs)?;
         }
         Ok(())
@@ -62,7 +78,7 @@ impl Engine {
         })
     }
 
-    /// Merges `inputs`; the caller holds the maintenance lock.
+    /// Merges `inputs`; the caller holds the lock `merging`.
     fn merge_locked(&self, inputs: &[Arc<Segment>]) -> Result<()> {
         drop(self.lock_commit()?);
         let view = self.view();
@@ -70,7 +86,8 @@ impl Engine {
         let code_bytes = usize::from(self.schema.code_bits / 8);
         let Gathered { columns, mut dropped } =
             gather(&sources, code_bytes, |id| view.is_live(id))?;
-        let merged = self.write_segment(view.state.next_segment, &columns)?;
+        let number = self.reserve_segment_number();
+        let merged = self.write_segment(number, &columns)?;
 
         let mut commit = self.lock_commit()?;
         let current = self.view();
@@ -84,10 +101,8 @@ impl Engine {
         for &id in &dropped {
             changes.delete(Family::Tombstones, encode_id(id));
         }
-        let state = State {
-            next_segment: view.state.next_segment + u64::from(merged.is_some()),
-            ..current.state
-        };
+        let state =
+            State { next_segment: current.state.next_segment.max(number + 1), ..current.state };
         changes.put(Family::Meta, STATE_KEY, state.encode());
         if let Err(error) = self.records.write(changes, true) {
             commit.poisoned = true;
@@ -101,6 +116,7 @@ impl Engine {
             .cloned()
             .collect();
         segments.extend(merged);
+        segments.sort_unstable_by_key(|segment| segment.number());
         dropped.sort_unstable();
         let next = View {
             records: self.records.snapshot(),

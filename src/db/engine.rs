@@ -1,14 +1,17 @@
 //! What all handles of one open database share: its parts, its locks and its current view.
 //!
-//! Locks, in the order in which they may be taken: `maintenance` (one seal or compaction at a
-//! time), `commit` (one change of the store at a time), `view` (held for the swap of a pointer).
+//! Locks, in the order in which they may be taken: `merging` (one merge at a time), `sealing` (one
+//! seal at a time), `commit` (one change of the store at a time), `view` (held for the swap of a
+//! pointer). A seal and a merge may run side by side: a merge touches segments only, and both
+//! change the newest view under the commit lock.
 //! `queue` is only ever held alone, for a push or a drain.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use crate::db::options::Options;
+use crate::db::options::{IndexOptions, Options};
 use crate::db::ticket::Ticket;
 use crate::db::view::View;
 use crate::error::{Error, Result};
@@ -31,11 +34,24 @@ pub(crate) struct Engine {
     pub(crate) search: Arc<SearchTools>,
     pub(crate) records: Arc<Records>,
     pub(crate) queue: Mutex<Vec<Arc<Ticket>>>,
-    pub(crate) maintenance: Mutex<()>,
-    /// Why the background could not do its last work, until it can.
-    pub(crate) maintenance_error: Mutex<Option<String>>,
+    pub(crate) merging: Mutex<()>,
+    pub(crate) sealing: Mutex<()>,
+    /// The number that the next segment file gets; a number is used once, even if its file fails.
+    next_segment: AtomicU64,
+    /// The indexes that new segments carry.
+    pub(crate) index: Mutex<IndexOptions>,
+    pub(crate) maintenance_errors: Mutex<MaintenanceErrors>,
+    /// The handle is about to be closed: no further merge begins.
+    pub(crate) closing: AtomicBool,
     commit: Mutex<CommitState>,
     view: RwLock<Arc<View>>,
+}
+
+/// Why the background could not do its last work, until it can.
+#[derive(Debug, Default)]
+pub(crate) struct MaintenanceErrors {
+    pub(crate) seal: Option<String>,
+    pub(crate) merge: Option<String>,
 }
 
 /// What a search needs beside a view.
@@ -72,11 +88,20 @@ impl Engine {
             search: Arc::new(search),
             records,
             queue: Mutex::default(),
-            maintenance: Mutex::default(),
-            maintenance_error: Mutex::default(),
+            merging: Mutex::default(),
+            sealing: Mutex::default(),
+            next_segment: AtomicU64::new(recovered.view.state.next_segment),
+            index: Mutex::new(recovered.index),
+            maintenance_errors: Mutex::default(),
+            closing: AtomicBool::new(false),
             commit: Mutex::new(CommitState { poisoned: false, superblock: recovered.superblock }),
             view: RwLock::new(Arc::new(recovered.view)),
         }
+    }
+
+    /// A number that no segment file has had.
+    pub(crate) fn reserve_segment_number(&self) -> u64 {
+        self.next_segment.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The current view; never waits for a write.
@@ -135,6 +160,7 @@ impl Engine {
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) encoder: Option<String>,
+    pub(crate) index: IndexOptions,
     pub(crate) superblock: Superblock,
     pub(crate) view: View,
 }

@@ -1,15 +1,61 @@
-//! The one background thread of an open database: seals and compacts when a writer wakes it.
+//! The background of an open database: one thread seals, another merges, so that neither a large
+//! merge holds up a seal nor a writer waits for either.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::db::engine::Engine;
+use crate::error::Result;
 
-/// Stops and joins the thread when dropped.
+/// Stops and joins the threads when dropped.
 #[derive(Debug)]
 pub(crate) struct Maintainer {
+    engine: Arc<Engine>,
+    sealer: Worker,
+    _merger: Worker,
+}
+
+impl Maintainer {
+    pub(crate) fn start(engine: Arc<Engine>) -> Self {
+        let (seal, merge) = (Arc::clone(&engine), Arc::clone(&engine));
+        let merger = Worker::start("hashdb-merge", move || {
+            let merged = merge.merge_full_classes();
+            note(&mut merge.maintenance_errors.lock().merge, merged);
+        });
+        let after = Arc::clone(&merger.signal);
+        let sealer = Worker::start("hashdb-seal", move || {
+            let sealed = seal.seal_if_full();
+            note(&mut seal.maintenance_errors.lock().seal, sealed);
+            after.give(Order::Work);
+        });
+        Self { engine, sealer, _merger: merger }
+    }
+
+    /// Has the threads look for work.
+    pub(crate) fn wake(&self) {
+        self.sealer.signal.give(Order::Work);
+    }
+}
+
+impl Drop for Maintainer {
+    fn drop(&mut self) {
+        // A merge under way is finished; no further one begins.
+        self.engine.closing.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A failure leaves everything as it was. `Stats` shows it, and writers that find the memtable far
+/// too large seal it themselves and get the error.
+fn note(slot: &mut Option<String>, done: Result<()>) {
+    *slot = done.err().map(|error| error.to_string());
+}
+
+/// A thread that works when it is told to.
+#[derive(Debug)]
+struct Worker {
     signal: Arc<Signal>,
     thread: Option<JoinHandle<()>>,
 }
@@ -28,27 +74,17 @@ enum Order {
     Stop,
 }
 
-impl Maintainer {
-    pub(crate) fn start(engine: Arc<Engine>) -> Self {
+impl Worker {
+    fn start(name: &str, work: impl Fn() + Send + 'static) -> Self {
         let signal = Arc::new(Signal::default());
         let orders = Arc::clone(&signal);
-        let thread = std::thread::Builder::new()
-            .name("hashdb-maintenance".to_owned())
-            .spawn(move || {
-                while orders.next() == Order::Work {
-                    // A failure leaves everything as it was. `Stats` shows it, and writers that
-                    // find the memtable far too large seal it themselves and get the error.
-                    let failure = engine.maintain().err().map(|error| error.to_string());
-                    *engine.maintenance_error.lock() = failure;
-                }
-            })
-            .ok();
-        Self { signal, thread }
-    }
-
-    /// Has the thread look for work.
-    pub(crate) fn wake(&self) {
-        self.signal.give(Order::Work);
+        // Without the thread, writers seal for themselves; see `Database::write`.
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            while orders.next() == Order::Work {
+                work();
+            }
+        });
+        Self { signal, thread: thread.ok() }
     }
 }
 
@@ -75,7 +111,7 @@ impl Signal {
     }
 }
 
-impl Drop for Maintainer {
+impl Drop for Worker {
     fn drop(&mut self) {
         self.signal.give(Order::Stop);
         if let Some(thread) = self.thread.take() {

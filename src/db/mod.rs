@@ -5,12 +5,15 @@
 //! memtable, a new [`view`] is published; seal and compact turn rows into segments and publish
 //! again; readers hold views.
 
+mod answer;
 mod batch;
 mod columns;
 mod commit;
 mod compact;
 mod deleted;
 mod engine;
+mod explain;
+mod filter;
 mod gather;
 mod iter;
 mod maintenance;
@@ -34,12 +37,16 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use answer::{Answer, Plan, QueryStats};
 pub use batch::WriteBatch;
+pub use explain::{ExplainedSource, Explanation};
+pub use filter::Filter;
 pub use iter::Iter;
 pub use options::{
-    EncoderModel, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options, WriteOptions,
+    EncoderModel, IndexOptions, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options,
+    WriteOptions,
 };
-pub use query::{Answer, Plan, Query, QueryStats};
+pub use query::Query;
 pub use record::Record;
 #[cfg(feature = "__internals")]
 pub use segment::probe_segment;
@@ -74,7 +81,7 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The thread first: it writes too.
+        // The threads first: they write too.
         self.maintainer = None;
         if !self.engine.read_only {
             // What cannot be synced now is recovered from the log at the next open.
@@ -182,7 +189,7 @@ impl Database {
         let engine = self.engine();
         let most = engine.options.memtable_records.saturating_mul(4);
         if !engine.read_only && engine.view().memtable.len() >= most {
-            self.seal()?;
+            engine.seal_from(most)?;
         }
         Ok(())
     }
@@ -203,9 +210,21 @@ impl Database {
     /// [`Error::Io`](crate::Error::Io) if the segment or the superblock cannot be written: no record is
     /// lost and no answer changes. [`Error::Poisoned`](crate::Error::Poisoned) after a failed write.
     pub fn seal(&self) -> Result<bool> {
-        let engine = self.engine();
-        let _maintenance = engine.maintenance.lock();
-        engine.seal_locked()
+        let sealed = self.engine().seal()?;
+        if let Some(maintainer) = &self.shared.maintainer {
+            maintainer.wake();
+        }
+        Ok(sealed)
+    }
+
+    /// Changes which indexes over codes new segments carry, durably. Segments that exist keep theirs
+    /// until they are merged; [`Database::compact`] brings all of them to the new choice.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::write`].
+    pub fn set_index(&self, index: IndexOptions) -> Result<()> {
+        self.engine().set_index(index)
     }
 
     /// Merges everything into one segment without deleted rows and reclaims their space. Takes the

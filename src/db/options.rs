@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Corruption, Error, Result};
 use crate::storage::fs::{Fs, OsFs};
 
 /// Longest key in bytes; the shortest has one byte.
@@ -17,6 +17,7 @@ pub const MAX_BATCH_BYTES: usize = 1 << 30;
 pub struct Options {
     pub(crate) code_bits: u16,
     pub(crate) address_bits: u8,
+    pub(crate) index: IndexOptions,
     pub(crate) encoder: Option<EncoderModel>,
     pub(crate) memtable_records: usize,
     pub(crate) background: bool,
@@ -35,11 +36,78 @@ pub struct EncoderModel {
     pub weights: Vec<u8>,
 }
 
+/// Which indexes over codes a database's segments carry, beside the pair table over addresses. Each
+/// costs room on disk and time when a segment is written, none of them changes an exact answer, and
+/// small segments do without. Figures are for codes of 256 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexOptions {
+    pub(crate) multi: bool,
+    pub(crate) clusters: bool,
+    pub(crate) prefix: bool,
+}
+
+impl Default for IndexOptions {
+    fn default() -> Self {
+        Self { multi: true, clusters: true, prefix: false }
+    }
+}
+
+impl IndexOptions {
+    /// No index: every search over codes is a scan.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { multi: false, clusters: false, prefix: false }
+    }
+
+    /// As the family `meta` keeps it (storage-format.md, section 4.1).
+    pub(crate) fn encode(self) -> Vec<u8> {
+        vec![u8::from(self.multi) | u8::from(self.clusters) << 1 | u8::from(self.prefix) << 2]
+    }
+
+    /// Reads what [`IndexOptions::encode`] wrote; a database without the entry carries none.
+    pub(crate) fn decode(entry: Option<&[u8]>) -> Result<Self, Corruption> {
+        let flags = match entry {
+            None => 0,
+            Some(&[flags]) if flags < 8 => flags,
+            Some(other) => {
+                let value = other.first().map_or(0, |flags| u64::from(*flags));
+                return Err(Corruption::OutOfRange { field: "index options", value });
+            }
+        };
+        Ok(Self { multi: flags & 1 != 0, clusters: flags & 2 != 0, prefix: flags & 4 != 0 })
+    }
+
+    /// The pair multi-index, default true: exact range search within small radii, near-duplicates,
+    /// in microseconds. 96 bytes a record.
+    #[must_use]
+    pub fn multi_index(mut self, enabled: bool) -> Self {
+        self.multi = enabled;
+        self
+    }
+
+    /// Cluster lists, default true: approximate k-NN, and exact k-NN by pruning on data that has
+    /// clusters. 38 bytes a record.
+    #[must_use]
+    pub fn clusters(mut self, enabled: bool) -> Self {
+        self.clusters = enabled;
+        self
+    }
+
+    /// The first 128 bits of every code in an array of their own, default false: halves a range
+    /// search that no other index carries. 16 bytes a record.
+    #[must_use]
+    pub fn prefix(mut self, enabled: bool) -> Self {
+        self.prefix = enabled;
+        self
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             code_bits: 256,
             address_bits: 28,
+            index: IndexOptions::default(),
             encoder: None,
             memtable_records: 100_000,
             background: true,
@@ -69,6 +137,15 @@ impl Options {
     #[must_use]
     pub fn address_bits(mut self, bits: u8) -> Self {
         self.address_bits = bits;
+        self
+    }
+
+    /// The indexes over codes that segments carry, default all but the prefixes. Used by
+    /// [`create`](crate::Database::create); see [`Database::set_index`](crate::Database::set_index)
+    /// for an existing database.
+    #[must_use]
+    pub fn index(mut self, index: IndexOptions) -> Self {
+        self.index = index;
         self
     }
 

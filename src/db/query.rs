@@ -1,42 +1,72 @@
-//! What a search asks for, and what it answers.
-
-use std::fmt;
+//! What a search asks for.
 
 use crate::code::{Address, Code};
-use crate::index::Neighbor;
+use crate::db::filter::Filter;
+use crate::error::{Error, Result};
+
+/// The share of the true neighbours that an approximate search aims at by default.
+const DEFAULT_RECALL: f64 = 0.95;
 
 /// A search, to be given to [`Readable::search`](crate::Readable::search).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Query {
     pub(crate) wanted: Wanted,
+    pub(crate) effort: Option<Effort>,
+    pub(crate) filter: Option<Filter>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Wanted {
     Nearest { code: Code, k: usize },
+    Approximate { code: Code, k: usize },
     Within { code: Code, radius: u32 },
     Ball { address: Address, radius: u32 },
     BallNearest { address: Address, radius: u32, code: Code, k: usize },
 }
 
+/// How much an approximate search does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Effort {
+    /// As much as finds this share of the neighbours on the database's own data.
+    Recall(f64),
+    /// So many cluster lists of each segment.
+    Lists(usize),
+}
+
 impl Query {
+    fn new(wanted: Wanted) -> Self {
+        Self { wanted, effort: None, filter: None }
+    }
+
     /// The `k` records with the nearest codes, exact, ties by id.
     #[must_use]
     pub fn knn(code: Code, k: usize) -> Self {
-        Self { wanted: Wanted::Nearest { code, k } }
+        Self::new(Wanted::Nearest { code, k })
+    }
+
+    /// About the `k` records with the nearest codes, much faster: the cluster lists nearest to
+    /// `code` are compared. How many is calibrated on each segment's own data, for a recall of
+    /// 0.95 unless [`Query::recall`] or [`Query::probes`] says otherwise.
+    ///
+    /// What has no cluster lists (the memtable, small segments, a database created without them)
+    /// is searched exactly, and so is everything where k is beyond 100 or the recall out of the
+    /// calibrated reach; `exact` in the answer's stats tells.
+    #[must_use]
+    pub fn approximate(code: Code, k: usize) -> Self {
+        Self::new(Wanted::Approximate { code, k })
     }
 
     /// All records whose code lies within `radius` bits (inclusive) of `code`.
     #[must_use]
     pub fn range(code: Code, radius: u32) -> Self {
-        Self { wanted: Wanted::Within { code, radius } }
+        Self::new(Wanted::Within { code, radius })
     }
 
     /// All records whose address lies within `radius` bits (inclusive) of `address`: semantic
     /// hashing (Krizhevsky & Hinton 2011, section 1). Distances are those of the addresses.
     #[must_use]
     pub fn ball(address: Address, radius: u32) -> Self {
-        Self { wanted: Wanted::Ball { address, radius } }
+        Self::new(Wanted::Ball { address, radius })
     }
 
     /// Of the records whose address lies within `radius` bits of `address`, the `k` with the
@@ -44,58 +74,46 @@ impl Query {
     /// of the codes. A nearer record outside the ball is not found, so the answer is not exact.
     #[must_use]
     pub fn ball_then_code(address: Address, radius: u32, code: Code, k: usize) -> Self {
-        Self { wanted: Wanted::BallNearest { address, radius, code, k } }
+        Self::new(Wanted::BallNearest { address, radius, code, k })
     }
-}
 
-/// The neighbours that a search found, by distance, then id, and how it found them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The neighbours; fewer than asked for where there are no more.
-    pub neighbors: Vec<Neighbor>,
-    /// How the answer was made.
-    pub stats: QueryStats,
-}
+    /// The share of the true k nearest that an [approximate](Query::approximate) query aims at, on
+    /// average over queries like the database's own codes: above 0, at most 1.
+    #[must_use]
+    pub fn recall(mut self, recall: f64) -> Self {
+        self.effort = Some(Effort::Recall(recall));
+        self
+    }
 
-/// How an answer was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueryStats {
-    /// The way that was taken.
-    pub plan: Plan,
-    /// Buckets that were looked up.
-    pub probes: u64,
-    /// Rows that were looked at one by one.
-    pub candidates: u64,
-    /// Distances that were computed over whole columns.
-    pub distances: u64,
-    /// Segments that were searched, beside the memtable.
-    pub segments: u64,
-    /// Whether the answer is complete: no record outside it would belong into it, judged by the
-    /// distance that orders it.
-    pub exact: bool,
-}
+    /// How many cluster lists of each segment an [approximate](Query::approximate) query compares,
+    /// at least 1.
+    #[must_use]
+    pub fn probes(mut self, lists: usize) -> Self {
+        self.effort = Some(Effort::Lists(lists));
+        self
+    }
 
-/// The way in which a query was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Plan {
-    /// Every code was compared.
-    Scan,
-    /// The addresses of the ball were looked up in the pair tables.
-    Ball,
-    /// Every address was compared, since the ball is too large or the segments too small.
-    AddressScan,
-    /// The records of the ball were ranked by their codes.
-    BallThenCode,
-}
+    /// Restricts the search to the records that the filter admits. The answer is exact under every
+    /// plan: what the same query without a filter would answer over those records alone.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
 
-impl fmt::Display for Plan {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Scan => "scan",
-            Self::Ball => "ball",
-            Self::AddressScan => "address-scan",
-            Self::BallThenCode => "ball-then-code",
-        })
+    /// What an approximate query is to do, `None` for the exact ones.
+    pub(crate) fn checked_effort(&self) -> Result<Option<Effort>> {
+        let approximate = matches!(self.wanted, Wanted::Approximate { .. });
+        match self.effort {
+            Some(_) if !approximate => {
+                Err(Error::invalid("recall or probes", "belongs to an approximate query"))
+            }
+            Some(Effort::Recall(recall)) if !(recall > 0.0 && recall <= 1.0) => Err(
+                Error::invalid("recall", format!("must be above 0 and at most 1, not {recall}")),
+            ),
+            Some(Effort::Lists(0)) => Err(Error::invalid("probes", "must be at least 1")),
+            None if approximate => Ok(Some(Effort::Recall(DEFAULT_RECALL))),
+            effort => Ok(effort),
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::db::columns::Columns;
 use crate::db::deleted::DeletedIds;
 use crate::db::engine::{Engine, Recovered, SearchTools};
 use crate::db::memtable::Memtable;
-use crate::db::options::{Options, is_fingerprint, validate_widths};
+use crate::db::options::{IndexOptions, Options, is_fingerprint, validate_widths};
 use crate::db::record::{decode_id, decode_pending};
 use crate::db::segment::Segment;
 use crate::db::view::View;
@@ -21,7 +21,9 @@ use crate::index::HalfBalls;
 use crate::storage::fs::{Fs, write_durably};
 use crate::storage::layout::Layout;
 use crate::storage::lock::Lock;
-use crate::storage::manifest::{ENCODER_KEY, SCHEMA_KEY, STATE_KEY, Schema, SegmentEntry, State};
+use crate::storage::manifest::{
+    ENCODER_KEY, INDEX_KEY, SCHEMA_KEY, STATE_KEY, Schema, SegmentEntry, State,
+};
 use crate::storage::records::{Access, Family, Records, RecordsBatch, RecordsSnapshot};
 use crate::storage::superblock::Superblock;
 
@@ -55,6 +57,7 @@ impl Engine {
         let mut changes = RecordsBatch::default();
         changes.put(Family::Meta, SCHEMA_KEY, schema.encode());
         changes.put(Family::Meta, STATE_KEY, state.encode());
+        changes.put(Family::Meta, INDEX_KEY, options.index.encode());
         let encoder = options.encoder.as_ref().map(|model| model.fingerprint.clone());
         if let Some(model) = &options.encoder {
             write_durably(fs.as_ref(), &layout.model(&model.fingerprint), &model.weights)?;
@@ -79,7 +82,7 @@ impl Engine {
             deleted: DeletedIds::default(),
             state,
         };
-        let recovered = Recovered { encoder, superblock, view };
+        let recovered = Recovered { encoder, index: options.index, superblock, view };
         Ok(Self::new(layout, options, search, records, recovered, false))
     }
 
@@ -239,12 +242,14 @@ fn recover(
             }
         },
     };
+    let index =
+        IndexOptions::decode(records.get(Family::Meta, INDEX_KEY)?.as_deref()).map_err(damage)?;
     let segments = open_segments(layout, options, &schema, &records)?;
     check_numbers(&state, superblock, &segments).map_err(damage)?;
     let memtable = read_pending(&schema, &state, &records)?;
     let deleted = read_tombstones(&records)?;
     let view = View { records, segments, memtable, deleted, state };
-    Ok(Recovered { encoder, superblock: *superblock, view })
+    Ok(Recovered { encoder, index, superblock: *superblock, view })
 }
 
 /// Numbers that count on must leave room, and must be beyond everything that was counted.

@@ -17,9 +17,28 @@ use crate::storage::manifest::{STATE_KEY, SegmentEntry, State};
 use crate::storage::records::{Family, RecordsBatch};
 
 impl Engine {
-    /// Seals what the memtable holds now; the caller holds the maintenance lock. Writers go on
-    /// while the file is written and wait only for the batch that names it.
-    pub(crate) fn seal_locked(&self) -> Result<bool> {
+    /// Seals what the memtable holds now; says whether there was anything. Writers go on while the
+    /// file is written and wait only for the batch that names it.
+    pub(crate) fn seal(&self) -> Result<bool> {
+        let _sealing = self.sealing.lock();
+        self.seal_locked()
+    }
+
+    /// Seals the memtable if it is full.
+    pub(crate) fn seal_if_full(&self) -> Result<()> {
+        self.seal_from(self.options.memtable_records)
+    }
+
+    /// Seals the memtable if it holds `rows` or more once nobody else seals.
+    pub(crate) fn seal_from(&self, rows: usize) -> Result<()> {
+        let _sealing = self.sealing.lock();
+        if self.view().memtable.len() >= rows {
+            self.seal_locked()?;
+        }
+        Ok(())
+    }
+
+    fn seal_locked(&self) -> Result<bool> {
         // A poisoned handle may touch no file: the batch that failed may have reached the disk, and
         // its manifest entry names the number that would be used again here.
         drop(self.lock_commit()?);
@@ -31,7 +50,8 @@ impl Engine {
         let sources: Vec<_> = view.memtable.rows().collect();
         let code_bytes = usize::from(self.schema.code_bits / 8);
         let Gathered { columns, .. } = gather(&sources, code_bytes, |id| view.is_live(id))?;
-        let segment = self.write_segment(view.state.next_segment, &columns)?;
+        let number = self.reserve_segment_number();
+        let segment = self.write_segment(number, &columns)?;
 
         let mut commit = self.lock_commit()?;
         let current = self.view();
@@ -50,7 +70,7 @@ impl Engine {
         }
         let state = State {
             sealed_bound: bound,
-            next_segment: view.state.next_segment + u64::from(segment.is_some()),
+            next_segment: current.state.next_segment.max(number + 1),
             ..current.state
         };
         changes.put(Family::Meta, STATE_KEY, state.encode());
@@ -60,6 +80,7 @@ impl Engine {
         }
         let mut segments = current.segments.clone();
         segments.extend(segment);
+        segments.sort_unstable_by_key(|segment| segment.number());
         let next = View {
             records: self.records.snapshot(),
             segments,
@@ -83,10 +104,18 @@ impl Engine {
         if columns.is_empty() {
             return Ok(None);
         }
-        let (fs, schema) = (&self.options.fs, &self.schema);
+        let (fs, schema, index) = (&self.options.fs, &self.schema, *self.index.lock());
         let (draft, path) = (self.layout.segment_draft(number), self.layout.segment(number));
-        let written = Segment::write(fs.as_ref(), &draft, &path, schema, number, columns)
-            .and_then(|entry| Segment::open(fs, &path, schema, entry, self.options.mmap));
+        let written = Segment::write(
+            fs.as_ref(),
+            &draft,
+            &path,
+            (schema, index),
+            self.search.level,
+            number,
+            columns,
+        )
+        .and_then(|entry| Segment::open(fs, &path, schema, entry, self.options.mmap));
         if written.is_err() {
             // On a full disk the space matters now. What cannot be removed goes at the next open.
             let _left_for_open = fs.remove(&draft).or_else(|_| fs.remove(&path));

@@ -2,15 +2,18 @@
 //! itself offer.
 
 use std::ops::ControlFlow;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use crate::code::{Address, Code};
+use crate::db::answer::Answer;
 use crate::db::batch::{validate_address, validate_key};
 use crate::db::engine::SearchTools;
+use crate::db::explain::{Explanation, Trace};
 use crate::db::iter::Iter;
-use crate::db::query::{Answer, Query};
+use crate::db::query::Query;
 use crate::db::record::{KeyEntry, Location, Record, decode_record, encode_id};
-use crate::db::search::search;
+use crate::db::search::{search, search_batch};
 use crate::db::view::View;
 use crate::error::{Corruption, Error, Result};
 use crate::index::Neighbor;
@@ -154,13 +157,40 @@ pub trait Readable {
     /// # Errors
     ///
     /// [`Error::CodeWidth`](crate::Error::CodeWidth) or
-    /// [`Error::AddressWidth`](crate::Error::AddressWidth) for a code or address of another width.
+    /// [`Error::AddressWidth`](crate::Error::AddressWidth) for a code or address of another width,
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a recall out of range.
     fn search(&self, query: &Query) -> Result<Answer> {
         let snapshot = self.snapshot();
-        search(&snapshot.tools, &snapshot.view, query)
+        let answers = search(&snapshot.tools, &snapshot.view, from_ref(query), &mut Trace::off())?;
+        Ok(only(answers))
     }
 
-    /// The `k` records with the nearest codes, exact, ties by id. Cost: one scan of all codes.
+    /// Answers many queries over one state with `threads` threads, 0 for one a core; the answers
+    /// do not depend on their number. Queries that have to scan share the reading of the codes,
+    /// which makes each several times cheaper than alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Readable::search`]; one query that fails fails the call.
+    fn search_batch(&self, queries: &[Query], threads: usize) -> Result<Vec<Answer>> {
+        let snapshot = self.snapshot();
+        search_batch(&snapshot.tools, &snapshot.view, queries, threads)
+    }
+
+    /// Answers a query and tells which plans were weighed in each segment, which one was taken and
+    /// how long it took.
+    ///
+    /// # Errors
+    ///
+    /// As [`Readable::search`].
+    fn explain(&self, query: &Query) -> Result<Explanation> {
+        let (snapshot, mut trace) = (self.snapshot(), Trace::on());
+        let answers = search(&snapshot.tools, &snapshot.view, from_ref(query), &mut trace)?;
+        Ok(trace.explain(only(answers)))
+    }
+
+    /// The `k` records with the nearest codes, exact, ties by id. Cost: at most one scan of all
+    /// codes, less where the segments' indexes allow it.
     ///
     /// # Errors
     ///
@@ -169,14 +199,39 @@ pub trait Readable {
         self.search(&Query::knn(code.clone(), k)).map(|answer| answer.neighbors)
     }
 
-    /// All records whose code lies within `radius` bits (inclusive) of `code`. Cost: one scan of
-    /// all codes.
+    /// [`Readable::knn`] of many codes, as [`Readable::search_batch`] answers them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Readable::knn`].
+    fn knn_batch(&self, codes: &[Code], k: usize, threads: usize) -> Result<Vec<Vec<Neighbor>>> {
+        let queries: Vec<_> = codes.iter().map(|code| Query::knn(code.clone(), k)).collect();
+        self.search_batch(&queries, threads).map(neighbors)
+    }
+
+    /// All records whose code lies within `radius` bits (inclusive) of `code`. Cost: at most one
+    /// scan of all codes, less where the segments' indexes allow it.
     ///
     /// # Errors
     ///
     /// [`Error::CodeWidth`](crate::Error::CodeWidth) for a code of another width.
     fn range_search(&self, code: &Code, radius: u32) -> Result<Vec<Neighbor>> {
         self.search(&Query::range(code.clone(), radius)).map(|answer| answer.neighbors)
+    }
+
+    /// [`Readable::range_search`] of many codes, as [`Readable::search_batch`] answers them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Readable::range_search`].
+    fn range_batch(
+        &self,
+        codes: &[Code],
+        radius: u32,
+        threads: usize,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        let queries: Vec<_> = codes.iter().map(|code| Query::range(code.clone(), radius)).collect();
+        self.search_batch(&queries, threads).map(neighbors)
     }
 
     /// All records whose address lies within `radius` bits (inclusive) of `address`. Cost: a few
@@ -188,6 +243,31 @@ pub trait Readable {
     fn ball(&self, address: Address, radius: u32) -> Result<Vec<Neighbor>> {
         self.search(&Query::ball(address, radius)).map(|answer| answer.neighbors)
     }
+
+    /// [`Readable::ball`] of many addresses, as [`Readable::search_batch`] answers them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Readable::ball`].
+    fn ball_batch(
+        &self,
+        addresses: &[Address],
+        radius: u32,
+        threads: usize,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        let queries: Vec<_> =
+            addresses.iter().map(|&address| Query::ball(address, radius)).collect();
+        self.search_batch(&queries, threads).map(neighbors)
+    }
+}
+
+/// The answer to the one query that was asked.
+fn only(mut answers: Vec<Answer>) -> Answer {
+    answers.swap_remove(0)
+}
+
+fn neighbors(answers: Vec<Answer>) -> Vec<Vec<Neighbor>> {
+    answers.into_iter().map(|answer| answer.neighbors).collect()
 }
 
 /// A record of another state was given.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::db::engine::Engine;
+use crate::db::options::IndexOptions;
 use crate::hamming::Level;
 
 /// Figures about an open database. Records, memtable and segments are of one moment; the bytes and
@@ -19,6 +20,8 @@ pub struct Stats {
     pub address_bits: u8,
     /// Fingerprint of the encoder that fills it, if it has one.
     pub encoder: Option<String>,
+    /// The indexes over codes that new segments carry.
+    pub index: IndexOptions,
     /// Live records.
     pub records: u64,
     /// The id that the next record gets.
@@ -35,7 +38,7 @@ pub struct Stats {
     pub sequence: u64,
     /// The instruction set that computes distances.
     pub simd: Level,
-    /// Why the background could not seal or compact the last time it tried, if it could not.
+    /// Why the background could not seal or merge the last time it tried, if it could not.
     pub maintenance_error: Option<String>,
     /// Whether the handle was opened read-only.
     pub read_only: bool,
@@ -54,7 +57,7 @@ pub struct SegmentStats {
 
 impl Engine {
     pub(crate) fn stats(&self) -> Stats {
-        let view = self.view();
+        let (view, errors) = (self.view(), self.maintenance_errors.lock());
         let segments = view.segments.iter().map(|segment| SegmentStats {
             number: segment.number(),
             rows: segment.row_count(),
@@ -74,7 +77,8 @@ impl Engine {
             record_bytes: self.records.file_bytes(),
             sequence: self.records.latest_sequence(),
             simd: self.search.level,
-            maintenance_error: self.maintenance_error.lock().clone(),
+            index: *self.index.lock(),
+            maintenance_error: errors.seal.clone().or_else(|| errors.merge.clone()),
             read_only: self.read_only,
         }
     }

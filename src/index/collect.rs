@@ -85,3 +85,25 @@ impl Collect for Within {
         }
     }
 }
+
+impl<C: Collect> Collect for &mut C {
+    #[inline]
+    fn limit(&self) -> u32 {
+        (**self).limit()
+    }
+
+    #[inline]
+    fn admits(&self, neighbor: &Neighbor) -> bool {
+        (**self).admits(neighbor)
+    }
+
+    #[inline]
+    fn is_void(&self) -> bool {
+        (**self).is_void()
+    }
+
+    #[inline]
+    fn push(&mut self, neighbor: Neighbor) {
+        (**self).push(neighbor);
+    }
+}

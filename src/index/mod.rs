@@ -12,9 +12,13 @@
 //! [`Corruption`](crate::Corruption) for bytes that contradict each other; after that no byte
 //! pattern panics or reads out of range.
 
+mod clusters;
 mod collect;
+mod columns;
 mod flat;
+mod multi;
 mod neighbor;
+mod radii;
 mod rows;
 mod table;
 mod top_k;
@@ -22,14 +26,14 @@ mod top_k;
 #[cfg(test)]
 mod tests;
 
+pub use clusters::{Budget, ClusterColumns, Clusters, Probe};
 pub use collect::{Collect, Within};
 pub use flat::{ball_scan, rerank, scan};
+pub use multi::{MultiCost, MultiIndex, MultiIndexColumns, Prepared};
 pub use neighbor::Neighbor;
 pub use rows::Rows;
 pub use table::{HalfBalls, Hit, PairTable, PairTableColumns};
 pub use top_k::TopK;
-
-use crate::error::Corruption;
 
 /// What a search did, summed over all it touched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,15 +44,4 @@ pub struct Counters {
     pub candidates: u64,
     /// Whole codes or addresses that were compared.
     pub distances: u64,
-}
-
-/// Checks that a column of `rows` rows has as many bytes as it must.
-fn check_length(
-    field: &'static str,
-    column: &[u8],
-    rows: usize,
-    row_bytes: usize,
-) -> Result<(), Corruption> {
-    let (found, expected) = (column.len() as u64, rows as u64 * row_bytes as u64);
-    if found == expected { Ok(()) } else { Err(Corruption::Mismatch { field, expected, found }) }
 }

@@ -1,5 +1,6 @@
 //! The columns that every search reads: ids, addresses and codes, row by row.
 
+use super::columns::check_length;
 use crate::code::Code;
 use crate::error::Corruption;
 
@@ -34,9 +35,9 @@ impl<'a> Rows<'a> {
         if u32::try_from(rows).is_err() {
             return Err(Corruption::OutOfRange { field: "rows", value: rows as u64 });
         }
-        super::check_length("ids", ids, rows, 8)?;
-        super::check_length("addresses", addresses, rows, 4)?;
-        super::check_length("codes", codes, rows, code_bytes)?;
+        check_length("ids", ids, rows, 8)?;
+        check_length("addresses", addresses, rows, 4)?;
+        check_length("codes", codes, rows, code_bytes)?;
         Ok(Self { ids: ids.as_chunks().0, addresses, codes, code_bytes })
     }
 

@@ -24,6 +24,8 @@ pub struct TopK {
     within: usize,
     /// The smallest distance that k neighbours are known not to exceed.
     limit: Option<u32>,
+    /// What [`TopK::narrow`] was told, `u32::MAX` before.
+    bound: u32,
     /// The worst of the best k at the last cut: among equal distances, the bar for ids.
     worst: Option<Neighbor>,
 }
@@ -32,7 +34,15 @@ impl TopK {
     /// Starts with nothing; `k` may be 0 or as large as it likes.
     #[must_use]
     pub fn new(k: usize) -> Self {
-        Self { k, buffer: Vec::new(), counts: Vec::new(), within: 0, limit: None, worst: None }
+        Self {
+            k,
+            buffer: Vec::new(),
+            counts: Vec::new(),
+            within: 0,
+            limit: None,
+            bound: u32::MAX,
+            worst: None,
+        }
     }
 
     /// Whether a neighbour can still be among the best k.
@@ -49,6 +59,19 @@ impl TopK {
     #[must_use]
     pub fn limit(&self) -> Option<u32> {
         self.limit
+    }
+
+    /// How many neighbours are wanted.
+    #[must_use]
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Is told that k neighbours within `limit` will be offered, if they were not yet: what lies
+    /// beyond cannot enter any more.
+    pub fn narrow(&mut self, limit: u32) {
+        self.bound = self.bound.min(limit);
+        self.limit = Some(self.limit.map_or(limit, |known| known.min(limit)));
     }
 
     /// Whether nothing was asked for, so that a search need not begin.
@@ -97,7 +120,8 @@ impl TopK {
         }
         if self.within >= self.k {
             let limit = u32::try_from(self.counts.len() - 1).ok();
-            self.limit = limit.filter(|limit| *limit < FAR);
+            let limit = limit.filter(|limit| *limit < FAR).unwrap_or(u32::MAX).min(self.bound);
+            self.limit = (limit < u32::MAX).then_some(limit);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::storage::superblock::DatabaseId;
 pub(crate) const SCHEMA_KEY: &[u8] = b"schema";
 pub(crate) const STATE_KEY: &[u8] = b"state";
 pub(crate) const ENCODER_KEY: &[u8] = b"encoder";
+pub(crate) const INDEX_KEY: &[u8] = b"index";
 const SEGMENT_PREFIX: &[u8] = b"segment/";
 
 /// What never changes after a database was created.

@@ -7,6 +7,7 @@ mod crash;
 mod facts;
 mod format;
 mod oracle;
+mod plans;
 mod read_only;
 mod reader;
 mod snapshots;

@@ -3,6 +3,7 @@
 use super::Split;
 use crate::code::Address;
 use crate::error::Corruption;
+use crate::index::columns::check_length;
 
 /// The columns of a pair table as they are stored. All integers are little-endian.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,7 +70,7 @@ fn checked(addresses: &[u8], address_bits: u8) -> Result<&[[u8; 4]], Corruption>
         return Err(Corruption::OutOfRange { field: "address bits", value: address_bits.into() });
     }
     let rows = addresses.len() / 4;
-    crate::index::check_length("addresses", addresses, rows, 4)?;
+    check_length("addresses", addresses, rows, 4)?;
     if u32::try_from(rows).is_err() {
         return Err(Corruption::OutOfRange { field: "rows", value: rows as u64 });
     }

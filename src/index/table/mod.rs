@@ -23,7 +23,9 @@ pub use split::HalfBalls;
 use side::{Side, Target};
 use split::Split;
 
-use super::{Counters, check_length};
+use super::Counters;
+use super::columns::{check_length, check_offsets, check_rows};
+use super::radii::Radii;
 use crate::code::Address;
 use crate::error::Corruption;
 use crate::hamming::Level;
@@ -91,7 +93,7 @@ impl<'a> PairTable<'a> {
             suffixes: high_suffixes.as_chunks().0,
         };
         let positions = positions.as_chunks().0;
-        check_positions(positions, rows)?;
+        check_rows("positions", positions, rows)?;
         Ok(Self { split, by_high, by_low, positions })
     }
 
@@ -113,18 +115,18 @@ impl<'a> PairTable<'a> {
         let radii = Radii::new(radius);
         let hit = |row: usize, distance| Hit { row: row as u32, distance };
 
-        let masks = balls.high.within(radii.high);
+        let masks = balls.high.within(radii.first);
         let target = Target { bucket: high, suffix: low, radius, masks };
         self.by_high.search(level, &target, counters, |found| {
             hits.push(hit(found.entry, found.distance));
         });
-        let Some(low_radius) = radii.low else { return };
+        let Some(low_radius) = radii.second else { return };
 
         let masks = balls.low.within(low_radius);
         let target = Target { bucket: low, suffix: high, radius, masks };
         let by_high_count = hits.len();
         self.by_low.search(level, &target, counters, |found| {
-            if found.suffix_distance > radii.high {
+            if found.suffix_distance > radii.first {
                 hits.push(hit(found.entry, found.distance));
             }
         });
@@ -141,23 +143,9 @@ impl<'a> PairTable<'a> {
     pub fn cost(&self, balls: &HalfBalls, address: u32, radius: u32) -> u64 {
         let (high, low) = self.split.halves(address);
         let radii = Radii::new(radius);
-        let by_low = radii.low.map_or(0, |radius| self.by_low.cost(low, balls.low.within(radius)));
-        self.by_high.cost(high, balls.high.within(radii.high)) + by_low
-    }
-}
-
-/// How a radius is shared by the halves: `high + low = radius - 1`.
-#[derive(Debug, Clone, Copy)]
-struct Radii {
-    high: u32,
-    /// None at radius 0, where the high side finds everything.
-    low: Option<u32>,
-}
-
-impl Radii {
-    /// The high half takes the odd bit: its side needs no positions.
-    fn new(radius: u32) -> Self {
-        Self { high: radius / 2, low: radius.checked_sub(1).map(|rest| rest / 2) }
+        let by_low =
+            radii.second.map_or(0, |radius| self.by_low.cost(low, balls.low.within(radius)));
+        self.by_high.cost(high, balls.high.within(radii.first)) + by_low
     }
 }
 
@@ -170,24 +158,6 @@ fn checked_offsets<'a>(
 ) -> Result<&'a [[u8; 4]], Corruption> {
     check_length(field, column, (1 << bits) + 1, 4)?;
     let (offsets, _) = column.as_chunks();
-    if !offsets.is_sorted_by_key(|offset| u32::from_le_bytes(*offset)) {
-        return Err(Corruption::Unsorted { field });
-    }
-    let at = |offset: Option<&[u8; 4]>| offset.map_or(0, |offset| u32::from_le_bytes(*offset));
-    for (found, expected) in [(at(offsets.first()), 0), (at(offsets.last()), rows)] {
-        if found != expected {
-            let (found, expected) = (found.into(), expected.into());
-            return Err(Corruption::Mismatch { field, expected, found });
-        }
-    }
+    check_offsets(field, offsets, rows)?;
     Ok(offsets)
-}
-
-/// Checks that every position is a row.
-fn check_positions(positions: &[[u8; 4]], rows: u32) -> Result<(), Corruption> {
-    let largest = positions.iter().map(|position| u32::from_le_bytes(*position)).max();
-    match largest.filter(|largest| *largest >= rows) {
-        Some(value) => Err(Corruption::OutOfRange { field: "positions", value: value.into() }),
-        None => Ok(()),
-    }
 }

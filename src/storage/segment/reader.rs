@@ -76,6 +76,11 @@ impl SegmentReader {
         self.section(tag)?.ok_or_else(missing)
     }
 
+    /// Whether there is such a section.
+    pub(crate) fn contains(&self, tag: Tag) -> bool {
+        self.sections.iter().any(|section| section.tag == tag)
+    }
+
     /// Where a section begins in the file, for error messages.
     pub(crate) fn section_offset(&self, tag: Tag) -> u64 {
         self.sections.iter().find(|s| s.tag == tag).map_or(0, |s| s.offset as u64)

@@ -8,11 +8,14 @@ mod cmd;
 mod encoder;
 mod exit;
 mod files;
+mod npy;
 mod output;
 mod progress;
+mod request;
 mod sheet;
 mod signals;
 mod text;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -37,9 +40,11 @@ enum Command {
     Get(cmd::get::Args),
     Delete(cmd::delete::Args),
     Ingest(cmd::ingest::Args),
+    Load(cmd::load::Args),
     Train(cmd::train::Args),
     Encode(cmd::encode::Args),
     Query(cmd::query::Args),
+    Bench(cmd::bench::Args),
     Scan(cmd::scan::Args),
     Check(cmd::check::Args),
     Compact(cmd::compact::Args),
@@ -61,9 +66,11 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Get(args) => cmd::get::run(&args),
         Command::Delete(args) => cmd::delete::run(&args),
         Command::Ingest(args) => cmd::ingest::run(&args),
+        Command::Load(args) => cmd::load::run(&args),
         Command::Train(args) => cmd::train::run(&args),
         Command::Encode(args) => cmd::encode::run(&args),
         Command::Query(args) => cmd::query::run(&args),
+        Command::Bench(args) => cmd::bench::run(&args),
         Command::Scan(args) => cmd::scan::run(&args),
         Command::Check(args) => cmd::check::run(&args),
         Command::Compact(args) => cmd::compact::run(&args),

@@ -1,5 +1,6 @@
-//! One file a subcommand: its arguments and what it does. Called by `main`.
+//! One file or folder a subcommand: its arguments and what it does. Called by `main`.
 
+pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod completions;
@@ -9,6 +10,7 @@ pub(crate) mod encode;
 pub(crate) mod get;
 pub(crate) mod info;
 pub(crate) mod ingest;
+pub(crate) mod load;
 pub(crate) mod put;
 pub(crate) mod query;
 pub(crate) mod scan;

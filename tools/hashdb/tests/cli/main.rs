@@ -1,10 +1,12 @@
 //! The command as its users run it: arguments in; streams, exit code and files out.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod arrays;
 mod failures;
 mod images;
 mod records;
 mod training;
+mod vectors;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

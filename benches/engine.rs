@@ -1,0 +1,284 @@
+//! The engine through its public API: what it adds to a bare kernel, whether the planner chooses
+//! well, what a filter costs, and how reads and writes fare while segments are merged.
+//!
+//! `HASHDB_BENCH_ROWS` sets the number of records, default 1,000,000. Answers are checked before
+//! they are timed; queries are fresh.
+#![expect(clippy::print_stdout, reason = "ratios are what a bench is run for")]
+#![expect(clippy::unwrap_used, reason = "a bench ends at the first surprise")]
+#![expect(clippy::cast_possible_truncation, reason = "counts of a bench are small")]
+
+#[path = "measure/data.rs"]
+mod data;
+#[path = "measure/random.rs"]
+mod random;
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use data::{Data, Kind, WIDTH};
+use hashdb::internals::index::{Counters, Rows, TopK, scan};
+use hashdb::{
+    Address, Code, Database, Filter, IndexOptions, Level, Options, Query, Readable, WriteBatch,
+    WriteOptions,
+};
+use random::Random;
+
+/// Queries of one measurement.
+const QUERIES: usize = 60;
+
+fn main() {
+    let rows = std::env::var("HASHDB_BENCH_ROWS").ok().and_then(|text| text.parse().ok());
+    let rows = rows.unwrap_or(1_000_000);
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let wanted = |name: &str| only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    if wanted("overhead") {
+        overhead(rows);
+    }
+    if wanted("planner") {
+        [Kind::Planted, Kind::Mixture, Kind::Smooth]
+            .into_iter()
+            .for_each(|kind| planner(kind, rows));
+    }
+    if wanted("filters") {
+        filters(rows);
+    }
+    if wanted("compaction") {
+        compaction(rows);
+    }
+}
+
+/// A database in a folder of its own.
+struct Filled {
+    directory: tempfile::TempDir,
+    db: Database,
+}
+
+impl Filled {
+    fn new(data: &Data, index: IndexOptions) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options::new().index(index).background(false);
+        let db = Database::create(directory.path().join("db"), options).unwrap();
+        let unsynced = WriteOptions { sync: false };
+        for (part, codes) in data.codes.chunks(WIDTH * 20_000).enumerate() {
+            let mut batch = WriteBatch::new();
+            for (row, code) in codes.chunks_exact(WIDTH).enumerate() {
+                let number = (part * 20_000 + row) as u64;
+                batch.put(&number.to_be_bytes(), address(code), bits(code), &number.to_le_bytes());
+            }
+            db.write(batch, unsynced).unwrap();
+        }
+        db.compact().unwrap();
+        Self { directory, db }
+    }
+}
+
+fn bits(code: &[u8]) -> Code {
+    Code::from_bytes(code).unwrap()
+}
+
+fn address(code: &[u8]) -> Address {
+    let value = u32::from_be_bytes([code[0], code[1], code[2], code[3]]) >> 4;
+    Address::new(value, 28).unwrap()
+}
+
+/// The mean time of a query over all queries, the best of three rounds in turn: other work on the
+/// machine only ever adds.
+fn mean(queries: &[Vec<u8>], mut search: impl FnMut(&[u8])) -> Duration {
+    let round = |search: &mut dyn FnMut(&[u8])| {
+        let start = Instant::now();
+        queries.iter().for_each(|query| search(query));
+        start.elapsed() / queries.len() as u32
+    };
+    (0..3).map(|_| round(&mut search)).min().unwrap()
+}
+
+fn ratio(name: &str, time: Duration, baseline: &str, base: Duration) {
+    let ratio = base.as_secs_f64() / time.as_secs_f64();
+    println!("RATIO {name} {time:.1?}, {ratio:.2} times {baseline} ({base:.1?})");
+}
+
+/// The same k-NN scan by the bare kernel over one array, and through the API over a segment, a
+/// memtable and deleted records.
+fn overhead(rows: usize) {
+    let data = Data::new(Kind::Planted, rows, QUERIES);
+    let Filled { db, directory: _kept } = &Filled::new(&data, IndexOptions::none());
+    let mut random = Random(5);
+    let mut batch = WriteBatch::new();
+    for number in 0..20_000_u64 {
+        let code = random.bytes(WIDTH);
+        batch.put(format!("new {number}").as_bytes(), address(&code), bits(&code), b"value");
+        batch.delete(&(number * 37 % rows as u64).to_be_bytes());
+    }
+    db.write(batch, WriteOptions::default()).unwrap();
+    let ids: Vec<u8> = (0..rows as u64).flat_map(u64::to_le_bytes).collect();
+    let addresses = vec![0; rows * 4];
+    let bare = Rows::new(&ids, &addresses, &data.codes, WIDTH).unwrap();
+    let level = Level::best();
+    for k in [10, 1000] {
+        let kernel = |query: &[u8]| {
+            let mut top = TopK::new(k);
+            scan(&bare, level, query, &mut top, |_| true, &mut Counters::default());
+            black_box(top.into_sorted());
+        };
+        let base = mean(&data.queries, kernel);
+        let time = mean(&data.queries, |query| {
+            black_box(db.search(&Query::knn(bits(query), k)).unwrap());
+        });
+        ratio(&format!("overhead {rows} rows, k = {k}: API"), time, "bare scan", base);
+    }
+    let codes: Vec<_> = data.queries.iter().map(|query| bits(query)).collect();
+    let single = mean(&data.queries, |query| {
+        black_box(db.search(&Query::knn(bits(query), 10)).unwrap());
+    });
+    let start = Instant::now();
+    let answers = db.knn_batch(&codes, 10, 1).unwrap();
+    let batched = start.elapsed() / codes.len() as u32;
+    assert_eq!(answers[7], db.knn(&codes[7], 10).unwrap());
+    ratio(
+        &format!("overhead {rows} rows, batch of {}", codes.len()),
+        batched,
+        "one by one",
+        single,
+    );
+}
+
+/// For each query type, the planner with all indexes against the best of the databases that have
+/// only one: prints the grid, and how much slower the planner's choice is.
+fn planner(kind: Kind, rows: usize) {
+    let data = Data::new(kind, rows, QUERIES);
+    let filled = Filled::new(&data, IndexOptions::none());
+    let none = IndexOptions::none();
+    let choices = [
+        ("scan", none),
+        ("multi", none.multi_index(true)),
+        ("clusters", none.clusters(true)),
+        ("prefix", none.prefix(true)),
+        ("all", IndexOptions::default().prefix(true)),
+    ];
+    let mut shapes: Vec<(String, Box<dyn Fn(Code) -> Query>)> = Vec::new();
+    for radius in [0, 8, 16, 24, 31, 40, 56, 72, 96] {
+        shapes.push((format!("range {radius}"), Box::new(move |code| Query::range(code, radius))));
+    }
+    for k in [1, 10, 100, 1000] {
+        shapes.push((format!("knn {k}"), Box::new(move |code| Query::knn(code, k))));
+    }
+    let mut times = vec![Vec::new(); shapes.len()];
+    let mut plans = vec![String::new(); shapes.len()];
+    let mut expected = vec![Vec::new(); shapes.len()];
+    for (name, index) in choices {
+        filled.db.set_index(index).unwrap();
+        filled.db.compact().unwrap();
+        for (shape, (_, query)) in shapes.iter().enumerate() {
+            let answer = filled.db.search(&query(bits(&data.queries[0]))).unwrap();
+            if name == "scan" {
+                expected[shape].clone_from(&answer.neighbors);
+            }
+            assert_eq!(answer.neighbors, expected[shape], "{name}");
+            plans[shape] = answer.stats.plan.to_string();
+            times[shape].push(mean(&data.queries, |code| {
+                black_box(filled.db.search(&query(bits(code))).unwrap());
+            }));
+        }
+    }
+    println!("\nplanner on {kind:?}, {rows} rows: microseconds a query with each index alone");
+    println!(
+        "{:<10} {:>9} {:>9} {:>9} {:>9} {:>9}  plan         slower than the best",
+        "query", "scan", "multi", "clusters", "prefix", "all"
+    );
+    let mut worst = 0.0_f64;
+    for ((name, _), (times, plan)) in shapes.iter().zip(times.iter().zip(&plans)) {
+        let micros: Vec<_> = times.iter().map(|time| time.as_secs_f64() * 1e6).collect();
+        let best = micros[..4].iter().copied().fold(f64::MAX, f64::min);
+        let slower = micros[4] / best;
+        worst = worst.max(slower);
+        let cells: String = micros.iter().map(|micros| format!(" {micros:>9.1}")).collect();
+        println!("{name:<10}{cells}  {plan:<12} {slower:.2}");
+    }
+    println!("RATIO planner {kind:?}: at worst {worst:.2} times the best single index");
+}
+
+/// What a filter costs against the query without it.
+fn filters(rows: usize) {
+    let data = Data::new(Kind::Smooth, rows, QUERIES);
+    let Filled { db, directory: _kept } = &Filled::new(&data, IndexOptions::none());
+    let base = mean(&data.queries, |query| {
+        black_box(db.search(&Query::knn(bits(query), 10)).unwrap());
+    });
+    let snapshot = db.snapshot();
+    let rules = [
+        ("1 % of the ids", Filter::ids((0..rows as u64).step_by(100))),
+        ("50 % of the ids", Filter::ids((0..rows as u64).step_by(2))),
+        ("a key prefix, 1/256 to 1/16", Filter::key_prefix([0_u8, 0, 0, 0, 0, 1])),
+        ("1 % of the values", Filter::values(|value| value.first().is_some_and(|b| *b < 3))),
+    ];
+    for (name, filter) in rules {
+        let search = |query: &[u8]| {
+            black_box(
+                snapshot.search(&Query::knn(bits(query), 10).filter(filter.clone())).unwrap(),
+            );
+        };
+        let start = Instant::now();
+        search(&data.queries[0]);
+        let first = start.elapsed();
+        let time = mean(&data.queries, search);
+        ratio(&format!("filter of {name} (first query {first:.1?})"), time, "no filter", base);
+    }
+}
+
+/// The tail of reads and of synced writes, at rest and while the background merges.
+fn compaction(rows: usize) {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options::new().memtable_records((rows / 40).max(1_000));
+    let db = Database::create(directory.path().join("db"), options).unwrap();
+    let mut random = Random(6);
+    let mut batch = |count: usize, first: usize| {
+        let mut batch = WriteBatch::new();
+        for number in first..first + count {
+            let code = random.bytes(WIDTH);
+            batch.put(&(number as u64).to_be_bytes(), address(&code), bits(&code), b"value");
+        }
+        batch
+    };
+    let filling = AtomicBool::new(true);
+    let (mut reads, mut writes, mut most) = (Vec::new(), Vec::new(), 0);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut random, mut times, mut most) = (Random(7), Vec::new(), 0);
+            while filling.load(Ordering::Relaxed) {
+                let query = Query::ball(address(&random.bytes(WIDTH)), 3);
+                let start = Instant::now();
+                black_box(db.search(&query).unwrap());
+                times.push(start.elapsed());
+                most = most.max(db.stats().segments.len());
+                std::thread::sleep(Duration::from_micros(500));
+            }
+            (times, most)
+        });
+        for first in (0..rows).step_by(200) {
+            let batch = batch(200, first);
+            let start = Instant::now();
+            db.write(batch, WriteOptions::default()).unwrap();
+            writes.push(start.elapsed());
+        }
+        filling.store(false, Ordering::Relaxed);
+        (reads, most) = reader.join().unwrap();
+    });
+    println!(
+        "\ncompaction: {rows} records in synced batches of 200, a ball every 0.5 ms beside them"
+    );
+    let segments = db.stats().segments.len();
+    println!("segments: {most} at most, {segments} at the end");
+    for (name, times) in [("write", &mut writes), ("read", &mut reads)] {
+        times.sort_unstable();
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+        println!(
+            "{name:<6} {:>8} calls  p50 {:>9.1?}  p99 {:>9.1?}  p99.9 {:>9.1?}  max {:>9.1?}",
+            times.len(),
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            at(1.0)
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! How a query is answered, source by source: which plans were weighed, at what cost, which one was
+//! taken and how long it took.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::db::answer::{Answer, Plan};
+
+/// What [`Readable::explain`](crate::Readable::explain) tells of a query, which it has answered to
+/// find out. `Display` shows it as a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// The answer, as [`Readable::search`](crate::Readable::search) gives it.
+    pub answer: Answer,
+    /// The runs of the memtable, then the segments.
+    pub sources: Vec<ExplainedSource>,
+}
+
+/// How one source was searched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExplainedSource {
+    /// The number of the segment, `None` for a run of the memtable.
+    pub segment: Option<u64>,
+    /// Its rows, deleted ones included.
+    pub rows: usize,
+    /// The plans that were weighed and their expected costs in nanoseconds. A plan that could not
+    /// have been cheaper was not weighed.
+    pub considered: Vec<(Plan, f64)>,
+    /// The plan that was taken.
+    pub chosen: Plan,
+    /// How long it took, weighing included.
+    pub took: Duration,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            formatter,
+            "{:<14} {:>10}  {:<13} {:>10}  weighed",
+            "source", "rows", "plan", "took"
+        )?;
+        for source in &self.sources {
+            let name =
+                source.segment.map_or("memtable".to_owned(), |number| format!("segment {number}"));
+            let took = format!("{:.1?}", source.took);
+            let weighed: Vec<_> = source
+                .considered
+                .iter()
+                .map(|(plan, cost)| format!("{plan} {:.1} us", cost / 1000.0))
+                .collect();
+            let (rows, chosen, weighed) = (source.rows, source.chosen, weighed.join(", "));
+            writeln!(formatter, "{name:<14} {rows:>10}  {chosen:<13} {took:>10}  {weighed}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Notes what a search does; off unless somebody asked.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    on: bool,
+    sources: Vec<ExplainedSource>,
+    begun: Option<Instant>,
+}
+
+impl Trace {
+    /// Notes nothing.
+    pub(crate) fn off() -> Self {
+        Self::default()
+    }
+
+    /// Notes what one query does.
+    pub(crate) fn on() -> Self {
+        Self { on: true, ..Self::default() }
+    }
+
+    /// A source is looked at.
+    pub(crate) fn begin(&mut self, segment: Option<u64>, rows: usize) {
+        if self.on {
+            let (considered, took) = (Vec::new(), Duration::ZERO);
+            let chosen = Plan::Scan;
+            self.sources.push(ExplainedSource { segment, rows, considered, chosen, took });
+            self.begun = Some(Instant::now());
+        }
+    }
+
+    /// A plan is weighed for it.
+    pub(crate) fn consider(&mut self, plan: Plan, cost: f64) {
+        if let Some(source) = self.sources.last_mut() {
+            source.considered.push((plan, cost));
+        }
+    }
+
+    /// The source was searched.
+    pub(crate) fn end(&mut self, chosen: Plan) {
+        if let Some(source) = self.sources.last_mut() {
+            source.chosen = chosen;
+            source.took = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        }
+    }
+
+    /// What was noted of the query that has this answer.
+    pub(crate) fn explain(self, answer: Answer) -> Explanation {
+        Explanation { answer, sources: self.sources }
+    }
+}

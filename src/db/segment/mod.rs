@@ -1,0 +1,185 @@
+//! What the sections of a segment mean: rows in (address, id) order, the pair table over their
+//! addresses and the indexes over their codes (storage-format.md, sections 3.1 to 3.5). The one
+//! place where `index` and `storage` meet.
+
+mod info;
+mod parts;
+#[cfg(feature = "__internals")]
+mod probe;
+mod verify;
+mod write;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::error::{Corruption, Error, Result};
+use crate::index::Rows;
+use crate::storage::fs::Fs;
+use crate::storage::manifest::{Schema, SegmentEntry};
+use crate::storage::segment::{SegmentId, SegmentReader, Tag};
+use info::Info;
+use parts::Parts;
+#[cfg(feature = "__internals")]
+pub use probe::probe_segment;
+
+const INFO: Tag = *b"INFO    ";
+const IDS: Tag = *b"IDS     ";
+const ADDRESSES: Tag = *b"ADDRESS ";
+const CODES: Tag = *b"CODES   ";
+/// A live segment.
+pub(crate) struct Segment {
+    entry: SegmentEntry,
+    info: Info,
+    reader: Arc<SegmentReader>,
+    schema: Schema,
+    /// Filled at first use: the rows were checked.
+    checked_rows: OnceLock<()>,
+    parts: Parts,
+    /// Set when no manifest names the file any more: the last user removes it.
+    obsolete: AtomicBool,
+    fs: Arc<dyn Fs>,
+}
+
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Segment").field("entry", &self.entry).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if *self.obsolete.get_mut() {
+            // A file that stays behind is removed at the next open: no manifest names it.
+            let _left_for_open = self.fs.remove(self.reader.path());
+        }
+    }
+}
+
+impl Segment {
+    /// Opens a segment that the manifest names.
+    pub(crate) fn open(
+        fs: &Arc<dyn Fs>,
+        path: &Path,
+        schema: &Schema,
+        entry: SegmentEntry,
+        mmap: bool,
+    ) -> Result<Self> {
+        let id = SegmentId { database_id: schema.database_id, number: entry.number };
+        let reader = SegmentReader::open(fs.as_ref(), path, id, mmap)?;
+        Self::of_reader(fs, reader, schema, entry)
+    }
+
+    fn of_reader(
+        fs: &Arc<dyn Fs>,
+        reader: SegmentReader,
+        schema: &Schema,
+        entry: SegmentEntry,
+    ) -> Result<Self> {
+        let info = Info::decode(reader.required(INFO, "section INFO")?)
+            .map_err(|what| what.at(reader.path(), reader.section_offset(INFO)))?;
+        let segment = Self {
+            entry,
+            info,
+            reader: Arc::new(reader),
+            schema: *schema,
+            checked_rows: OnceLock::new(),
+            parts: Parts::default(),
+            obsolete: AtomicBool::new(false),
+            fs: Arc::clone(fs),
+        };
+        segment.check_info(schema)?;
+        Ok(segment)
+    }
+
+    fn check_info(&self, schema: &Schema) -> Result<()> {
+        let (info, entry) = (&self.info, &self.entry);
+        let pairs = [
+            ("row count", entry.row_count, info.row_count),
+            ("file length", entry.file_bytes, self.reader.file_bytes()),
+            ("code bits", u64::from(schema.code_bits), u64::from(info.code_bits)),
+            ("address bits", u64::from(schema.address_bits), u64::from(info.address_bits)),
+        ];
+        for (field, expected, found) in pairs {
+            if expected != found {
+                return Err(self.damaged(INFO, Corruption::Mismatch { field, expected, found }));
+            }
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, tag: Tag, what: Corruption) -> Error {
+        what.at(self.reader.path(), self.reader.section_offset(tag))
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.entry.number
+    }
+
+    pub(crate) fn row_count(&self) -> u64 {
+        self.entry.row_count
+    }
+
+    pub(crate) fn max_id(&self) -> u64 {
+        self.info.max_id
+    }
+
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.entry.file_bytes
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.reader.path()
+    }
+
+    fn code_bytes(&self) -> usize {
+        usize::from(self.schema.code_bits / 8)
+    }
+
+    /// Has the file removed when its last user is gone.
+    pub(crate) fn mark_obsolete(&self) {
+        self.obsolete.store(true, Ordering::Release);
+    }
+
+    /// The rows, in (address, id) order; checked at first use.
+    pub(crate) fn rows(&self) -> Result<Rows<'_>> {
+        let ids = self.reader.required(IDS, "section IDS")?;
+        let addresses = self.reader.required(ADDRESSES, "section ADDRESS")?;
+        let codes = self.reader.required(CODES, "section CODES")?;
+        let rows = Rows::new(ids, addresses, codes, self.code_bytes())
+            .map_err(|what| self.damaged(CODES, what))?;
+        if self.checked_rows.get().is_none() {
+            self.check_rows(&rows)?;
+            let _already_set = self.checked_rows.set(());
+        }
+        Ok(rows)
+    }
+
+    /// Rows are as many as INFO says, rise by (address, id), and stay in range.
+    fn check_rows(&self, rows: &Rows<'_>) -> Result<()> {
+        let found = rows.len() as u64;
+        if found != self.info.row_count {
+            let expected = self.info.row_count;
+            return Err(
+                self.damaged(IDS, Corruption::Mismatch { field: "row count", expected, found })
+            );
+        }
+        let mut previous = None;
+        for row in 0..rows.len() {
+            let (address, id) = (rows.address(row), rows.id(row));
+            if previous >= Some((address, id)) {
+                return Err(self.damaged(ADDRESSES, Corruption::Unsorted { field: "address, id" }));
+            }
+            if id < self.info.min_id || id > self.info.max_id {
+                return Err(self.damaged(IDS, Corruption::OutOfRange { field: "id", value: id }));
+            }
+            previous = Some((address, id));
+        }
+        let last = previous.map_or(0, |(address, _)| u64::from(address));
+        if last >> self.schema.address_bits != 0 {
+            let what = Corruption::OutOfRange { field: "address", value: last };
+            return Err(self.damaged(ADDRESSES, what));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! Writes a segment: the rows, and the indexes that its size and the database's options call for.
+
+use std::path::Path;
+
+use super::info::Info;
+use super::parts::{CLUSTERS, MULTI_INDEX, PAIR_TABLE, PREFIXES, Sections};
+use super::{ADDRESSES, CODES, IDS, INFO, Segment};
+use crate::db::columns::Columns;
+use crate::db::options::IndexOptions;
+use crate::error::{Corruption, Result};
+use crate::hamming::Level;
+use crate::index::{
+    ClusterColumns, Clusters, MultiIndex, MultiIndexColumns, PairTable, PairTableColumns,
+    PrefixColumn, Prefixes, Rows,
+};
+use crate::storage::fs::Fs;
+use crate::storage::manifest::{Schema, SegmentEntry};
+use crate::storage::segment::{SegmentId, SegmentWriter};
+
+const ROW_SECTIONS: usize = 4;
+
+/// Which indexes a segment of some size carries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Carried {
+    pub(super) table: bool,
+    pub(super) multi_index: bool,
+    pub(super) clusters: bool,
+    pub(super) prefixes: bool,
+}
+
+impl Carried {
+    /// What belongs into a segment of so many rows.
+    pub(super) fn of(rows: usize, schema: &Schema, index: IndexOptions) -> Self {
+        // Row numbers in an index have 32 bits.
+        let Ok(rows) = u32::try_from(rows) else { return Self::default() };
+        let width = usize::from(schema.code_bits / 8);
+        Self {
+            table: PairTable::worthwhile(rows, schema.address_bits),
+            multi_index: index.multi && MultiIndex::worthwhile(rows, width),
+            clusters: index.clusters && Clusters::worthwhile(rows),
+            prefixes: index.prefix && Prefixes::worthwhile(rows, width),
+        }
+    }
+
+    fn sections(self) -> usize {
+        let indexes = [
+            (self.table, PAIR_TABLE.len()),
+            (self.multi_index, MULTI_INDEX.len()),
+            (self.clusters, CLUSTERS.len()),
+            (self.prefixes, PREFIXES.len()),
+        ];
+        ROW_SECTIONS
+            + indexes.iter().filter(|(there, _)| *there).map(|(_, count)| count).sum::<usize>()
+    }
+}
+
+impl Segment {
+    /// Writes a segment of these rows, durable and under its final name on return. The manifest
+    /// does not name it yet.
+    pub(crate) fn write(
+        fs: &dyn Fs,
+        draft: &Path,
+        path: &Path,
+        (schema, index): (&Schema, IndexOptions),
+        level: Level,
+        number: u64,
+        columns: &Columns,
+    ) -> Result<SegmentEntry> {
+        let rows = columns.rows();
+        let info = info(schema, &rows);
+        let carried = Carried::of(rows.len(), schema, index);
+        let id = SegmentId { database_id: schema.database_id, number };
+        let sections = u16::try_from(carried.sections()).unwrap_or(u16::MAX);
+        let mut writer = SegmentWriter::create(fs, draft, id, sections)?;
+        writer.section(INFO, &info.encode())?;
+        writer.section(IDS, &columns.ids)?;
+        writer.section(ADDRESSES, &columns.addresses)?;
+        writer.section(CODES, &columns.codes)?;
+        // One index after the other, so that only one is in memory.
+        let damaged = |what: Corruption| what.at(draft, 0);
+        let (codes, width) = (rows.codes(), rows.code_bytes());
+        if carried.table {
+            let table = PairTableColumns::build(rows.addresses(), schema.address_bits);
+            write_index(&mut writer, PAIR_TABLE, table_columns(&table.map_err(damaged)?))?;
+        }
+        if carried.multi_index {
+            let multi = MultiIndexColumns::build(codes, width).map_err(damaged)?;
+            write_index(&mut writer, MULTI_INDEX, multi_columns(&multi))?;
+        }
+        if carried.clusters {
+            let clusters = ClusterColumns::build(level, codes, width).map_err(damaged)?;
+            write_index(&mut writer, CLUSTERS, cluster_columns(&clusters))?;
+        }
+        if carried.prefixes {
+            let prefixes = PrefixColumn::build(codes, width).map_err(damaged)?;
+            write_index(&mut writer, PREFIXES, [prefixes.as_slice()])?;
+        }
+        let file_bytes = writer.finish(path)?;
+        Ok(SegmentEntry { number, row_count: info.row_count, file_bytes })
+    }
+}
+
+fn info(schema: &Schema, rows: &Rows<'_>) -> Info {
+    let ids = || (0..rows.len()).map(|row| rows.id(row));
+    Info {
+        row_count: rows.len() as u64,
+        code_bits: schema.code_bits,
+        address_bits: schema.address_bits,
+        min_id: ids().min().unwrap_or(0),
+        max_id: ids().max().unwrap_or(0),
+    }
+}
+
+fn write_index<const N: usize>(
+    writer: &mut SegmentWriter<'_>,
+    sections: Sections<N>,
+    columns: [&[u8]; N],
+) -> Result<()> {
+    for ((tag, _), column) in sections.into_iter().zip(columns) {
+        writer.section(tag, column)?;
+    }
+    Ok(())
+}
+
+/// The columns in the order of their sections.
+pub(super) fn table_columns(table: &PairTableColumns) -> [&[u8]; 5] {
+    [
+        &table.high_offsets,
+        &table.low_suffixes,
+        &table.low_offsets,
+        &table.high_suffixes,
+        &table.positions,
+    ]
+}
+
+pub(super) fn multi_columns(multi: &MultiIndexColumns) -> [&[u8]; 5] {
+    [&multi.order, &multi.offsets, &multi.partners, &multi.rows, &multi.selectivity]
+}
+
+fn cluster_columns(clusters: &ClusterColumns) -> [&[u8]; 6] {
+    [
+        &clusters.centroids,
+        &clusters.offsets,
+        &clusters.rows,
+        &clusters.distances,
+        &clusters.codes,
+        &clusters.calibration,
+    ]
+}

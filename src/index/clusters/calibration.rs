@@ -1,0 +1,296 @@
+//! How many lists a recall needs, measured on rows of the segment itself.
+//!
+//! Some rows that the centroids were not trained on are taken for queries. Of each the exact
+//! neighbours are found, itself left out, and how many of them stand in its nearest list, in its
+//! two nearest, and so on. What holds for these rows holds for queries that are like them.
+
+use super::search::Sink;
+use super::{Clusters, Probe};
+use crate::bytes::{Reader, Writer};
+use crate::error::Corruption;
+use crate::hamming::{self, Level};
+use crate::index::{Counters, Neighbor, TopK};
+
+/// Numbers of neighbours whose recall is measured.
+const KS: [usize; 3] = [1, 10, 100];
+
+/// Queries: as many as compare [`PAIRS`] pairs of codes, within these bounds.
+const QUERIES: std::ops::RangeInclusive<usize> = 256..=1024;
+const PAIRS: usize = 1 << 29;
+
+/// A share of one is stored as this.
+const ONE: f64 = 65_535.0;
+
+/// Standard errors that are taken off a recall: of 20 measurements, 19 are no better than that.
+const MARGIN: f64 = 1.65;
+
+/// How much of a segment an approximate search looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Budget {
+    lists: u32,
+}
+
+impl Budget {
+    /// The `count` nearest lists.
+    #[must_use]
+    pub const fn of_lists(count: u32) -> Self {
+        Self { lists: count }
+    }
+
+    /// How many lists are scanned.
+    #[must_use]
+    pub const fn lists(self) -> usize {
+        self.lists as usize
+    }
+}
+
+/// What some number of lists finds.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    lists: u32,
+    /// For each of [`KS`]: the mean recall, and the standard error of that mean, in [`ONE`]s.
+    recalls: [(u16, u16); KS.len()],
+}
+
+/// What was measured, the fewest lists first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Calibration {
+    steps: Vec<Step>,
+}
+
+impl Calibration {
+    /// Reads the column that [`measure`] wrote for so many lists.
+    pub(super) fn parse(column: &[u8], lists: usize) -> Result<Self, Corruption> {
+        let field = "cluster calibration";
+        let (mut reader, mut steps) = (Reader::new(column), Vec::new());
+        let mut previous = 0;
+        while !reader.clone().rest().is_empty() {
+            let lists_of_step = reader.u32()?;
+            if lists_of_step <= previous || lists_of_step as usize > lists {
+                return Err(Corruption::OutOfRange { field, value: lists_of_step.into() });
+            }
+            previous = lists_of_step;
+            let mut recalls = [(0, 0); KS.len()];
+            for (mean, error) in &mut recalls {
+                (*mean, *error) = (reader.u16()?, reader.u16()?);
+            }
+            steps.push(Step { lists: lists_of_step, recalls });
+        }
+        Ok(Self { steps })
+    }
+
+    /// See [`Clusters::budget`].
+    pub(super) fn budget(&self, k: usize, recall: f64) -> Option<Budget> {
+        let index = KS.iter().position(|calibrated| (1..=*calibrated).contains(&k))?;
+        let mut below = None;
+        for step in &self.steps {
+            let (mean, error) = step.recalls[index];
+            let here = Point {
+                lists: f64::from(step.lists),
+                recall: f64::from(mean) - MARGIN * f64::from(error),
+            };
+            if here.recall >= recall * ONE {
+                return Some(Budget { lists: here.lists_between(below, recall * ONE) });
+            }
+            below = Some(here);
+        }
+        None
+    }
+}
+
+/// A recall that some number of lists promises.
+struct Point {
+    lists: f64,
+    recall: f64,
+}
+
+impl Point {
+    /// The lists that a recall needs which this step promises and the one `below` does not. Each
+    /// further list finds less than the one before, so that a straight line promises too little.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "no more than the lists of a step, which are stored in 32 bits"
+    )]
+    fn lists_between(&self, below: Option<Self>, recall: f64) -> u32 {
+        let lists = below.map_or(self.lists, |below| {
+            let share = (recall - below.recall) / (self.recall - below.recall);
+            below.lists + share * (self.lists - below.lists)
+        });
+        lists.ceil() as u32
+    }
+}
+
+/// The numbers of lists that are measured: all up to eight, then four for each doubling, up to a
+/// quarter of all lists, where a scan begins to cost less.
+fn steps(lists: usize) -> Vec<usize> {
+    let small = 1..=8;
+    let large = (1..).flat_map(|octave| (5..=8).map(move |quarter| quarter << octave));
+    small.chain(large).take_while(|step| *step <= (lists / 4).max(1)).collect()
+}
+
+/// Measures the recall of lists that were just built, and writes the column.
+pub(super) fn measure(clusters: &Clusters<'_>, level: Level) -> Vec<u8> {
+    let steps = steps(clusters.lists());
+    let mut sums = vec![[Sum::default(); KS.len()]; steps.len()];
+    let queries = queries(clusters);
+    if clusters.len() < 2 || queries.is_empty() {
+        return Vec::new();
+    }
+    for entry in queries {
+        let found = Found::new(clusters, level, entry);
+        for (sums, recalls) in sums.iter_mut().zip(found.recalls(&steps)) {
+            for (sum, recall) in sums.iter_mut().zip(recalls) {
+                sum.add(recall);
+            }
+        }
+    }
+    let mut writer = Writer::new();
+    for (lists, sums) in steps.into_iter().zip(sums) {
+        writer.u32(u32::try_from(lists).unwrap_or(u32::MAX));
+        for sum in sums {
+            let (mean, error) = sum.finish();
+            writer.u16(mean);
+            writer.u16(error);
+        }
+    }
+    writer.finish()
+}
+
+/// Entries at equal steps whose rows are odd: centroids are trained on even ones.
+fn queries(clusters: &Clusters<'_>) -> Vec<usize> {
+    let entries = clusters.len();
+    let count = (PAIRS / entries.max(1)).clamp(*QUERIES.start(), *QUERIES.end()).min(entries);
+    let odd = |entry: &usize| clusters.rows[*entry][0] % 2 == 1;
+    let bound = |index: usize| index * entries / count;
+    (0..count).filter_map(|index| (bound(index)..bound(index + 1)).find(odd)).collect()
+}
+
+/// The mean of some shares and its standard error.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Sum {
+    fn add(&mut self, share: f64) {
+        self.count += 1.0;
+        self.sum += share;
+        self.squares += share * share;
+    }
+
+    /// The mean rounded down and its error rounded up.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "shares lie between 0 and 1; what is beyond saturates"
+    )]
+    fn finish(self) -> (u16, u16) {
+        let mean = self.sum / self.count;
+        // That no query missed anything does not mean that none ever will: one more might have.
+        let variance = (self.squares / self.count - mean * mean).max(0.0) + self.count.recip();
+        let error = (variance / self.count).sqrt();
+        ((mean * ONE).floor() as u16, (error * ONE).ceil() as u16)
+    }
+}
+
+/// Where the neighbours of one entry stand.
+struct Found {
+    /// How many neighbours are asked for: [`KS`], or all that there are.
+    wanted: [usize; KS.len()],
+    /// How many rows stand in each list, nearest list first, that are no further than the farthest
+    /// of them.
+    counts: Vec<[usize; KS.len()]>,
+}
+
+impl Found {
+    fn new(clusters: &Clusters<'_>, level: Level, entry: usize) -> Self {
+        let width = clusters.code_bytes;
+        let probe = clusters.probe(level, &clusters.codes[entry * width..][..width]);
+        let wanted = KS.map(|k| k.min(clusters.len() - 1));
+        let largest = wanted.iter().copied().max().unwrap_or(0);
+        let mut counters = Counters::default();
+        let mut nearest = Nearest { level, entry, top: TopK::new(largest) };
+        clusters.within(&probe, &mut nearest, &mut counters);
+        let nearest = nearest.top.into_sorted();
+        let limits = wanted.map(|k| nearest[k - 1].distance);
+        let mut counts =
+            Counts { level, entry, limits, of_lists: vec![[0; KS.len()]; probe.lists()] };
+        clusters.within(&probe, &mut counts, &mut counters);
+        Self { wanted, counts: Self::by_nearness(&probe, &counts.of_lists) }
+    }
+
+    fn by_nearness(probe: &Probe<'_>, counts: &[[usize; KS.len()]]) -> Vec<[usize; KS.len()]> {
+        probe.nearest(probe.lists()).iter().map(|near| counts[near.list as usize]).collect()
+    }
+
+    /// The recall after each of the steps.
+    fn recalls(&self, steps: &[usize]) -> impl Iterator<Item = [f64; KS.len()]> {
+        let (mut found, mut scanned) = ([0; KS.len()], 0);
+        steps.iter().map(move |step| {
+            for counts in &self.counts[scanned..*step] {
+                found.iter_mut().zip(counts).for_each(|(found, count)| *found += count);
+            }
+            scanned = *step;
+            let mut recalls = [0.0; KS.len()];
+            for ((recall, found), wanted) in recalls.iter_mut().zip(found).zip(self.wanted) {
+                *recall = share(found.min(wanted), wanted);
+            }
+            recalls
+        })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "100 at most")]
+fn share(part: usize, whole: usize) -> f64 {
+    part as f64 / whole as f64
+}
+
+/// Collects the nearest of all entries but one.
+struct Nearest {
+    level: Level,
+    entry: usize,
+    top: TopK,
+}
+
+impl Sink for Nearest {
+    fn limit(&self) -> u32 {
+        self.top.limit().unwrap_or(u32::MAX)
+    }
+
+    fn offer(&mut self, _list: usize, first: usize, distances: &[u32]) {
+        hamming::at_most(self.level, distances, self.limit(), |position| {
+            let id = (first + position) as u64;
+            if first + position != self.entry {
+                self.top.push(Neighbor { distance: distances[position], id, address: 0 });
+            }
+        });
+    }
+}
+
+/// Counts the entries of each list that are near enough, all but one.
+struct Counts {
+    level: Level,
+    entry: usize,
+    limits: [u32; KS.len()],
+    of_lists: Vec<[usize; KS.len()]>,
+}
+
+impl Sink for Counts {
+    fn limit(&self) -> u32 {
+        self.limits[KS.len() - 1]
+    }
+
+    fn offer(&mut self, list: usize, first: usize, distances: &[u32]) {
+        let counts = &mut self.of_lists[list];
+        hamming::at_most(self.level, distances, self.limits[KS.len() - 1], |position| {
+            if first + position != self.entry {
+                for (count, limit) in counts.iter_mut().zip(self.limits) {
+                    *count += usize::from(distances[position] <= limit);
+                }
+            }
+        });
+    }
+}

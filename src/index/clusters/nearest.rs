@@ -1,0 +1,98 @@
+//! The nearest of many centroids, for every row of a segment: too many pairs to compare them all.
+
+use super::kmeans;
+use crate::hamming::{self, Level};
+
+/// Groups whose centroids are compared with a code. The nearest centroid lies in another group for
+/// about one code in a hundred, which costs recall almost nothing: the centroid found is near too.
+const GROUPS: usize = 8;
+
+/// With so few centroids all are compared.
+const FEW: usize = 256;
+
+/// Centroids in groups, each group with a centre of its own.
+#[derive(Debug)]
+pub(super) struct Nearest {
+    level: Level,
+    code_bytes: usize,
+    centres: Vec<u8>,
+    /// Where the members of each group begin, and the end of the last.
+    starts: Vec<usize>,
+    /// The centroids, group by group.
+    members: Vec<u8>,
+    /// Which centroid each member is.
+    numbers: Vec<u32>,
+    /// Distances to the centres, and to the members of the groups that are looked at.
+    centre_distances: Vec<u32>,
+    member_distances: Vec<u32>,
+}
+
+impl Nearest {
+    /// Groups the centroids, about as many groups as a group has members.
+    pub(super) fn new(level: Level, centroids: &[u8], code_bytes: usize) -> Self {
+        let count = centroids.len() / code_bytes;
+        let groups = if count <= FEW { 1 } else { count.isqrt() };
+        let mut centres = kmeans::spaced(centroids, code_bytes, groups);
+        let lists = if groups == 1 {
+            vec![0; count]
+        } else {
+            kmeans::lloyd(level, centroids, code_bytes, &mut centres, 4)
+        };
+        let (mut starts, numbers) = kmeans::group(&lists, groups);
+        // A group without members would only take the place of another.
+        let filled = |group: &usize| starts[*group] < starts[group + 1];
+        let centre = |group: usize| &centres[group * code_bytes..][..code_bytes];
+        let centres: Vec<u8> = (0..groups).filter(filled).flat_map(centre).copied().collect();
+        starts.dedup();
+        let member = |number: &u32| &centroids[*number as usize * code_bytes..][..code_bytes];
+        Self {
+            level,
+            code_bytes,
+            members: numbers.iter().flat_map(member).copied().collect(),
+            centre_distances: vec![0; starts.len() - 1],
+            member_distances: vec![0; count],
+            centres,
+            starts,
+            numbers,
+        }
+    }
+
+    /// The nearest centroid of a code and its distance, or one about as near.
+    pub(super) fn find(&mut self, code: &[u8]) -> (u32, u32) {
+        hamming::distances(self.level, code, &self.centres, &mut self.centre_distances);
+        // Distances end at 1024, and groups are the root of the number of lists at most.
+        let mut nearest = [u32::MAX; GROUPS];
+        for (group, distance) in (0_u32..).zip(&self.centre_distances) {
+            insert(&mut nearest, *distance << 16 | group);
+        }
+        let mut best = (u32::MAX, u32::MAX);
+        for key in nearest {
+            let group = (key & 0xffff) as usize;
+            let Some(&[start, end]) = self.starts.get(group..).and_then(|s| s.first_chunk()) else {
+                break;
+            };
+            let distances = &mut self.member_distances[..end - start];
+            let members = &self.members[start * self.code_bytes..end * self.code_bytes];
+            hamming::distances(self.level, code, members, distances);
+            let least = distances.iter().copied().min().unwrap_or(u32::MAX);
+            if least < best.1 {
+                let at = distances.iter().position(|distance| *distance == least).unwrap_or(0);
+                best = (self.numbers[start + at], least);
+            }
+        }
+        best
+    }
+}
+
+/// Keeps the least keys, sorted.
+#[inline]
+fn insert(least: &mut [u32; GROUPS], mut key: u32) {
+    if key >= least[GROUPS - 1] {
+        return;
+    }
+    for slot in least {
+        let larger = key.max(*slot);
+        *slot = key.min(*slot);
+        key = larger;
+    }
+}

@@ -1,0 +1,209 @@
+//! Searches in lists: a few of them whole, or of each what the triangle inequality leaves.
+
+use std::ops::Range;
+
+use super::calibration::Budget;
+use super::probe::Near;
+use super::{Clusters, Probe};
+use crate::hamming::{self, Level};
+use crate::index::{Collect, Counters, Neighbor, Rows};
+
+/// Entries that are compared together: their distances take 4 KiB.
+const BLOCK: usize = 1024;
+
+/// Lists that are searched first, nearest first, so that the best k are soon near enough to rule
+/// out most of the others.
+const FIRST: usize = 16;
+
+/// Who sees entries and their distances to the query.
+pub(super) trait Sink {
+    /// The largest distance that is of interest.
+    fn limit(&self) -> u32;
+
+    /// Takes entries of a list, from `first` on, by their distances.
+    fn offer(&mut self, list: usize, first: usize, distances: &[u32]);
+}
+
+/// A query with the codes of all entries, and room for distances.
+struct Scan<'a> {
+    codes: &'a [u8],
+    probe: &'a Probe<'a>,
+    block: [u32; BLOCK],
+}
+
+impl<'a> Scan<'a> {
+    fn new(codes: &'a [u8], probe: &'a Probe<'a>) -> Self {
+        Self { codes, probe, block: [0; BLOCK] }
+    }
+
+    /// Compares some entries of a list.
+    #[inline]
+    fn entries(&mut self, list: usize, entries: Range<usize>, sink: &mut impl Sink) {
+        let (level, query) = (self.probe.level, self.probe.query);
+        let codes = &self.codes[entries.start * query.len()..entries.end * query.len()];
+        for (index, codes) in codes.chunks(BLOCK * query.len()).enumerate() {
+            let distances = &mut self.block[..codes.len() / query.len()];
+            hamming::distances(level, query, codes, distances);
+            sink.offer(list, entries.start + index * BLOCK, distances);
+        }
+    }
+}
+
+impl Clusters<'_> {
+    /// Offers to `into` the live rows of the nearest lists, as many as `budget` says, and returns
+    /// how many lists there were.
+    ///
+    /// `probe` is that of the query. Cost: reads the codes of the lists once.
+    ///
+    /// # Panics
+    ///
+    /// If the probe or `rows` are those of other columns.
+    pub fn scan_lists(
+        &self,
+        probe: &Probe<'_>,
+        budget: Budget,
+        rows: &Rows<'_>,
+        into: &mut impl Collect,
+        live: impl Fn(u64) -> bool,
+        counters: &mut Counters,
+    ) -> usize {
+        self.check(probe, rows);
+        if into.is_void() {
+            return 0;
+        }
+        let mut sink = Living { clusters: self, rows, level: probe.level, into, live };
+        let nearest = probe.nearest(budget.lists());
+        let mut scan = Scan::new(self.codes, probe);
+        for (index, near) in nearest.iter().enumerate() {
+            if let Some(next) = nearest.get(index + 1) {
+                let next = self.entries(next.list as usize);
+                let width = self.code_bytes;
+                hamming::prefetch(probe.level, &self.codes[next.start * width..next.end * width]);
+            }
+            let entries = self.entries(near.list as usize);
+            counters.distances += entries.len() as u64;
+            scan.entries(near.list as usize, entries, &mut sink);
+        }
+        counters.probes += nearest.len() as u64;
+        nearest.len()
+    }
+
+    /// How many rows [`Clusters::scan_rings`] would compare for everything within `limit`.
+    ///
+    /// Cost: a few nanoseconds a list.
+    #[must_use]
+    pub fn ring_rows(&self, probe: &Probe<'_>, limit: u32) -> u64 {
+        let ring = |near| self.ring(near, limit).len() as u64;
+        self.in_reach(probe, limit).into_iter().map(ring).sum()
+    }
+
+    /// Offers to `into` every live row that the triangle inequality does not rule out: all that lie
+    /// within its limit.
+    ///
+    /// `probe` is that of the query. Cost: [`Clusters::ring_rows`] tells how many codes are read for
+    /// a limit that is known beforehand.
+    ///
+    /// # Panics
+    ///
+    /// If the probe or `rows` are those of other columns.
+    pub fn scan_rings(
+        &self,
+        probe: &Probe<'_>,
+        rows: &Rows<'_>,
+        into: &mut impl Collect,
+        live: impl Fn(u64) -> bool,
+        counters: &mut Counters,
+    ) {
+        self.check(probe, rows);
+        if !into.is_void() {
+            let mut sink = Living { clusters: self, rows, level: probe.level, into, live };
+            self.within(probe, &mut sink, counters);
+        }
+    }
+
+    /// Offers to `sink` every entry that can lie within its limit, each once.
+    pub(super) fn within<S: Sink>(&self, probe: &Probe<'_>, sink: &mut S, counters: &mut Counters) {
+        let mut scan = Scan::new(self.codes, probe);
+        let mut visit = |near: Near, sink: &mut S| {
+            let entries = self.ring(near, sink.limit());
+            if !entries.is_empty() {
+                counters.probes += 1;
+                counters.distances += entries.len() as u64;
+                scan.entries(near.list as usize, entries, sink);
+            }
+        };
+        let first = probe.nearest(FIRST);
+        for near in &first {
+            visit(*near, sink);
+        }
+        let last = first.last().copied();
+        for near in self.in_reach(probe, sink.limit()) {
+            if Some(near) > last {
+                visit(near, sink);
+            }
+        }
+    }
+
+    /// The lists whose farthest entry can lie within `limit` of the query.
+    fn in_reach(&self, probe: &Probe<'_>, limit: u32) -> Vec<Near> {
+        let mut least = vec![0; self.lists()];
+        for ((least, near), reach) in least.iter_mut().zip(probe.all()).zip(&self.reaches) {
+            *least = near.distance.saturating_sub(*reach);
+        }
+        let mut lists = Vec::new();
+        hamming::at_most(probe.level, &least, limit, |list| lists.extend(probe.near(list)));
+        lists
+    }
+
+    /// The entries of a list that can lie within `limit` of the query.
+    #[inline]
+    fn ring(&self, near: Near, limit: u32) -> Range<usize> {
+        let Near { distance, list } = near;
+        let entries = self.entries(list as usize);
+        // No distance exceeds 1024.
+        let bounded = |distance: u32| u16::try_from(distance).unwrap_or(u16::MAX - 1);
+        let nearest = bounded(distance.saturating_sub(limit));
+        let farthest = bounded(distance.saturating_add(limit));
+        let ring = self.rings[list as usize].within(nearest, farthest, entries.len());
+        entries.start + ring.start..entries.start + ring.end
+    }
+
+    fn check(&self, probe: &Probe<'_>, rows: &Rows<'_>) {
+        assert_eq!(rows.len(), self.len(), "lists are searched with the rows that they hold");
+        assert_eq!(probe.lists(), self.lists(), "a probe belongs to its lists");
+        assert_eq!(probe.query.len(), self.code_bytes, "a probe belongs to its lists");
+    }
+}
+
+/// Hands the live ones among near entries to a collector.
+struct Living<'a, C, L> {
+    clusters: &'a Clusters<'a>,
+    rows: &'a Rows<'a>,
+    level: Level,
+    into: &'a mut C,
+    live: L,
+}
+
+impl<C: Collect, L: Fn(u64) -> bool> Sink for Living<'_, C, L> {
+    #[inline]
+    fn limit(&self) -> u32 {
+        self.into.limit()
+    }
+
+    #[inline]
+    fn offer(&mut self, _list: usize, first: usize, distances: &[u32]) {
+        hamming::at_most(self.level, distances, self.into.limit(), |position| {
+            // The limit falls while a block is read: what it excludes costs no cache miss.
+            if distances[position] > self.into.limit() {
+                return;
+            }
+            // Entries are checked to name rows, and rows to be as many.
+            let row = u32::from_le_bytes(self.clusters.rows[first + position]) as usize;
+            let (id, address) = (self.rows.id(row), self.rows.address(row));
+            let neighbor = Neighbor { distance: distances[position], id, address };
+            if self.into.admits(&neighbor) && (self.live)(id) {
+                self.into.push(neighbor);
+            }
+        });
+    }
+}

@@ -1,0 +1,270 @@
+//! `hashdb load`: codes of the user's own, millions of them, from `.npy` files.
+
+mod keys;
+mod source;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, anyhow};
+use hashdb::{Database, Options, WriteOptions};
+use serde::Serialize;
+
+use crate::exit::{Exit, Usage};
+use crate::output::{Output, note};
+use crate::progress::{Meter, Mode, State};
+use crate::signals::Interrupt;
+use crate::text;
+use source::Source;
+
+/// Records of a write: large enough to share its cost, small enough to stop soon.
+const BATCH_ROWS: usize = 20_000;
+
+/// Put codes into a database, one record a row of .npy files
+///
+/// A database that is not there is created with the widths of the files. The files are checked
+/// against each other and against the database before anything is written. A record whose key is
+/// there already is replaced. Ctrl-C stops between two batches and says how many rows are in;
+/// what was reported as loaded is on the disk, and after a crash the rows that are there are the
+/// first ones, without gaps.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The database directory
+    db: PathBuf,
+    /// Codes: uint8 of shape (rows, code bits / 8), as numpy.packbits packs them
+    #[arg(long, value_name = "NPY")]
+    codes: PathBuf,
+    /// Addresses: uint32 of shape (rows,) [default: the first bits of each code]
+    #[arg(long, value_name = "NPY")]
+    addresses: Option<PathBuf>,
+    /// Keys, one a line, as many as rows [default: the number of the row, from 0]
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Insist on a new database
+    #[arg(long)]
+    create: bool,
+    /// Bits of an address of a new database, 8 to 32 [default: those that the largest address
+    /// needs in whole hexadecimal digits, or 28]
+    #[arg(long, value_name = "BITS")]
+    address_bits: Option<u8>,
+    /// Begin at this row, counted from 0
+    #[arg(long, value_name = "ROW", default_value_t = 0)]
+    from: usize,
+    /// Leave it to later writers to merge segments; queries are slower until then
+    #[arg(long)]
+    no_compact: bool,
+    /// How to show progress [default: bar on a terminal, plain otherwise]
+    #[arg(long, value_enum)]
+    progress: Option<Mode>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a load did.
+#[derive(Debug, Serialize)]
+struct Report {
+    created: bool,
+    rows: usize,
+    loaded: usize,
+    inserted: u64,
+    replaced: u64,
+    seconds: f64,
+    records_per_second: f64,
+    compact_seconds: Option<f64>,
+    records: u64,
+    segments: usize,
+    interrupted: bool,
+}
+
+/// Loads the rows, or as many of them as the user lets it.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let codes = &args.codes;
+    let mut source = Source::open(codes, args.addresses.as_deref(), args.keys.as_deref())?;
+    if args.from > source.rows() {
+        let (from, rows) = (args.from, source.rows());
+        return Err(Usage(format!("--from {from} is beyond the {rows} rows of the files")).into());
+    }
+    let created = args.create || !Database::exists(&args.db);
+    let db = if created { create(args, &source)? } else { open(args, &source)? };
+    source.skip(args.from)?;
+    let interrupt = Interrupt::install()?;
+    let mut load = Load::new(args, &db, source);
+    let finished = load.run(&interrupt);
+    load.finish();
+    // Whatever stopped it, what was written shall stay.
+    let synced = db.sync();
+    let interrupted = !finished.and_then(|done| Ok(synced.map(|()| done)?)).map_err(|error| {
+        let (loaded, rows) = (text::count(load.loaded as u64), text::count(load.total as u64));
+        anyhow!("{error}; {loaded} of {rows} rows were written before")
+    })?;
+    let seconds = load.started.elapsed().as_secs_f64();
+    let compact_seconds = (!interrupted && !args.no_compact).then(|| compact(&db)).transpose()?;
+    let stats = db.stats();
+    let report = Report {
+        created,
+        rows: load.total,
+        loaded: load.loaded,
+        inserted: load.inserted,
+        replaced: load.replaced,
+        seconds,
+        records_per_second: load.loaded as f64 / seconds.max(1e-9),
+        compact_seconds,
+        records: stats.records,
+        segments: stats.segments.len(),
+        interrupted,
+    };
+    tell(args, &report)?;
+    if interrupted {
+        let next = args.from + report.loaded;
+        note(&format!(
+            "interrupted; rows before {next} are in and on the disk, --from {next} loads the rest"
+        ));
+        return Ok(Exit::Interrupted);
+    }
+    Ok(Exit::Done)
+}
+
+/// Creates the database with the widths of the files.
+fn create(args: &Args, source: &Source) -> Result<Database> {
+    let code_bits = source.code_bits()?;
+    let address_bits = args.address_bits.unwrap_or_else(|| source.address_bits());
+    if !(8..=32).contains(&address_bits) {
+        return Err(Usage(format!("--address-bits must be 8 to 32, not {address_bits}")).into());
+    }
+    source.check(code_bits, address_bits)?;
+    let options = options(args).code_bits(code_bits).address_bits(address_bits);
+    let db = Database::create(&args.db, options)?;
+    let path = args.db.display();
+    note(&format!("created {path}: {code_bits}-bit codes, {address_bits}-bit addresses"));
+    Ok(db)
+}
+
+/// Opens the database that is there.
+fn open(args: &Args, source: &Source) -> Result<Database> {
+    let db = Database::open(&args.db, options(args))?;
+    let stats = db.stats();
+    if let Some(asked) = args.address_bits
+        && asked != stats.address_bits
+    {
+        let (db, bits) = (args.db.display(), stats.address_bits);
+        let sentence = format!("--address-bits {asked} contradicts {db}, which has {bits} bits");
+        return Err(Usage(sentence).into());
+    }
+    source.check(stats.code_bits, stats.address_bits)?;
+    Ok(db)
+}
+
+/// Merging on the way is wasted where everything is merged in the end.
+fn options(args: &Args) -> Options {
+    Options::new().background(args.no_compact)
+}
+
+/// Merges all segments and says how long that took.
+fn compact(db: &Database) -> Result<f64> {
+    let started = Instant::now();
+    db.compact()?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// A load under way.
+struct Load<'a> {
+    db: &'a Database,
+    source: Source,
+    address_bits: u8,
+    meter: Meter,
+    started: Instant,
+    first: usize,
+    total: usize,
+    loaded: usize,
+    inserted: u64,
+    replaced: u64,
+}
+
+impl<'a> Load<'a> {
+    fn new(args: &Args, db: &'a Database, source: Source) -> Self {
+        Self {
+            db,
+            address_bits: db.stats().address_bits,
+            meter: Meter::new(args.progress),
+            started: Instant::now(),
+            first: args.from,
+            total: source.rows() - args.from,
+            source,
+            loaded: 0,
+            inserted: 0,
+            replaced: 0,
+        }
+    }
+
+    /// Writes batch after batch; says whether all rows are in.
+    fn run(&mut self, interrupt: &Interrupt) -> Result<bool> {
+        let end = self.first + self.total;
+        while self.loaded < self.total {
+            if interrupt.is_set() {
+                return Ok(false);
+            }
+            let start = self.first + self.loaded;
+            let rows = start..end.min(start + BATCH_ROWS);
+            let batch = self.source.batch(rows.clone(), self.address_bits)?;
+            // One sync at the end is enough: after a crash the first rows are there, or all.
+            let written = self.db.write(batch, WriteOptions { sync: false })?;
+            self.loaded += rows.len();
+            self.inserted += written.inserted;
+            self.replaced += written.replaced;
+            self.meter.show(&self.shown());
+        }
+        Ok(true)
+    }
+
+    fn shown(&self) -> Shown {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rows_per_second = self.loaded as f64 / seconds.max(1e-9);
+        Shown { loaded: self.loaded, rows: self.total, seconds, rows_per_second }
+    }
+
+    fn finish(&mut self) {
+        let shown = self.shown();
+        self.meter.finish(&shown);
+    }
+}
+
+/// The progress of a load as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    loaded: usize,
+    rows: usize,
+    seconds: f64,
+    rows_per_second: f64,
+}
+
+impl State for Shown {
+    fn line(&self) -> String {
+        let (loaded, rows) = (text::count(self.loaded as u64), text::count(self.rows as u64));
+        format!("{loaded} of {rows} rows, {:.0}/s", self.rows_per_second)
+    }
+
+    fn fraction(&self) -> Option<f64> {
+        Some(self.loaded as f64 / self.rows.max(1) as f64)
+    }
+}
+
+fn tell(args: &Args, report: &Report) -> Result<()> {
+    let mut output = Output::new();
+    if args.json {
+        output.json(report)?;
+        return output.finish();
+    }
+    let Report { seconds, records_per_second, .. } = report;
+    let loaded = text::count(report.loaded as u64);
+    output.line(format_args!(
+        "loaded {loaded} records in {seconds:.1} s ({records_per_second:.0}/s)"
+    ))?;
+    if report.replaced > 0 {
+        output.line(format_args!("{} took the place of others", text::count(report.replaced)))?;
+    }
+    if let Some(seconds) = report.compact_seconds {
+        output.line(format_args!("merged into one segment in {seconds:.1} s"))?;
+    }
+    output.finish()
+}

@@ -1,0 +1,72 @@
+//! `hashdb query`: what lies near a picture, a code, a record, or many codes of a file.
+
+mod answer;
+mod many;
+mod single;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use hashdb::model::DeviceChoice;
+
+use crate::exit::Exit;
+use crate::request::Search;
+
+/// Find the records nearest to pictures, a code, a record or the codes of a file
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "hashdb query [OPTIONS] <DB> <IMAGE...|--code <HEX>|--key <KEY>|--codes \
+                            <NPY>>"
+)]
+#[command(group = clap::ArgGroup::new("target").required(true)
+    .args(["images", "code", "key", "codes"]))]
+pub(crate) struct Args {
+    /// The database directory; it may be written to meanwhile
+    db: PathBuf,
+    /// Pictures to search for, through the database's encoder
+    #[arg(value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// A code to search for, in hexadecimal
+    #[arg(long, value_name = "HEX")]
+    code: Option<String>,
+    /// The address that goes with --code, for --ball and mode ball
+    #[arg(long, value_name = "HEX", requires = "code")]
+    address: Option<String>,
+    /// A record to search for, by its own code and address
+    #[arg(long)]
+    key: Option<String>,
+    /// Codes to search for, uint8 of shape (queries, code bits / 8), or for mode ball addresses,
+    /// uint32 of shape (queries,); of codes a ball takes the first bits
+    #[arg(long, value_name = "NPY")]
+    codes: Option<PathBuf>,
+    #[command(flatten)]
+    search: Search,
+    /// Look only at records whose addresses differ in at most R bits; fast, not exact
+    #[arg(long, value_name = "R", conflicts_with_all = ["exact", "radius", "mode", "codes"])]
+    ball: Option<u32>,
+    /// Insist on an exact answer; the default without --ball
+    #[arg(long)]
+    exact: bool,
+    /// Leave out the keys, each of which costs a look-up
+    #[arg(long, requires = "codes")]
+    no_keys: bool,
+    /// Draw the queries and their results as one PNG picture
+    #[arg(long, value_name = "PNG", conflicts_with = "codes")]
+    sheet: Option<PathBuf>,
+    /// Where to encode pictures: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    device: DeviceChoice,
+    /// Print one JSON object a query
+    #[arg(long)]
+    json: bool,
+}
+
+/// Answers the queries in order.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let request = args.search.request()?;
+    let db = super::open_read_only(&args.db)?;
+    match &args.codes {
+        Some(path) => many::run(args, &db, &request, path),
+        None => single::run(args, &db, &request),
+    }
+}
