@@ -80,7 +80,7 @@ def panel(axis, data: str, rows: list[Row]) -> None:
             axis.plot([1.0], [exact], label=f"{peer}, exact", **style)
     axis.set_yscale("log")
     axis.set_xscale("function", functions=(stretched, narrowed))
-    axis.set_xlim(0.5, 1.0)
+    axis.set_xlim(0.5, 1.0001)
     axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axis.grid(True, which="major", color="#dddddd", linewidth=0.7)
     axis.set_axisbelow(True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 BENCHES = ("hamming", "index", "radius", "clusters", "engine")
 LINE = re.compile(
-    r"RATIO (?P<work>.+): (?P<runner>.+) (?P<time>[\d.]+\S+), "
-    r"(?P<ratio>[\d.]+) times (?P<baseline>.+)"
+    r"RATIO (?P<what>.+) (?P<time>[\d.]+(ns|µs|us|ms|s)), "
+    r"(?P<ratio>[\d.]+) times (?P<baseline>[^(]+)"
 )
 
 
@@ -17,8 +17,7 @@ LINE = re.compile(
 class Ratio:
     """The speed of one runner over a baseline on the same work in the same run."""
 
-    work: str
-    runner: str
+    what: str
     time: str
     ratio: float
     baseline: str
@@ -26,8 +25,11 @@ class Ratio:
 
 def parsed(text: str) -> list[Ratio]:
     """The ratios in the output of benches."""
-    found = (LINE.search(line) for line in text.splitlines())
-    return [Ratio(**{**one.groupdict(), "ratio": float(one["ratio"])}) for one in found if one]
+    found = filter(None, map(LINE.search, text.splitlines()))
+    return [
+        Ratio(one["what"], one["time"], float(one["ratio"]), one["baseline"].strip())
+        for one in found
+    ]
 
 
 def of(choice: str | None) -> list[Ratio]:
@@ -36,9 +38,10 @@ def of(choice: str | None) -> list[Ratio]:
         return []
     if choice != "run":
         return parsed(Path(choice).read_text())
-    names = [part for name in BENCHES for part in ("--bench", name)]
-    line = ["cargo", "bench", "--locked", "--features", "__internals", "--profile", "dev", *names]
     root = Path(__file__).resolve().parents[3]
+    there = [name for name in BENCHES if (root / "benches" / f"{name}.rs").exists()]
+    names = [part for name in there for part in ("--bench", name)]
+    line = ["cargo", "bench", "--locked", "--features", "__internals", "--profile", "dev", *names]
     return parsed(
         subprocess.run(line, cwd=root, stdout=subprocess.PIPE, text=True, check=True).stdout
     )

@@ -19,6 +19,8 @@ from .peer import KEPT, Peer
 
 # Queries that find out how many fit a budget; taken from the end, the timed ones from the beginning.
 PROBES = 16
+# How far the recall of the answers that are checked may be from that of all.
+CONFIDENCE = 0.05
 # What `bench` counts a query.
 WORK = ("probes", "candidates", "distances")
 
@@ -94,9 +96,12 @@ class Hashdb(Peer):
         )
         one.work = {name: run[f"{name}_mean"] for name in WORK if run.get(f"{name}_mean")}
         self.check(data, task, one)
-        if "recall" in run and task.mode == "approx":
-            weights = [part.stop - part.start for part in parts if part.start < part.stop]
-            one.recall = float(np.average([run["recall"] for run in runs], weights=weights))
+        if task.mode == "approx":
+            counts = [part.stop - part.start for part in parts if part.start < part.stop]
+            share = float(np.average([run["recall"] for run in runs], weights=counts))
+            if abs(share - one.recall) > CONFIDENCE:
+                raise RuntimeError(f"bench says recall {share}, its answers {one.recall}")
+            one.recall, one.checked = share, bounds[-1]
         return one
 
     def bench(self, data: DataSet, task: Task, part: slice) -> dict:
