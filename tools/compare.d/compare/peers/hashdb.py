@@ -1,11 +1,9 @@
 """hashdb, through its own command: `load` builds, `bench` measures, `query` gives the answers."""
 
-import itertools
 import json
 import os
 import subprocess
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +17,8 @@ from .peer import KEPT, Peer
 
 # Queries that find out how many fit a budget; taken from the end, the timed ones from the beginning.
 PROBES = 16
+# Times that `bench` runs, each in a process that has seen no query yet; the median rate counts.
+RUNS = 3
 # How far the recall of the answers that are checked may be from that of all.
 CONFIDENCE = 0.05
 # What `bench` counts a query.
@@ -79,30 +79,29 @@ class Hashdb(Peer):
         self.setting = setting
 
     def measure(self, data: DataSet, task: Task, budget: float) -> Measurement:
-        """Runs `bench` on as many fresh queries as the budget allows, in parts, then checks answers."""
+        """Runs `bench` on as many queries as the budget allows, then checks the answers."""
         total = len(data.queries)
-        probed = max(PROBES, task.batch)
-        probe = self.bench(data, task, slice(max(0, total - probed), total))
-        calls = timing.affordable(
-            task.batch * 1e6 / probe["qps"], budget, total // task.batch, task.batch
-        )
-        bounds = [part * calls // timing.PARTS * task.batch for part in range(timing.PARTS + 1)]
-        parts = [slice(*pair) for pair in itertools.pairwise(bounds)]
-        runs = [self.bench(data, task, part) for part in parts if part.start < part.stop]
-        run = sorted(runs, key=lambda run: run["qps"])[len(runs) // 2]
-        plans: Counter[str] = sum((Counter(run["plans"]) for run in runs), Counter())
-        one = Measurement(
-            bounds[-1], run["qps"], run["p50_micros"], run["p99_micros"], plans=dict(plans)
-        )
+        probe = self.bench(data, task, slice(max(0, total - max(PROBES, task.batch)), total))
+        micros = task.batch * 1e6 / probe["qps"]
+        calls = timing.affordable(micros, budget / RUNS, total // task.batch, task.batch)
+        runs = [self.bench(data, task, slice(0, calls * task.batch)) for _ in range(RUNS)]
+        run = sorted(runs, key=lambda run: run["qps"])[RUNS // 2]
+        one = Measurement(run["queries"], run["qps"], run["p50_micros"], run["p99_micros"])
+        one.plans = run["plans"]
         one.work = {name: run[f"{name}_mean"] for name in WORK if run.get(f"{name}_mean")}
         self.check(data, task, one)
-        if task.mode == "approx":
-            counts = [part.stop - part.start for part in parts if part.start < part.stop]
-            share = float(np.average([run["recall"] for run in runs], weights=counts))
-            if abs(share - one.recall) > CONFIDENCE:
-                raise RuntimeError(f"bench says recall {share}, its answers {one.recall}")
-            one.recall, one.checked = share, bounds[-1]
+        if task.mode in ("knn", "approx"):
+            self.agree(one, run["recall"], task)
         return one
+
+    @staticmethod
+    def agree(one: Measurement, recall: float, task: Task) -> None:
+        """Takes in what `bench` says of all its queries, which must not contradict the checked ones."""
+        if abs(recall - one.recall) > CONFIDENCE:
+            raise RuntimeError(f"bench says recall {recall}, its answers {one.recall}")
+        one.recall = recall
+        if task.mode == "knn":
+            one.agrees = one.agrees and recall == 1.0
 
     def bench(self, data: DataSet, task: Task, part: slice) -> dict:
         """One run of `hashdb bench`."""
