@@ -47,17 +47,9 @@ class Hashdb(Peer):
         else:
             # Every record has a code; these are as short as codes get and are never searched.
             random = np.random.default_rng(6).integers(0, 256, (len(data.rows), 8), dtype=np.uint8)
+            widths = ("--code-bits", 64, "--address-bits", data.bits)
+            command("create", db, "--encoder", "none", *widths, "--index", "none")
             with scratch(codes=random) as files:
-                command(
-                    "create",
-                    db,
-                    "--encoder",
-                    "none",
-                    "--code-bits",
-                    64,
-                    "--address-bits",
-                    data.bits,
-                )
                 command("load", db, "--codes", files["codes"], "--addresses", codes)
 
     def open(self, data: DataSet, folder: Path) -> None:
