@@ -138,16 +138,16 @@ impl<'a> PairTable<'a> {
                     for hit in new {
                         hamming::prefetch(level, &self.positions[hit.row as usize]);
                     }
-                    self.to_rows(earlier);
+                    self.set_rows(earlier);
                     entries = before;
                 }
             }
         }
-        self.to_rows(&mut hits[entries..]);
+        self.set_rows(&mut hits[entries..]);
     }
 
     /// Puts rows in the place of entries of the low side.
-    fn to_rows(&self, hits: &mut [Hit]) {
+    fn set_rows(&self, hits: &mut [Hit]) {
         for hit in hits {
             hit.row = u32::from_le_bytes(self.positions[hit.row as usize]);
         }
