@@ -16,6 +16,7 @@ mod batch;
 mod collect;
 mod flat;
 mod neighbor;
+mod prefix;
 mod rows;
 mod table;
 mod top_k;
@@ -27,6 +28,7 @@ pub use batch::scan_batch;
 pub use collect::{Collect, Within};
 pub use flat::{ball_scan, rerank, scan};
 pub use neighbor::Neighbor;
+pub use prefix::{PrefixColumn, Prefixes};
 pub use rows::Rows;
 pub use table::{HalfBalls, Hit, PairTable, PairTableColumns};
 pub use top_k::TopK;
@@ -38,7 +40,8 @@ use crate::error::Corruption;
 pub struct Counters {
     /// Buckets that were looked up.
     pub probes: u64,
-    /// Entries of those buckets, each compared by the half of an address that it carries.
+    /// Rows that were compared by a part: entries of those buckets, each by the half of an address
+    /// that it carries, and rows that passed a filter.
     pub candidates: u64,
     /// Whole codes or addresses that were compared.
     pub distances: u64,

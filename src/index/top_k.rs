@@ -83,6 +83,7 @@ impl TopK {
     /// The best k, or as many as there were, in order.
     #[must_use]
     pub fn into_sorted(mut self) -> Vec<Neighbor> {
+        self.drop_far();
         if self.buffer.len() > self.k {
             self.cut();
         }
@@ -113,13 +114,24 @@ impl TopK {
 
     /// Makes room in the buffer, which holds more than k.
     fn shrink(&mut self) {
-        if let Some(limit) = self.limit {
-            self.buffer.retain(|neighbor| neighbor.distance <= limit);
-        }
+        self.drop_far();
         // Many of one distance: only their ids decide.
         if self.buffer.len() > self.k.saturating_mul(FILL / 2) {
             self.cut();
         }
+    }
+
+    /// Drops what was near enough when it came and no longer is.
+    fn drop_far(&mut self) {
+        let Some(limit) = self.limit else { return };
+        let mut kept = 0;
+        // Without a branch, which would be guessed wrong half of the time.
+        for index in 0..self.buffer.len() {
+            let neighbor = self.buffer[index];
+            self.buffer[kept] = neighbor;
+            kept += usize::from(neighbor.distance <= limit);
+        }
+        self.buffer.truncate(kept);
     }
 
     /// Keeps the best k of the buffer, which holds more than k, and k is not 0.
