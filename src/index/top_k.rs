@@ -2,12 +2,12 @@
 //!
 //! How many neighbours there are of each distance is counted as they come, so that the limit for
 //! later ones is as tight as it can be without sorting. Whatever lies beyond the limit is dropped
-//! when the buffer has grown to several times k, which costs a constant time a neighbour for any k.
+//! when the buffer has grown to twice k, which costs a constant time a neighbour for any k.
 
 use super::Neighbor;
 
 /// The buffer holds so many times k.
-const FILL: usize = 4;
+const FILL: usize = 2;
 
 /// Room beyond that, so that small answers are not cut at every step.
 const SLACK: usize = 32;
@@ -116,7 +116,7 @@ impl TopK {
     fn shrink(&mut self) {
         self.drop_far();
         // Many of one distance: only their ids decide.
-        if self.buffer.len() > self.k.saturating_mul(FILL / 2) {
+        if self.buffer.len() > self.k.saturating_add(self.k / 2) {
             self.cut();
         }
     }
