@@ -12,6 +12,7 @@
 //! [`Corruption`](crate::Corruption) for bytes that contradict each other; after that no byte
 //! pattern panics or reads out of range.
 
+mod batch;
 mod clusters;
 mod collect;
 mod flat;
@@ -23,6 +24,7 @@ mod top_k;
 #[cfg(test)]
 mod tests;
 
+pub use batch::scan_batch;
 pub use clusters::{Budget, ClusterColumns, Clusters, Probe};
 pub use collect::{Collect, Within};
 pub use flat::{ball_scan, rerank, scan};

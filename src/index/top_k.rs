@@ -1,12 +1,15 @@
 //! The best k of a stream of neighbours.
 //!
-//! A buffer of twice k is filled and cut back to the best k by selection, which costs a constant
-//! time a neighbour for any k. How many neighbours there are of each distance is counted as they
-//! come, so that the limit for later ones is as tight as it can be without sorting.
+//! How many neighbours there are of each distance is counted as they come, so that the limit for
+//! later ones is as tight as it can be without sorting. Whatever lies beyond the limit is dropped
+//! when the buffer has grown to several times k, which costs a constant time a neighbour for any k.
 
 use super::Neighbor;
 
-/// Room beyond k, so that small answers are not cut at every step.
+/// The buffer holds so many times k.
+const FILL: usize = 4;
+
+/// Room beyond that, so that small answers are not cut at every step.
 const SLACK: usize = 32;
 
 /// Distances from here on are counted together and bound nothing; codes are no wider.
@@ -33,6 +36,13 @@ impl TopK {
     #[must_use]
     pub fn new(k: usize) -> Self {
         Self { k, buffer: Vec::new(), counts: Vec::new(), within: 0, limit: None, worst: None }
+    }
+
+    /// Starts with the knowledge that `k` neighbours at most `limit` away will be offered: nothing
+    /// farther enters. Where that is wrong the answer falls short of `k`.
+    #[must_use]
+    pub fn with_limit(k: usize, limit: u32) -> Self {
+        Self { limit: Some(limit), ..Self::new(k) }
     }
 
     /// Whether a neighbour can still be among the best k.
@@ -65,8 +75,8 @@ impl TopK {
         }
         self.buffer.push(neighbor);
         self.count(neighbor.distance);
-        if self.buffer.len() >= self.k.saturating_add(self.k.max(SLACK)) {
-            self.cut();
+        if self.buffer.len() >= self.k.saturating_mul(FILL).saturating_add(SLACK) {
+            self.shrink();
         }
     }
 
@@ -95,9 +105,20 @@ impl TopK {
             self.within -= farthest;
             self.counts.pop();
         }
-        if self.within >= self.k {
-            let limit = u32::try_from(self.counts.len() - 1).ok();
-            self.limit = limit.filter(|limit| *limit < FAR);
+        let farthest = u32::try_from(self.counts.len() - 1).unwrap_or(FAR);
+        if self.within >= self.k && farthest < FAR {
+            self.limit = Some(farthest);
+        }
+    }
+
+    /// Makes room in the buffer, which holds more than k.
+    fn shrink(&mut self) {
+        if let Some(limit) = self.limit {
+            self.buffer.retain(|neighbor| neighbor.distance <= limit);
+        }
+        // Many of one distance: only their ids decide.
+        if self.buffer.len() > self.k.saturating_mul(FILL / 2) {
+            self.cut();
         }
     }
 

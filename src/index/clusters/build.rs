@@ -38,7 +38,7 @@ pub struct ClusterColumns<B = Vec<u8>> {
 impl ClusterColumns {
     /// Builds the columns for codes of `code_bytes` bytes each.
     ///
-    /// There are about four times as many lists as the root of the number of rows. The same codes
+    /// There are about eight times as many lists as the root of the number of rows. The same codes
     /// give the same columns on every machine and at every level.
     ///
     /// Cost: about a microsecond a row, growing with the root of the number of rows; the columns
