@@ -38,7 +38,7 @@ pub struct ClusterColumns<B = Vec<u8>> {
 impl ClusterColumns {
     /// Builds the columns for codes of `code_bytes` bytes each.
     ///
-    /// There are about four times as many lists as the root of the number of rows. The same codes
+    /// There are about eight times as many lists as the root of the number of rows. The same codes
     /// give the same columns on every machine and at every level.
     ///
     /// Cost: about a microsecond a row, growing with the root of the number of rows; the columns
@@ -57,7 +57,7 @@ impl ClusterColumns {
         let Ok(height) = u32::try_from(rows) else {
             return Err(Corruption::OutOfRange { field: "rows", value: rows as u64 });
         };
-        let count = (4 * rows.isqrt()).clamp(1, MAX_LISTS).min(rows);
+        let count = (8 * rows.isqrt()).clamp(1, MAX_LISTS).min(rows);
         let sample = sample(codes, code_bytes, count * SAMPLE);
         let centroids = train::train(level, &sample, code_bytes, count);
         let mut columns = Self::with_centroids(level, codes, code_bytes, &centroids);

@@ -8,7 +8,7 @@ use super::search::Sink;
 use super::{Clusters, Probe};
 use crate::bytes::{Reader, Writer};
 use crate::error::Corruption;
-use crate::hamming::{self, Level};
+use crate::hamming::Level;
 use crate::index::{Counters, Neighbor, TopK};
 
 /// Numbers of neighbours whose recall is measured.
@@ -212,12 +212,11 @@ impl Found {
         let wanted = KS.map(|k| k.min(clusters.len() - 1));
         let largest = wanted.iter().copied().max().unwrap_or(0);
         let mut counters = Counters::default();
-        let mut nearest = Nearest { level, entry, top: TopK::new(largest) };
+        let mut nearest = Nearest { entry, top: TopK::new(largest) };
         clusters.within(&probe, &mut nearest, &mut counters);
         let nearest = nearest.top.into_sorted();
         let limits = wanted.map(|k| nearest[k - 1].distance);
-        let mut counts =
-            Counts { level, entry, limits, of_lists: vec![[0; KS.len()]; probe.lists()] };
+        let mut counts = Counts { entry, limits, of_lists: vec![[0; KS.len()]; probe.lists()] };
         clusters.within(&probe, &mut counts, &mut counters);
         Self { wanted, counts: Self::by_nearness(&probe, &counts.of_lists) }
     }
@@ -250,7 +249,6 @@ fn share(part: usize, whole: usize) -> f64 {
 
 /// Collects the nearest of all entries but one.
 struct Nearest {
-    level: Level,
     entry: usize,
     top: TopK,
 }
@@ -260,19 +258,15 @@ impl Sink for Nearest {
         self.top.limit().unwrap_or(u32::MAX)
     }
 
-    fn offer(&mut self, _list: usize, first: usize, distances: &[u32]) {
-        hamming::at_most(self.level, distances, self.limit(), |position| {
-            let id = (first + position) as u64;
-            if first + position != self.entry {
-                self.top.push(Neighbor { distance: distances[position], id, address: 0 });
-            }
-        });
+    fn take(&mut self, _list: usize, entry: usize, distance: u32) {
+        if entry != self.entry {
+            self.top.push(Neighbor { distance, id: entry as u64, address: 0 });
+        }
     }
 }
 
 /// Counts the entries of each list that are near enough, all but one.
 struct Counts {
-    level: Level,
     entry: usize,
     limits: [u32; KS.len()],
     of_lists: Vec<[usize; KS.len()]>,
@@ -283,14 +277,11 @@ impl Sink for Counts {
         self.limits[KS.len() - 1]
     }
 
-    fn offer(&mut self, list: usize, first: usize, distances: &[u32]) {
-        let counts = &mut self.of_lists[list];
-        hamming::at_most(self.level, distances, self.limits[KS.len() - 1], |position| {
-            if first + position != self.entry {
-                for (count, limit) in counts.iter_mut().zip(self.limits) {
-                    *count += usize::from(distances[position] <= limit);
-                }
+    fn take(&mut self, list: usize, entry: usize, distance: u32) {
+        if entry != self.entry {
+            for (count, limit) in self.of_lists[list].iter_mut().zip(self.limits) {
+                *count += usize::from(distance <= limit);
             }
-        });
+        }
     }
 }

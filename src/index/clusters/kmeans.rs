@@ -5,6 +5,9 @@
 use super::majority::Majority;
 use crate::hamming::{self, Level};
 
+/// Codes that are compared with the centroids together.
+const BATCH: usize = 256;
+
 /// Up to `count` codes at equal steps.
 pub(super) fn spaced(codes: &[u8], code_bytes: usize, count: usize) -> Vec<u8> {
     let rows = codes.len() / code_bytes;
@@ -30,14 +33,28 @@ pub(super) fn lloyd(
 
 /// The nearest centroid of each code, of equals the first.
 pub(super) fn assign(level: Level, codes: &[u8], code_bytes: usize, centroids: &[u8]) -> Vec<u32> {
-    let mut distances = vec![0; centroids.len() / code_bytes];
-    let nearest = |code: &[u8]| {
-        hamming::distances(level, code, centroids, &mut distances);
-        let least = distances.iter().min();
-        let at = least.and_then(|least| distances.iter().position(|d| d == least));
-        at.and_then(|at| u32::try_from(at).ok()).unwrap_or(0)
-    };
-    codes.chunks(code_bytes).map(nearest).collect()
+    let mut lists = Vec::with_capacity(codes.len() / code_bytes);
+    for codes in codes.chunks(BATCH * code_bytes) {
+        let count = codes.len() / code_bytes;
+        let (mut limits, mut nearest) = ([u32::MAX; BATCH], [(u32::MAX, 0); BATCH]);
+        let limits = &mut limits[..count];
+        hamming::batch_within(
+            level,
+            code_bytes,
+            codes,
+            centroids,
+            limits,
+            |code, list, distance| {
+                // None is nearer than 0, where the limit cannot tell equals apart.
+                if distance < nearest[code].0 {
+                    nearest[code] = (distance, list);
+                }
+                distance.saturating_sub(1)
+            },
+        );
+        lists.extend(nearest[..count].iter().map(|(_, list)| u32::try_from(*list).unwrap_or(0)));
+    }
+    lists
 }
 
 /// Moves each centroid to the majority of its codes; one that has none stays.

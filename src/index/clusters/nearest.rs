@@ -22,9 +22,8 @@ pub(super) struct Nearest {
     members: Vec<u8>,
     /// Which centroid each member is.
     numbers: Vec<u32>,
-    /// Distances to the centres, and to the members of the groups that are looked at.
-    centre_distances: Vec<u32>,
-    member_distances: Vec<u32>,
+    /// Distances to the centres.
+    distances: Vec<u32>,
 }
 
 impl Nearest {
@@ -49,8 +48,7 @@ impl Nearest {
             level,
             code_bytes,
             members: numbers.iter().flat_map(member).copied().collect(),
-            centre_distances: vec![0; starts.len() - 1],
-            member_distances: vec![0; count],
+            distances: vec![0; starts.len() - 1],
             centres,
             starts,
             numbers,
@@ -59,28 +57,30 @@ impl Nearest {
 
     /// The nearest centroid of a code and its distance, or one about as near.
     pub(super) fn find(&mut self, code: &[u8]) -> (u32, u32) {
-        hamming::distances(self.level, code, &self.centres, &mut self.centre_distances);
+        hamming::distances(self.level, code, &self.centres, &mut self.distances);
         // Distances end at 1024, and groups are the root of the number of lists at most.
         let mut nearest = [u32::MAX; GROUPS];
-        for (group, distance) in (0_u32..).zip(&self.centre_distances) {
+        for (group, distance) in (0_u32..).zip(&self.distances) {
             insert(&mut nearest, *distance << 16 | group);
         }
-        let mut best = (u32::MAX, u32::MAX);
+        let (mut limit, mut nearest_member) = (u32::MAX, (0, u32::MAX));
         for key in nearest {
             let group = (key & 0xffff) as usize;
             let Some(&[start, end]) = self.starts.get(group..).and_then(|s| s.first_chunk()) else {
                 break;
             };
-            let distances = &mut self.member_distances[..end - start];
             let members = &self.members[start * self.code_bytes..end * self.code_bytes];
-            hamming::distances(self.level, code, members, distances);
-            let least = distances.iter().copied().min().unwrap_or(u32::MAX);
-            if least < best.1 {
-                let at = distances.iter().position(|distance| *distance == least).unwrap_or(0);
-                best = (self.numbers[start + at], least);
-            }
+            hamming::rows_within(self.level, code, members, limit, |member, distance| {
+                // None is nearer than 0, where the limit cannot tell equals apart.
+                if distance < nearest_member.1 {
+                    nearest_member = (start + member, distance);
+                    limit = distance.saturating_sub(1);
+                }
+                limit
+            });
         }
-        best
+        let (member, distance) = nearest_member;
+        (self.numbers[member], distance)
     }
 }
 

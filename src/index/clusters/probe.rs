@@ -3,6 +3,11 @@
 use super::Clusters;
 use crate::hamming::{self, Level};
 
+/// One of so many centroids is counted to tell where the nearest end; a few more are asked for than
+/// it takes on average, so that it rarely has to be done again with all.
+const STEP: usize = 4;
+const SLACK: usize = 3;
+
 /// A query and its distances to all centroids.
 #[derive(Debug, Clone)]
 pub struct Probe<'q> {
@@ -56,28 +61,36 @@ impl Probe<'_> {
 
     /// The `count` nearest lists, nearest first, of equals the first; fewer if there are fewer.
     ///
-    /// Distances are small numbers: counting them tells where to cut, and few are sorted.
+    /// Distances are small numbers: counting some of them tells where to cut, and few are sorted.
     pub(super) fn nearest(&self, count: usize) -> Vec<Near> {
-        let limit = self.limit(count);
-        let mut nearest = Vec::with_capacity(count.min(self.distances.len()) + 32);
-        hamming::at_most(self.level, &self.distances, limit, |list| {
-            nearest.extend(self.near(list));
-        });
+        let count = count.min(self.lists());
+        let mut nearest = self.up_to(self.limit(count / STEP + SLACK, STEP), count);
+        if nearest.len() < count {
+            nearest = self.up_to(self.limit(count, 1), count);
+        }
         nearest.sort_unstable();
         nearest.truncate(count);
         nearest
     }
 
-    /// The least distance within which there are `count` centroids, or all.
-    fn limit(&self, count: usize) -> u32 {
-        // Two counters a distance, so that equal neighbours do not wait for each other.
-        let mut counts = vec![[0_u32; 2]; self.query.len() * 8 + 1];
-        for (index, distance) in self.distances.iter().enumerate() {
-            counts[*distance as usize][index % 2] += 1;
+    /// The lists within a distance, of which `count` or a few more are expected.
+    fn up_to(&self, limit: u32, count: usize) -> Vec<Near> {
+        let mut lists = Vec::with_capacity(count + STEP * SLACK * 2);
+        hamming::at_most(self.level, &self.distances, limit, |list| {
+            lists.extend(self.near(list));
+        });
+        lists
+    }
+
+    /// The least distance within which there are `count` of every `step`-th centroid, or all.
+    fn limit(&self, count: usize, step: usize) -> u32 {
+        let mut counts = vec![0_u32; self.query.len() * 8 + 1];
+        for distance in self.distances.iter().step_by(step) {
+            counts[*distance as usize] += 1;
         }
         let mut within = 0;
-        for (distance, [even, odd]) in (0..).zip(counts) {
-            within += (even + odd) as usize;
+        for (distance, here) in (0..).zip(counts) {
+            within += here as usize;
             if within >= count {
                 return distance;
             }

@@ -5,48 +5,23 @@ use std::ops::Range;
 use super::calibration::Budget;
 use super::probe::Near;
 use super::{Clusters, Probe};
-use crate::hamming::{self, Level};
+use crate::hamming;
 use crate::index::{Collect, Counters, Neighbor, Rows};
-
-/// Entries that are compared together: their distances take 4 KiB.
-const BLOCK: usize = 1024;
 
 /// Lists that are searched first, nearest first, so that the best k are soon near enough to rule
 /// out most of the others.
 const FIRST: usize = 16;
 
-/// Who sees entries and their distances to the query.
+/// Codes are asked for so many lists before they are compared.
+const AHEAD: usize = 2;
+
+/// Who is told of near entries.
 pub(super) trait Sink {
-    /// The largest distance that is of interest.
+    /// The largest distance that is of interest. It never rises.
     fn limit(&self) -> u32;
 
-    /// Takes entries of a list, from `first` on, by their distances.
-    fn offer(&mut self, list: usize, first: usize, distances: &[u32]);
-}
-
-/// A query with the codes of all entries, and room for distances.
-struct Scan<'a> {
-    codes: &'a [u8],
-    probe: &'a Probe<'a>,
-    block: [u32; BLOCK],
-}
-
-impl<'a> Scan<'a> {
-    fn new(codes: &'a [u8], probe: &'a Probe<'a>) -> Self {
-        Self { codes, probe, block: [0; BLOCK] }
-    }
-
-    /// Compares some entries of a list.
-    #[inline]
-    fn entries(&mut self, list: usize, entries: Range<usize>, sink: &mut impl Sink) {
-        let (level, query) = (self.probe.level, self.probe.query);
-        let codes = &self.codes[entries.start * query.len()..entries.end * query.len()];
-        for (index, codes) in codes.chunks(BLOCK * query.len()).enumerate() {
-            let distances = &mut self.block[..codes.len() / query.len()];
-            hamming::distances(level, query, codes, distances);
-            sink.offer(list, entries.start + index * BLOCK, distances);
-        }
-    }
+    /// Takes an entry of a list within that limit.
+    fn take(&mut self, list: usize, entry: usize, distance: u32);
 }
 
 impl Clusters<'_> {
@@ -71,18 +46,15 @@ impl Clusters<'_> {
         if into.is_void() {
             return 0;
         }
-        let mut sink = Living { clusters: self, rows, level: probe.level, into, live };
+        let mut sink = Living { positions: self.rows, rows, into, live };
         let nearest = probe.nearest(budget.lists());
-        let mut scan = Scan::new(self.codes, probe);
         for (index, near) in nearest.iter().enumerate() {
-            if let Some(next) = nearest.get(index + 1) {
-                let next = self.entries(next.list as usize);
-                let width = self.code_bytes;
-                hamming::prefetch(probe.level, &self.codes[next.start * width..next.end * width]);
+            if let Some(next) = nearest.get(index + AHEAD) {
+                self.prefetch(probe, self.entries(next.list as usize));
             }
             let entries = self.entries(near.list as usize);
             counters.distances += entries.len() as u64;
-            scan.entries(near.list as usize, entries, &mut sink);
+            self.compare(probe, near.list as usize, entries, &mut sink);
         }
         counters.probes += nearest.len() as u64;
         nearest.len()
@@ -116,20 +88,19 @@ impl Clusters<'_> {
     ) {
         self.check(probe, rows);
         if !into.is_void() {
-            let mut sink = Living { clusters: self, rows, level: probe.level, into, live };
+            let mut sink = Living { positions: self.rows, rows, into, live };
             self.within(probe, &mut sink, counters);
         }
     }
 
     /// Offers to `sink` every entry that can lie within its limit, each once.
     pub(super) fn within<S: Sink>(&self, probe: &Probe<'_>, sink: &mut S, counters: &mut Counters) {
-        let mut scan = Scan::new(self.codes, probe);
         let mut visit = |near: Near, sink: &mut S| {
             let entries = self.ring(near, sink.limit());
             if !entries.is_empty() {
                 counters.probes += 1;
                 counters.distances += entries.len() as u64;
-                scan.entries(near.list as usize, entries, sink);
+                self.compare(probe, near.list as usize, entries, sink);
             }
         };
         let first = probe.nearest(FIRST);
@@ -137,11 +108,32 @@ impl Clusters<'_> {
             visit(*near, sink);
         }
         let last = first.last().copied();
-        for near in self.in_reach(probe, sink.limit()) {
-            if Some(near) > last {
-                visit(near, sink);
+        let others = self.in_reach(probe, sink.limit());
+        for (index, near) in others.iter().enumerate() {
+            if let Some(next) = others.get(index + AHEAD) {
+                self.prefetch(probe, self.ring(*next, sink.limit()));
+            }
+            if Some(*near) > last {
+                visit(*near, sink);
             }
         }
+    }
+
+    /// Asks for the codes of some entries.
+    #[inline]
+    fn prefetch(&self, probe: &Probe<'_>, entries: Range<usize>) {
+        let codes = &self.codes[entries.start * self.code_bytes..entries.end * self.code_bytes];
+        hamming::prefetch(probe.level, codes);
+    }
+
+    /// Compares some entries of a list.
+    #[inline]
+    fn compare(&self, probe: &Probe<'_>, list: usize, entries: Range<usize>, sink: &mut impl Sink) {
+        let codes = &self.codes[entries.start * self.code_bytes..entries.end * self.code_bytes];
+        hamming::rows_within(probe.level, probe.query, codes, sink.limit(), |index, distance| {
+            sink.take(list, entries.start + index, distance);
+            sink.limit()
+        });
     }
 
     /// The lists whose farthest entry can lie within `limit` of the query.
@@ -177,9 +169,9 @@ impl Clusters<'_> {
 
 /// Hands the live ones among near entries to a collector.
 struct Living<'a, C, L> {
-    clusters: &'a Clusters<'a>,
+    /// The row of each entry, below the number of rows.
+    positions: &'a [[u8; 4]],
     rows: &'a Rows<'a>,
-    level: Level,
     into: &'a mut C,
     live: L,
 }
@@ -191,19 +183,12 @@ impl<C: Collect, L: Fn(u64) -> bool> Sink for Living<'_, C, L> {
     }
 
     #[inline]
-    fn offer(&mut self, _list: usize, first: usize, distances: &[u32]) {
-        hamming::at_most(self.level, distances, self.into.limit(), |position| {
-            // The limit falls while a block is read: what it excludes costs no cache miss.
-            if distances[position] > self.into.limit() {
-                return;
-            }
-            // Entries are checked to name rows, and rows to be as many.
-            let row = u32::from_le_bytes(self.clusters.rows[first + position]) as usize;
-            let (id, address) = (self.rows.id(row), self.rows.address(row));
-            let neighbor = Neighbor { distance: distances[position], id, address };
-            if self.into.admits(&neighbor) && (self.live)(id) {
-                self.into.push(neighbor);
-            }
-        });
+    fn take(&mut self, _list: usize, entry: usize, distance: u32) {
+        let row = u32::from_le_bytes(self.positions[entry]) as usize;
+        let neighbor =
+            Neighbor { distance, id: self.rows.id(row), address: self.rows.address(row) };
+        if self.into.admits(&neighbor) && (self.live)(neighbor.id) {
+            self.into.push(neighbor);
+        }
     }
 }
