@@ -5,10 +5,10 @@ use std::arch::x86_64::{
     __m256i, __m512i, __mmask8, __mmask32, _mm512_add_epi64, _mm512_cmple_epu16_mask,
     _mm512_cmple_epu32_mask, _mm512_cmple_epu64_mask, _mm512_cvtepi64_epi32,
     _mm512_mask_cmple_epu32_mask, _mm512_maskz_loadu_epi16, _mm512_maskz_loadu_epi64,
-    _mm512_maskz_permutexvar_epi64, _mm512_permutexvar_epi64, _mm512_popcnt_epi16,
-    _mm512_popcnt_epi32, _mm512_popcnt_epi64, _mm512_set_epi64, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shuffle_i64x2,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _mm512_maskz_permutexvar_epi64, _mm512_min_epu32, _mm512_permutexvar_epi64,
+    _mm512_popcnt_epi16, _mm512_popcnt_epi32, _mm512_popcnt_epi64, _mm512_set_epi64,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512,
+    _mm512_shuffle_i64x2, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 use std::mem::transmute;
 
@@ -185,7 +185,7 @@ fn differences<const WORDS: usize>(codes: &[u8], index: usize, pattern: [__m512i
     }
 }
 
-/// Sixteen codes in registers while all queries pass.
+/// Sixteen codes a step, for all queries.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
 fn batch_within_detected<const WORDS: usize>(
     queries: &[u8],
@@ -193,45 +193,68 @@ fn batch_within_detected<const WORDS: usize>(
     limits: &mut [u32],
     hit: BatchHit<'_>,
 ) {
+    let queries = queries.as_chunks().0.as_chunks().0;
     for_each_block::<WORDS>(rows, |first, count, block| {
-        let present = first_lanes(count);
-        let queries = queries.as_chunks().0.as_chunks::<WORDS>().0;
-        for (index, (query, limit)) in queries.iter().zip(limits.iter_mut()).enumerate() {
-            let [low, high] = lane_sums(block, query);
-            // The upper halves of the sums are zeros and not asked for.
-            let bound = _mm512_set1_epi32(limit.cast_signed());
-            let near_low = _mm512_mask_cmple_epu32_mask(0x5555, low, bound);
-            let near_high = _mm512_mask_cmple_epu32_mask(0x5555, high, bound);
-            if near_low | near_high != 0 {
-                let mut distances = [[0; 8]; 2];
-                store_narrowed(&mut distances[0], low);
-                store_narrowed(&mut distances[1], high);
-                let bound = _mm512_set1_epi64(i64::from(*limit));
-                let near = u32::from(_mm512_cmple_epu64_mask(low, bound))
-                    | u32::from(_mm512_cmple_epu64_mask(high, bound)) << 8;
-                let distances = distances.as_flattened();
-                *limit =
-                    scalar::report(near & present, distances, first, *limit, |row, distance| {
-                        hit(index, row, distance)
-                    });
-            }
+        let mut next = 0;
+        while let Some(index) = first_near(block, queries, limits, next) {
+            let [low, high] = lane_sums(&load_block(block), &queries[index]);
+            let mut distances = [[0; 8]; 2];
+            store_narrowed(&mut distances[0], low);
+            store_narrowed(&mut distances[1], high);
+            let (distances, lanes) = (distances.as_flattened(), first_lanes(count));
+            let report_to = |row, distance| hit(index, row, distance);
+            limits[index] = scalar::report(lanes, distances, first, limits[index], report_to);
+            next = index + 1;
         }
     });
+}
+
+/// The first query from `start` on that a code of the block is near to. Nothing is called here, so
+/// that the codes stay in registers while the queries pass.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn first_near<const WORDS: usize>(
+    block: &Block<WORDS>,
+    queries: &[[[u8; 8]; WORDS]],
+    limits: &[u32],
+    start: usize,
+) -> Option<usize> {
+    let codes = load_block(block);
+    for index in start..queries.len().min(limits.len()) {
+        let [low, high] = lane_sums(&codes, &queries[index]);
+        // The upper halves of the sums are zeros, the lower halves tell the smaller one.
+        let least = _mm512_min_epu32(low, high);
+        let bound = _mm512_set1_epi32(limits[index].cast_signed());
+        if _mm512_mask_cmple_epu32_mask(0x5555, least, bound) != 0 {
+            return Some(index);
+        }
+    }
+    None
+}
+
+/// The words of sixteen codes, eight codes a vector.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn load_block<const WORDS: usize>(block: &Block<WORDS>) -> [[__m512i; 2]; WORDS] {
+    let mut codes = [[_mm512_setzero_si512(); 2]; WORDS];
+    for (codes, [low, high]) in codes.iter_mut().zip(&block.words) {
+        *codes = [load_lanes(low), load_lanes(high)];
+    }
+    codes
 }
 
 /// The distances of sixteen codes to one query.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
-fn lane_sums<const WORDS: usize>(block: &Block<WORDS>, query: &[[u8; 8]; WORDS]) -> [__m512i; 2] {
-    let (mut low, mut high) = (_mm512_setzero_si512(), _mm512_setzero_si512());
-    let mut word = 0;
-    while word < WORDS {
-        let [low_codes, high_codes] = &block.words[word];
-        let pattern = _mm512_set1_epi64(i64::from_le_bytes(query[word]));
-        let count = |codes| _mm512_popcnt_epi64(_mm512_xor_si512(load_lanes(codes), pattern));
-        low = _mm512_add_epi64(low, count(low_codes));
-        high = _mm512_add_epi64(high, count(high_codes));
-        word += 1;
+fn lane_sums<const WORDS: usize>(
+    codes: &[[__m512i; 2]; WORDS],
+    query: &[[u8; 8]; WORDS],
+) -> [__m512i; 2] {
+    let [mut low, mut high] = [_mm512_setzero_si512(); 2];
+    for (codes, word) in codes.iter().zip(query) {
+        let word = _mm512_set1_epi64(i64::from_le_bytes(*word));
+        let count = |codes| _mm512_popcnt_epi64(_mm512_xor_si512(codes, word));
+        low = _mm512_add_epi64(low, count(codes[0]));
+        high = _mm512_add_epi64(high, count(codes[1]));
     }
     [low, high]
 }

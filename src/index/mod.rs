@@ -17,6 +17,7 @@ mod clusters;
 mod collect;
 mod flat;
 mod neighbor;
+mod prefix;
 mod rows;
 mod table;
 mod top_k;
@@ -29,6 +30,7 @@ pub use clusters::{Budget, ClusterColumns, Clusters, Probe};
 pub use collect::{Collect, Within};
 pub use flat::{ball_scan, rerank, scan};
 pub use neighbor::Neighbor;
+pub use prefix::{PrefixColumn, Prefixes};
 pub use rows::Rows;
 pub use table::{HalfBalls, Hit, PairTable, PairTableColumns};
 pub use top_k::TopK;
@@ -40,7 +42,8 @@ use crate::error::Corruption;
 pub struct Counters {
     /// Buckets that were looked up.
     pub probes: u64,
-    /// Entries of those buckets, each compared by the half of an address that it carries.
+    /// Rows that were compared by a part: entries of those buckets, each by the half of an address
+    /// that it carries, and rows that passed a filter.
     pub candidates: u64,
     /// Whole codes or addresses that were compared.
     pub distances: u64,
