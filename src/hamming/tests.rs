@@ -117,6 +117,9 @@ fn every_level_equals_the_definition_at_every_width_length_and_start() {
                     all[..count],
                     "{level}, {count} rows of {width} bytes at {start}"
                 );
+                let mut written = vec![0; count];
+                distances(level, query, rows, &mut written);
+                assert!(written.iter().eq(found.iter().map(|(_, distance)| distance)), "{level}");
             }
         }
     }
