@@ -16,8 +16,8 @@ use hashdb::Level;
 use hashdb::internals::code::BallMasks;
 use hashdb::internals::hamming::{distance, rows_within};
 use hashdb::internals::index::{
-    Counters, HalfBalls, Hit, Neighbor, PairTable, PairTableColumns, Rows, TopK, ball_scan, rerank,
-    scan, scan_batch,
+    Counters, HalfBalls, Hit, Neighbor, PairTable, PairTableColumns, PrefixColumn, Prefixes, Rows,
+    TopK, Within, ball_scan, rerank, scan, scan_batch,
 };
 use measure::{Race, Random};
 
@@ -95,6 +95,42 @@ fn batches(criterion: &mut Criterion) {
         });
         race.run(criterion, "together", || {
             black_box(nearest_together(&rows, &draw(count), k));
+        });
+    }
+}
+
+/// Everything within a radius of uniform codes, by prefixes first.
+fn prefixes(criterion: &mut Criterion) {
+    let columns = Columns::new(1_000_000, false, 32);
+    let rows = Rows::new(&columns.ids, &columns.address_bytes, &columns.codes, 32).unwrap();
+    let column = PrefixColumn::build(&columns.codes, 32).unwrap();
+    let prefixes = Prefixes::open(&column.bytes, rows.len(), 32).unwrap();
+    let (level, mut random, mut counters) = (Level::best(), Random(10), Counters::default());
+    for radius in [8, 16, 24, 32, 40, 44, 46, 48, 50] {
+        let whole = |query: &[u8], counters: &mut Counters| {
+            let mut within = Within::new(radius);
+            scan(&rows, level, query, &mut within, |_| true, counters);
+            within.into_sorted()
+        };
+        let filtered = |query: &[u8], counters: &mut Counters| {
+            let mut within = Within::new(radius);
+            prefixes.scan(&rows, level, query, &mut within, |_| true, counters);
+            within.into_sorted()
+        };
+        // A known code with a few bits flipped has at least one neighbour.
+        let mut near = rows.code(random.next() as usize % rows.len()).to_vec();
+        near[17] ^= 0x5a;
+        assert_eq!(whole(&near, &mut counters), filtered(&near, &mut counters));
+
+        let mut race = Race::new(format!("1000000 codes of 256 bits within {radius}"));
+        race.run(criterion, "scan", || {
+            black_box(whole(&random.bytes(32), &mut counters));
+        });
+        race.run(criterion, "prefixes", || {
+            black_box(filtered(&random.bytes(32), &mut counters));
+        });
+        race.run(criterion, "sample of the pass rate", || {
+            black_box(prefixes.pass_rate(level, &random.bytes(32), radius));
         });
     }
 }
@@ -284,5 +320,5 @@ fn candidates(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, nearest, batches, balls, candidates);
+criterion_group!(benches, nearest, batches, prefixes, balls, candidates);
 criterion_main!(benches);

@@ -2,19 +2,21 @@
 #![expect(unsafe_code, reason = "vector loads and stores; calls of code for detected features")]
 
 use std::arch::x86_64::{
-    __m256i, __m512i, __mmask8, __mmask32, _mm512_add_epi64, _mm512_cmple_epu16_mask,
-    _mm512_cmple_epu32_mask, _mm512_cmple_epu64_mask, _mm512_cvtepi64_epi32,
-    _mm512_mask_cmple_epu32_mask, _mm512_maskz_loadu_epi16, _mm512_maskz_loadu_epi64,
-    _mm512_maskz_permutexvar_epi64, _mm512_permutexvar_epi64, _mm512_popcnt_epi16,
-    _mm512_popcnt_epi32, _mm512_popcnt_epi64, _mm512_set_epi64, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shuffle_i64x2,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+    __m256i, __m512i, __mmask8, __mmask32, _mm512_add_epi16, _mm512_add_epi64,
+    _mm512_cmple_epu16_mask, _mm512_cmple_epu32_mask, _mm512_cmple_epu64_mask,
+    _mm512_cvtepi64_epi32, _mm512_cvtepu16_epi64, _mm512_extracti32x4_epi32,
+    _mm512_mask_cmple_epu32_mask, _mm512_maskz_compress_epi64, _mm512_maskz_loadu_epi16,
+    _mm512_maskz_loadu_epi64, _mm512_maskz_permutexvar_epi64, _mm512_min_epu32, _mm512_or_si512,
+    _mm512_permutexvar_epi64, _mm512_popcnt_epi16, _mm512_popcnt_epi32, _mm512_popcnt_epi64,
+    _mm512_set_epi64, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
+    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_storeu_si512,
+    _mm512_sub_epi16, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 use std::mem::transmute;
 
 pub(super) use super::avx2::prefetch;
 use super::block::{Block, first_lanes, for_each_block};
-use super::{BatchHit, RowHit, Run, scalar};
+use super::{Band, BatchHit, Hit, Level, RowHit, Run, scalar};
 
 /// Whether this processor has what the kernels of this file use.
 pub(super) fn available() -> bool {
@@ -75,6 +77,15 @@ pub(super) fn at_most(distances: &[u32], limit: u32, hit: impl FnMut(usize)) {
     }
     // SAFETY: `available` has just seen every feature that the function is compiled for.
     unsafe { at_most_detected(distances, limit, hit) }
+}
+
+/// See [`super::collect_u16`].
+pub(super) fn collect_u16(bands: &[Band<'_>], hits: &mut Vec<Hit>) {
+    if !available() {
+        return super::collect_u16(Level::Scalar, bands, hits);
+    }
+    // SAFETY: `available` has just seen every feature that the function is compiled for.
+    unsafe { collect_u16_detected(bands, hits) }
 }
 
 /// See [`super::within_u16`].
@@ -185,7 +196,7 @@ fn differences<const WORDS: usize>(codes: &[u8], index: usize, pattern: [__m512i
     }
 }
 
-/// Sixteen codes in registers while all queries pass.
+/// Sixteen codes a step, for all queries.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
 fn batch_within_detected<const WORDS: usize>(
     queries: &[u8],
@@ -193,45 +204,68 @@ fn batch_within_detected<const WORDS: usize>(
     limits: &mut [u32],
     hit: BatchHit<'_>,
 ) {
+    let queries = queries.as_chunks().0.as_chunks().0;
     for_each_block::<WORDS>(rows, |first, count, block| {
-        let present = first_lanes(count);
-        let queries = queries.as_chunks().0.as_chunks::<WORDS>().0;
-        for (index, (query, limit)) in queries.iter().zip(limits.iter_mut()).enumerate() {
-            let [low, high] = lane_sums(block, query);
-            // The upper halves of the sums are zeros and not asked for.
-            let bound = _mm512_set1_epi32(limit.cast_signed());
-            let near_low = _mm512_mask_cmple_epu32_mask(0x5555, low, bound);
-            let near_high = _mm512_mask_cmple_epu32_mask(0x5555, high, bound);
-            if near_low | near_high != 0 {
-                let mut distances = [[0; 8]; 2];
-                store_narrowed(&mut distances[0], low);
-                store_narrowed(&mut distances[1], high);
-                let bound = _mm512_set1_epi64(i64::from(*limit));
-                let near = u32::from(_mm512_cmple_epu64_mask(low, bound))
-                    | u32::from(_mm512_cmple_epu64_mask(high, bound)) << 8;
-                let distances = distances.as_flattened();
-                *limit =
-                    scalar::report(near & present, distances, first, *limit, |row, distance| {
-                        hit(index, row, distance)
-                    });
-            }
+        let mut next = 0;
+        while let Some(index) = first_near(block, queries, limits, next) {
+            let [low, high] = lane_sums(&load_block(block), &queries[index]);
+            let mut distances = [[0; 8]; 2];
+            store_narrowed(&mut distances[0], low);
+            store_narrowed(&mut distances[1], high);
+            let (distances, lanes) = (distances.as_flattened(), first_lanes(count));
+            let report_to = |row, distance| hit(index, row, distance);
+            limits[index] = scalar::report(lanes, distances, first, limits[index], report_to);
+            next = index + 1;
         }
     });
+}
+
+/// The first query from `start` on that a code of the block is near to. Nothing is called here, so
+/// that the codes stay in registers while the queries pass.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn first_near<const WORDS: usize>(
+    block: &Block<WORDS>,
+    queries: &[[[u8; 8]; WORDS]],
+    limits: &[u32],
+    start: usize,
+) -> Option<usize> {
+    let codes = load_block(block);
+    for index in start..queries.len().min(limits.len()) {
+        let [low, high] = lane_sums(&codes, &queries[index]);
+        // The upper halves of the sums are zeros, the lower halves tell the smaller one.
+        let least = _mm512_min_epu32(low, high);
+        let bound = _mm512_set1_epi32(limits[index].cast_signed());
+        if _mm512_mask_cmple_epu32_mask(0x5555, least, bound) != 0 {
+            return Some(index);
+        }
+    }
+    None
+}
+
+/// The words of sixteen codes, eight codes a vector.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn load_block<const WORDS: usize>(block: &Block<WORDS>) -> [[__m512i; 2]; WORDS] {
+    let mut codes = [[_mm512_setzero_si512(); 2]; WORDS];
+    for (codes, [low, high]) in codes.iter_mut().zip(&block.words) {
+        *codes = [load_lanes(low), load_lanes(high)];
+    }
+    codes
 }
 
 /// The distances of sixteen codes to one query.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
-fn lane_sums<const WORDS: usize>(block: &Block<WORDS>, query: &[[u8; 8]; WORDS]) -> [__m512i; 2] {
-    let (mut low, mut high) = (_mm512_setzero_si512(), _mm512_setzero_si512());
-    let mut word = 0;
-    while word < WORDS {
-        let [low_codes, high_codes] = &block.words[word];
-        let pattern = _mm512_set1_epi64(i64::from_le_bytes(query[word]));
-        let count = |codes| _mm512_popcnt_epi64(_mm512_xor_si512(load_lanes(codes), pattern));
-        low = _mm512_add_epi64(low, count(low_codes));
-        high = _mm512_add_epi64(high, count(high_codes));
-        word += 1;
+fn lane_sums<const WORDS: usize>(
+    codes: &[[__m512i; 2]; WORDS],
+    query: &[[u8; 8]; WORDS],
+) -> [__m512i; 2] {
+    let [mut low, mut high] = [_mm512_setzero_si512(); 2];
+    for (codes, word) in codes.iter().zip(query) {
+        let word = _mm512_set1_epi64(i64::from_le_bytes(*word));
+        let count = |codes| _mm512_popcnt_epi64(_mm512_xor_si512(codes, word));
+        low = _mm512_add_epi64(low, count(codes[0]));
+        high = _mm512_add_epi64(high, count(codes[1]));
     }
     [low, high]
 }
@@ -288,6 +322,68 @@ fn within_u16_detected(runs: &[Run<'_>], mut hit: impl FnMut(usize, usize, u32))
             }
         }
     }
+}
+
+/// Every value of a vector is turned into a hit, and those that are none are squeezed out.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn collect_u16_detected(bands: &[Band<'_>], hits: &mut Vec<Hit>) {
+    for band in bands {
+        // 17 is more than any distance.
+        let small = |distance: u32| i16::try_from(distance).unwrap_or(17).min(17);
+        if band.most < band.least {
+            continue;
+        }
+        let pattern = _mm512_set1_epi16(band.query.cast_signed());
+        let least = _mm512_set1_epi16(small(band.least));
+        let span = _mm512_set1_epi16(small(band.most - band.least));
+        let beyond = _mm512_set1_epi16(small(band.beyond));
+        let mut row = band.first_row;
+        for values in band.column.chunks(32) {
+            let (vector, present) = load_values(values);
+            let counts = _mm512_popcnt_epi16(_mm512_xor_si512(vector, pattern));
+            let near = _mm512_cmple_epu16_mask(_mm512_sub_epi16(counts, least), span) & present;
+            if near != 0 {
+                push_hits(near, row, _mm512_add_epi16(counts, beyond), hits);
+            }
+            row = row.wrapping_add(32);
+        }
+    }
+}
+
+/// Appends a hit for each set bit of `near`; the first lane is row `row`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn push_hits(near: __mmask32, row: u32, distances: __m512i, hits: &mut Vec<Hit>) {
+    const LANES: usize = 32;
+    hits.reserve(LANES + 8);
+    let (lengths, parts) = (near.to_le_bytes(), parts(distances));
+    let mut count = hits.len();
+    for (part, (near, distances)) in (0_u32..).zip(lengths.into_iter().zip(parts)) {
+        let first = i64::from(row.wrapping_add(part * 8));
+        let rows =
+            _mm512_add_epi64(_mm512_set1_epi64(first), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
+        // A hit as one number: the row in the lower half, the distance in the upper one.
+        let pairs = _mm512_or_si512(_mm512_slli_epi64::<32>(distances), rows);
+        let pairs = _mm512_maskz_compress_epi64(near, pairs);
+        // SAFETY: there is room for 8 hits behind `count`: 40 were reserved, and each of the parts
+        // before has added 8 at most. A hit is two numbers of 32 bits in this order.
+        unsafe { _mm512_storeu_si512(hits.as_mut_ptr().add(count).cast(), pairs) };
+        count += near.count_ones() as usize;
+    }
+    // SAFETY: as many hits were written, and the room for them was reserved.
+    unsafe { hits.set_len(count) };
+}
+
+/// The lanes of 16 bits, eight at a time, as 64-bit numbers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn parts(lanes: __m512i) -> [__m512i; 4] {
+    [
+        _mm512_cvtepu16_epi64(_mm512_extracti32x4_epi32::<0>(lanes)),
+        _mm512_cvtepu16_epi64(_mm512_extracti32x4_epi32::<1>(lanes)),
+        _mm512_cvtepu16_epi64(_mm512_extracti32x4_epi32::<2>(lanes)),
+        _mm512_cvtepu16_epi64(_mm512_extracti32x4_epi32::<3>(lanes)),
+    ]
 }
 
 /// Adds neighbouring words of two vectors: `a` in the even words of the result, `b` in the odd ones.

@@ -67,6 +67,33 @@ type RowHit<'a> = &'a mut dyn FnMut(usize, u32) -> u32;
 /// The same with the query in front, whose limit is answered.
 type BatchHit<'a> = &'a mut dyn FnMut(usize, usize, u32) -> u32;
 
+/// A run of 16-bit values, of which those at certain distances from one value are wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Band<'a> {
+    /// The values, little-endian.
+    pub column: &'a [[u8; 2]],
+    /// The value that they are compared with.
+    pub query: u16,
+    /// The smallest distance that is a hit.
+    pub least: u32,
+    /// The largest distance that is a hit.
+    pub most: u32,
+    /// The row of the first value.
+    pub first_row: u32,
+    /// What is added to the distance of a hit: that of the bits that the values lack.
+    pub beyond: u32,
+}
+
+/// A row that lies near enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C)]
+pub struct Hit {
+    /// The row.
+    pub row: u32,
+    /// Bits in which it differs from what was asked for.
+    pub distance: u32,
+}
+
 /// Calls the kernel of a level; a level of another architecture is the scalar one.
 macro_rules! dispatch {
     ($level:expr, $kernel:ident($($argument:expr),*)) => {
@@ -178,6 +205,26 @@ pub fn at_most(level: Level, distances: &[u32], limit: u32, hit: impl FnMut(usiz
 /// Made for many short runs: the level is looked up once for all of them.
 pub fn within_u16(level: Level, runs: &[Run<'_>], hit: impl FnMut(usize, usize, u32)) {
     dispatch!(level, within_u16(runs, hit));
+}
+
+/// Appends to `hits` the rows of each band that lie within it, band by band, by rising row.
+///
+/// Made for runs in which many are: where the level can, hits are written without a branch each.
+pub fn collect_u16(level: Level, bands: &[Band<'_>], hits: &mut Vec<Hit>) {
+    #[cfg(target_arch = "x86_64")]
+    if level == Level::Avx512 {
+        return avx512::collect_u16(bands, hits);
+    }
+    for band in bands {
+        let run = Run { column: band.column, query: band.query, radius: band.most };
+        within_u16(level, &[run], |_, position, distance| {
+            if distance >= band.least {
+                // Bands are numbered in 32 bits, so no position exceeds them.
+                let row = band.first_row.wrapping_add(u32::try_from(position).unwrap_or(u32::MAX));
+                hits.push(Hit { row, distance: distance + band.beyond });
+            }
+        });
+    }
 }
 
 /// Asks for the cache lines of `bytes`, which are read soon: the first 4 KiB of them.

@@ -1,7 +1,9 @@
 //! The portable kernels: the answer where nothing better is there, and the oracle of the others.
 
-use super::block::{LANES, for_each_block};
 use super::{BatchHit, RowHit, Run};
+
+/// Rows that a batch compares with one query before the next.
+const GROUP: usize = 64;
 
 /// See [`super::distance`].
 #[inline]
@@ -19,7 +21,7 @@ pub(super) fn rows_within(query: &[u8], rows: &[u8], limit: u32, hit: RowHit<'_>
     by_width!(query.len(), rows_within_from(query, rows, 0, limit, hit));
 }
 
-/// The hits among `rows`, the first of which is row `first`.
+/// The hits among `rows`, the first of which is row `first`; answers the last limit.
 #[inline]
 pub(super) fn rows_within_from<const WORDS: usize>(
     query: &[u8],
@@ -27,7 +29,7 @@ pub(super) fn rows_within_from<const WORDS: usize>(
     first: usize,
     mut limit: u32,
     hit: RowHit<'_>,
-) {
+) -> u32 {
     let query: [u64; WORDS] = words(query.as_chunks().0);
     for (row, code) in (first..).zip(rows.chunks_exact(WORDS * 8)) {
         let distance = word_differences(&query, code);
@@ -35,6 +37,7 @@ pub(super) fn rows_within_from<const WORDS: usize>(
             limit = limit.min(hit(row, distance));
         }
     }
+    limit
 }
 
 /// See [`super::distances`].
@@ -69,29 +72,21 @@ pub(super) fn batch_within(
     by_width!(width, batch_within_of(queries, rows, limits, hit));
 }
 
-/// The lanes of a block are independent, so that the compiler may count several in one register.
+/// A group of rows stays in the nearest cache while all queries pass.
 fn batch_within_of<const WORDS: usize>(
     queries: &[u8],
     rows: &[u8],
     limits: &mut [u32],
     hit: BatchHit<'_>,
 ) {
-    for_each_block::<WORDS>(rows, |first, count, block| {
-        let queries = queries.as_chunks().0.as_chunks::<WORDS>().0;
-        for (index, (query, limit)) in queries.iter().zip(limits.iter_mut()).enumerate() {
-            let query: [u64; WORDS] = words(query);
-            let mut sums = [0; LANES];
-            for (word, codes) in query.iter().zip(&block.words) {
-                for (sum, code) in sums.iter_mut().zip(codes.as_flattened()) {
-                    *sum += (word ^ code).count_ones();
-                }
-            }
-            let bound = *limit;
-            let near = (0..count).filter(|lane| sums[*lane] <= bound);
-            let near = near.fold(0, |near, lane| near | 1 << lane);
-            *limit = report(near, &sums, first, bound, |row, distance| hit(index, row, distance));
+    for (group, rows) in rows.chunks(GROUP * WORDS * 8).enumerate() {
+        let queries = queries.chunks_exact(WORDS * 8);
+        for (index, (query, limit)) in queries.zip(limits.iter_mut()).enumerate() {
+            let mut hit = |row, distance| hit(index, row, distance);
+            let first = group * GROUP;
+            *limit = rows_within_from::<WORDS>(query, rows, first, *limit, &mut hit);
         }
-    });
+    }
 }
 
 /// The words of a code.

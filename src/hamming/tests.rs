@@ -291,12 +291,58 @@ fn no_runs_are_no_hits() {
     }
 }
 
+/// What `collect_u16` must append.
+fn slow_collect(bands: &[Band<'_>]) -> Vec<Hit> {
+    let mut hits = Vec::new();
+    for band in bands {
+        for (row, value) in (band.first_row..).zip(band.column) {
+            let distance = slow_distance(value, &band.query.to_le_bytes());
+            if distance >= band.least && distance <= band.most {
+                hits.push(Hit { row, distance: distance + band.beyond });
+            }
+        }
+    }
+    hits
+}
+
+#[test]
+fn bands_of_every_length_start_and_width_equal_the_definition() {
+    let bytes = bytes(1024);
+    let edges = [0, 1, 7, 16, 17, 40, 65_536, 1 << 31, u32::MAX];
+    for start in [0, 1, 5] {
+        let (column, _) = bytes[start..].as_chunks();
+        for (least, most) in edges.into_iter().flat_map(|a| edges.map(|b| (a, b))) {
+            let band = |length: u32| Band {
+                column: &column[length as usize..][..length as usize],
+                query: 0xa5c3,
+                least,
+                most,
+                first_row: length * 1_000_003,
+                beyond: length % 17,
+            };
+            let bands: Vec<_> = (0..=67).map(band).collect();
+            let expected = slow_collect(&bands);
+            for level in Level::available() {
+                let earlier = Hit { row: 9, distance: 9 };
+                let mut hits = vec![earlier];
+                collect_u16(level, &bands, &mut hits);
+                assert_eq!(hits[0], earlier);
+                assert_eq!(hits[1..], expected, "{level}, {least} to {most}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_level_of_another_processor_answers_by_scalar_code() {
     for level in [Level::Scalar, Level::Avx2, Level::Avx512, Level::Neon] {
         assert_eq!(fast_rows(level, &[0; 32], &[1; 64], 32, NARROWINGS[0]), [(0, 32), (1, 32)]);
         let (hits, _) = fast_batch(level, 32, &[0; 32], &[1; 64], 32, NARROWINGS[0]);
         assert_eq!(hits, [[(0, 32), (1, 32)]], "{level}");
+        let (column, mut hits) = ([[0; 2]; 3], Vec::new());
+        let band = Band { column: &column, query: 1, most: 1, ..Band::default() };
+        collect_u16(level, &[band], &mut hits);
+        assert_eq!(hits, [0, 1, 2].map(|row| Hit { row, distance: 1 }), "{level}");
         prefetch(level, &[0; 5000]);
     }
 }

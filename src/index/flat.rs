@@ -101,8 +101,7 @@ pub fn rerank(
     gathered.offer(into, &live, counters);
 }
 
-/// Rows whose codes are copied together and then compared: the copies are independent of each
-/// other, so that the processor has many cache misses under way at once.
+/// Rows whose codes are fetched together: the processor has many cache misses under way at once.
 pub(super) struct Gathered<'a> {
     rows: &'a Rows<'a>,
     level: Level,
@@ -119,12 +118,11 @@ impl<'a> Gathered<'a> {
         Self { rows, level, query, codes, positions: [0; GROUP], count: 0 }
     }
 
-    /// Takes a row; whether the group is full.
+    /// Takes a row and asks for its code; whether the group is full.
     #[inline]
     pub(super) fn push(&mut self, row: usize) -> bool {
+        hamming::prefetch(self.level, self.rows.code(row));
         self.positions[self.count] = row;
-        let width = self.query.len();
-        self.codes[self.count * width..][..width].copy_from_slice(self.rows.code(row));
         self.count += 1;
         self.count == GROUP
     }
@@ -136,8 +134,11 @@ impl<'a> Gathered<'a> {
         live: &impl Fn(u64) -> bool,
         counters: &mut Counters,
     ) {
-        let codes = &self.codes[..self.count * self.query.len()];
-        let mut near = Near::new();
+        let width = self.query.len();
+        for (index, row) in self.positions[..self.count].iter().enumerate() {
+            self.codes[index * width..][..width].copy_from_slice(self.rows.code(*row));
+        }
+        let (codes, mut near) = (&self.codes[..self.count * width], Near::new());
         hamming::rows_within(self.level, self.query, codes, into.limit(), |index, distance| {
             near.push(self.positions[index], distance);
             into.limit()

@@ -19,9 +19,9 @@ mod columns;
 mod flat;
 mod multi;
 mod neighbor;
+mod prefix;
 mod radii;
 mod rows;
-mod shim;
 mod table;
 mod top_k;
 
@@ -34,17 +34,20 @@ pub use collect::{Collect, Within};
 pub use flat::{ball_scan, rerank, scan};
 pub use multi::{MultiCost, MultiIndex, MultiIndexColumns, Prepared};
 pub use neighbor::Neighbor;
+pub use prefix::{PrefixColumn, Prefixes};
 pub use rows::Rows;
-pub use shim::{PrefixColumn, Prefixes};
-pub use table::{HalfBalls, Hit, PairTable, PairTableColumns};
+pub use table::{HalfBalls, PairTable, PairTableColumns};
 pub use top_k::TopK;
+
+pub use crate::hamming::Hit;
 
 /// What a search did, summed over all it touched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Buckets that were looked up.
     pub probes: u64,
-    /// Entries of those buckets, each compared by the half of an address that it carries.
+    /// Rows that were compared by a part: entries of those buckets, each by the half of an address
+    /// that it carries, and rows that passed a filter.
     pub candidates: u64,
     /// Whole codes or addresses that were compared.
     pub distances: u64,

@@ -118,6 +118,60 @@ fn a_batch_answers_what_scans_answer() {
 }
 
 #[test]
+fn a_scan_behind_prefixes_answers_what_a_scan_answers() {
+    for (rows, code_bytes) in ROWS.into_iter().flat_map(|r| [(r, 24), (r, 32), (r, 128)]) {
+        let columns = Columns::new(rows, code_bytes, 13);
+        let column = PrefixColumn::build(&columns.codes, code_bytes).unwrap();
+        let prefixes = Prefixes::open(&column.bytes, rows, code_bytes).unwrap();
+        let rows = columns.rows();
+        let query: Vec<_> = (0..code_bytes).map(|i| [0x11, 0, 0x80][i % 3]).collect();
+        for level in Level::available() {
+            let mut counters = Counters::default();
+            for k in [0, 1, 10, 500, usize::MAX] {
+                let (mut found, mut expected) = (TopK::new(k), TopK::new(k));
+                prefixes.scan(&rows, level, &query, &mut found, live, &mut counters);
+                scan(&rows, level, &query, &mut expected, live, &mut Counters::default());
+                assert_eq!(found.into_sorted(), expected.into_sorted(), "{level}, k = {k}");
+            }
+            for radius in [0, 20, 25, 30, 40, 200, u32::MAX] {
+                let (mut found, mut expected) = (Within::new(radius), Within::new(radius));
+                let mut counters = Counters::default();
+                prefixes.scan(&rows, level, &query, &mut found, live, &mut counters);
+                scan(&rows, level, &query, &mut expected, live, &mut Counters::default());
+                assert_eq!(found.into_sorted(), expected.into_sorted(), "{level}, {radius}");
+                let passes = |row: &[u8]| hamming::distance(&query[..16], &row[..16]) <= radius;
+                let passed = rows.codes().chunks(code_bytes).filter(|row| passes(row)).count();
+                assert_eq!(
+                    (counters.candidates, counters.distances),
+                    (passed as u64, passed as u64)
+                );
+                let rate = prefixes.pass_rate(level, &query, radius);
+                let share = passed as f64 / rows.len().max(1) as f64;
+                // A thousand rows tell a share within three standard deviations of 1.6 %.
+                let error = if rows.len() <= 1024 { 1e-9 } else { 0.05 };
+                assert!((rate - share).abs() <= error, "{rate} for {share}");
+            }
+        }
+    }
+}
+
+#[test]
+fn prefixes_are_for_wider_codes_and_match_their_rows() {
+    for code_bytes in [8, 16] {
+        assert_eq!(PrefixColumn::build(&[0; 160], code_bytes), None);
+        let error = Prefixes::open(&[0; 160], 10, code_bytes).unwrap_err().to_string();
+        assert_eq!(error, format!("code bytes is {code_bytes}, out of range"));
+    }
+    let error = Prefixes::open(&[0; 160], 10, 33).unwrap_err().to_string();
+    assert_eq!(error, "code bytes is 33, out of range");
+    let error = Prefixes::open(&[0; 159], 10, 32).unwrap_err().to_string();
+    assert_eq!(error, "prefixes is 159, expected 160");
+    let codes: Vec<_> = (0..48).collect();
+    let expected: Vec<_> = (0..16).chain(24..40).collect();
+    assert_eq!(PrefixColumn::build(&codes, 24).unwrap().bytes, expected);
+}
+
+#[test]
 fn what_is_known_of_the_answer_bounds_the_search() {
     let columns = Columns::new(2000, 16, 11);
     let (rows, query) = (columns.rows(), [0x11; 16]);
@@ -214,6 +268,40 @@ fn columns_that_disagree_are_damage() {
 }
 
 proptest! {
+    #[test]
+    fn every_scan_answers_the_same(
+        words in 3_usize..=16,
+        data in prop::collection::vec(any::<u8>(), 0..20_000),
+        sparse in any::<bool>(),
+        k in 0_usize..40,
+        queries in 0_usize..20,
+    ) {
+        let code_bytes = words * 8;
+        let data: Vec<_> = data.iter().map(|byte| if sparse { byte & 0x11 } else { *byte }).collect();
+        let codes = &data[..data.len() / code_bytes * code_bytes];
+        let count = codes.len() / code_bytes;
+        let ids: Vec<_> = (0..count as u64).rev().flat_map(u64::to_le_bytes).collect();
+        let addresses = vec![0; count * 4];
+        let rows = Rows::new(&ids, &addresses, codes, code_bytes).unwrap();
+        let queries: Vec<_> = rows.codes().chunks(code_bytes).take(queries).collect();
+        let column = PrefixColumn::build(codes, code_bytes).unwrap();
+        let prefixes = Prefixes::open(&column.bytes, count, code_bytes).unwrap();
+        for level in Level::available() {
+            let (mut counters, mut tops) = (Counters::default(), vec![TopK::new(k); queries.len()]);
+            scan_batch(&rows, level, &queries, &mut tops, live, &mut counters);
+            for (query, top) in queries.iter().zip(tops) {
+                let mut expected = sorted(&rows, |row| hamming::distance(query, rows.code(row)));
+                expected.truncate(k);
+                let (mut alone, mut filtered) = (TopK::new(k), TopK::new(k));
+                scan(&rows, level, query, &mut alone, live, &mut counters);
+                prefixes.scan(&rows, level, query, &mut filtered, live, &mut counters);
+                prop_assert_eq!(top.into_sorted(), &expected[..]);
+                prop_assert_eq!(alone.into_sorted(), &expected[..]);
+                prop_assert_eq!(filtered.into_sorted(), expected);
+            }
+        }
+    }
+
     #[test]
     fn the_best_k_equal_sorting_everything(
         distances in prop_oneof![

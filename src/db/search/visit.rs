@@ -197,7 +197,7 @@ enum Way<'s, 'c> {
     Scan,
     MultiIndex(Prepared<'s, 's>),
     Rings(&'s Clusters<'s>, Probe<'c>),
-    PrefixScan(Prefixes),
+    PrefixScan(Prefixes<'s>),
 }
 
 impl Way<'_, '_> {

@@ -152,12 +152,12 @@ impl Segment {
     }
 
     /// The prefixes of the codes, if they are there.
-    pub(crate) fn prefixes(&self) -> Result<Option<Prefixes>> {
+    pub(crate) fn prefixes(&self) -> Result<Option<Prefixes<'_>>> {
         if !self.has(PREFIXES) {
             return Ok(None);
         }
         let [column] = columns(&self.reader, PREFIXES)?;
-        Prefixes::open(column, self.rows_in_32_bits()?, self.code_bytes())
+        Prefixes::open(column, self.rows_in_32_bits()? as usize, self.code_bytes())
             .map(Some)
             .map_err(|what| self.damaged(PREFIXES[0].0, what))
     }

@@ -91,9 +91,10 @@ impl Segment {
             let clusters = ClusterColumns::build(level, codes, width).map_err(damaged)?;
             write_index(&mut writer, CLUSTERS, cluster_columns(&clusters))?;
         }
-        if carried.prefixes {
-            let prefixes = PrefixColumn::build(codes, width).map_err(damaged)?;
-            write_index(&mut writer, PREFIXES, [prefixes.as_slice()])?;
+        if carried.prefixes
+            && let Some(prefixes) = PrefixColumn::build(codes, width)
+        {
+            write_index(&mut writer, PREFIXES, [&prefixes.bytes])?;
         }
         let file_bytes = writer.finish(path)?;
         Ok(SegmentEntry { number, row_count: info.row_count, file_bytes })
