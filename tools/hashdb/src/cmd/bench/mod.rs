@@ -34,7 +34,8 @@ pub(crate) struct Args {
     queries: PathBuf,
     #[command(flatten)]
     search: Search,
-    /// The exact distances of the K nearest, int32 of shape (queries, K or more), rising
+    /// The exact distances of the K nearest, of those that the filter admits if there is one: int32 of
+    /// shape (queries, K or more), rising
     #[arg(long, value_name = "NPY")]
     truth: Option<PathBuf>,
     /// Threads that ask at once
