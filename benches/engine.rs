@@ -143,6 +143,9 @@ fn overhead(rows: usize) {
     );
 }
 
+/// Makes a query of a code.
+type Shape = Box<dyn Fn(Code) -> Query>;
+
 /// For each query type, the planner with all indexes against the best of the databases that have
 /// only one: prints the grid, and how much slower the planner's choice is.
 fn planner(kind: Kind, rows: usize) {
@@ -156,7 +159,7 @@ fn planner(kind: Kind, rows: usize) {
         ("prefix", none.prefix(true)),
         ("all", IndexOptions::default().prefix(true)),
     ];
-    let mut shapes: Vec<(String, Box<dyn Fn(Code) -> Query>)> = Vec::new();
+    let mut shapes: Vec<(String, Shape)> = Vec::new();
     for radius in [0, 8, 16, 24, 31, 40, 56, 72, 96] {
         shapes.push((format!("range {radius}"), Box::new(move |code| Query::range(code, radius))));
     }
@@ -271,14 +274,14 @@ fn compaction(rows: usize) {
     println!("segments: {most} at most, {segments} at the end");
     for (name, times) in [("write", &mut writes), ("read", &mut reads)] {
         times.sort_unstable();
-        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+        let at = |per_mille: usize| times[(times.len() - 1) * per_mille / 1000];
         println!(
             "{name:<6} {:>8} calls  p50 {:>9.1?}  p99 {:>9.1?}  p99.9 {:>9.1?}  max {:>9.1?}",
             times.len(),
-            at(0.5),
-            at(0.99),
-            at(0.999),
-            at(1.0)
+            at(500),
+            at(990),
+            at(999),
+            at(1000)
         );
     }
 }

@@ -1,6 +1,11 @@
 //! The distance kernels of every level that this processor has, against the scalar one.
 //!
 //! `cargo bench --features __internals --bench hamming`
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "limits are small positive numbers"
+)]
 
 mod measure;
 
@@ -8,37 +13,75 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use hashdb::Level;
-use hashdb::internals::hamming::{Run, distances, distances_u32, within_u16};
+use hashdb::internals::hamming::{Run, batch_within, distances_u32, rows_within, within_u16};
 use measure::{Race, Random};
 
-/// Codes in the second-level cache and beyond the last one, of common and odd widths.
+/// Codes in the second-level cache and beyond the last one, of common and odd widths: one query, and
+/// sixty-four together.
 fn codes(criterion: &mut Criterion) {
     for (width, rows) in [
         (8, 16_384),
         (16, 16_384),
         (24, 16_384),
         (32, 16_384),
+        (40, 12_288),
         (64, 8_192),
         (128, 4_096),
         (32, 4_000_000),
     ] {
         let mut random = Random(1);
-        let (query, codes) = (random.bytes(width), random.bytes(width * rows));
-        let mut expected = vec![0; rows];
-        distances(Level::Scalar, &query, &codes, &mut expected);
+        let codes = random.bytes(width * rows);
+        // About one code in a thousand is near, as in a search.
+        let bits = width as f64 * 8.0;
+        let limit = (bits / 2.0 - 1.5 * bits.sqrt()) as u32;
+        let near = |level, query: &[u8]| {
+            let mut found = Vec::new();
+            rows_within(level, query, &codes, limit, |row, distance| {
+                found.push((row, distance));
+                limit
+            });
+            found
+        };
         let mut race = Race::new(format!("{rows} codes of {} bits", width * 8));
-        let mut out = vec![0; rows];
         for level in Level::available() {
-            out.fill(u32::MAX);
-            distances(level, &query, &codes, &mut out);
-            assert_eq!(out, expected, "{level}");
+            let query = random.bytes(width);
+            assert_eq!(near(level, &query), near(Level::Scalar, &query), "{level}");
             race.run(criterion, level.name(), || {
-                // As a scan works: distances go to a small buffer.
-                for codes in codes.chunks(1024 * width) {
-                    let count = codes.len() / width;
-                    distances(level, black_box(&query), codes, &mut out[..count]);
-                }
-                black_box(&out);
+                let mut sum = 0;
+                rows_within(level, &random.bytes(width), &codes, limit, |row, _| {
+                    sum += row;
+                    limit
+                });
+                black_box(sum);
+            });
+        }
+        if rows > 16_384 {
+            continue;
+        }
+        let mut race = Race::new(format!("64 queries, {rows} codes of {} bits", width * 8));
+        for level in Level::available() {
+            let queries = random.bytes(64 * width);
+            let mut found = vec![Vec::new(); 64];
+            batch_within(
+                level,
+                width,
+                &queries,
+                &codes,
+                &mut [limit; 64],
+                |query, row, distance| {
+                    found[query].push((row, distance));
+                    limit
+                },
+            );
+            let alone = queries.chunks_exact(width).map(|query| near(Level::Scalar, query));
+            assert!(alone.eq(found), "{level}");
+            race.run(criterion, level.name(), || {
+                let (queries, mut sum) = (random.bytes(64 * width), 0);
+                batch_within(level, width, &queries, &codes, &mut [limit; 64], |_, row, _| {
+                    sum += row;
+                    limit
+                });
+                black_box(sum);
             });
         }
     }

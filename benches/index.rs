@@ -14,9 +14,10 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use hashdb::Level;
 use hashdb::internals::code::BallMasks;
-use hashdb::internals::hamming::distances;
+use hashdb::internals::hamming::{distance, rows_within};
 use hashdb::internals::index::{
-    Counters, HalfBalls, Hit, PairTable, PairTableColumns, Rows, TopK, ball_scan, rerank, scan,
+    Counters, HalfBalls, Hit, Neighbor, PairTable, PairTableColumns, Rows, TopK, ball_scan, rerank,
+    scan, scan_batch,
 };
 use measure::{Race, Random};
 
@@ -52,40 +53,80 @@ impl Columns {
     }
 }
 
-/// The ten nearest codes.
+/// The nearest codes against reading their bytes once, and against the kernel that finds nothing.
 fn nearest(criterion: &mut Criterion) {
-    for rows in [100_000, 1_000_000] {
+    for rows in [100_000, 1_000_000, 10_000_000] {
         let columns = Columns::new(rows, false, 32);
         let rows = Rows::new(&columns.ids, &columns.address_bytes, &columns.codes, 32).unwrap();
-        let (level, query) = (Level::best(), Random(5).bytes(32));
-        let mut all = vec![0; rows.len()];
-        distances(level, &query, rows.codes(), &mut all);
-        let mut best: Vec<_> = all.iter().copied().zip(0_u64..).collect();
-        best.sort_unstable();
-        let mut counters = Counters::default();
-        let mut answer = |k| {
-            let mut top = TopK::new(k);
-            scan(&rows, level, black_box(&query), &mut top, |_| true, &mut counters);
-            top.into_sorted()
-        };
-        for k in [10, 1000] {
-            assert!(answer(k).iter().map(|n| (n.distance, n.id)).eq(best[..k].iter().copied()));
-        }
+        let (level, mut random) = (Level::best(), Random(5));
+        check_nearest(&rows, &random.bytes(32));
 
         let mut race = Race::new(format!("nearest of {} codes of 256 bits", rows.len()));
+        race.run(criterion, "sequential read", || {
+            black_box(sum_of_words(black_box(rows.codes())));
+        });
         race.run(criterion, "kernel alone", || {
-            let mut out = [0; 1024];
-            for codes in rows.codes().chunks(1024 * 32) {
-                distances(level, black_box(&query), codes, &mut out[..codes.len() / 32]);
-                black_box(&out);
-            }
+            rows_within(level, &random.bytes(32), rows.codes(), 1, |_, _| 1);
         });
         for k in [10, 1000] {
             race.run(criterion, &format!("k = {k}"), || {
-                drop(black_box(answer(k)));
+                black_box(nearest_alone(&rows, &random.bytes(32), k));
             });
         }
     }
+}
+
+/// Queries together against one after the other.
+fn batches(criterion: &mut Criterion) {
+    let columns = Columns::new(1_000_000, false, 32);
+    let rows = Rows::new(&columns.ids, &columns.address_bytes, &columns.codes, 32).unwrap();
+    let mut random = Random(9);
+    let mut draw = move |count| (0..count).map(|_| random.bytes(32)).collect::<Vec<_>>();
+    for (count, k) in [(8, 10), (16, 10), (64, 10), (256, 10), (64, 1000)] {
+        let queries = draw(count);
+        let alone = queries.iter().map(|query| nearest_alone(&rows, query, k));
+        assert!(alone.eq(nearest_together(&rows, &queries, k)));
+
+        let mut race = Race::new(format!("{count} queries of 1000000 codes, k = {k}"));
+        race.run(criterion, "one by one", || {
+            for query in draw(count) {
+                black_box(nearest_alone(&rows, &query, k));
+            }
+        });
+        race.run(criterion, "together", || {
+            black_box(nearest_together(&rows, &draw(count), k));
+        });
+    }
+}
+
+fn nearest_alone(rows: &Rows<'_>, query: &[u8], k: usize) -> Vec<Neighbor> {
+    let (mut top, mut counters) = (TopK::new(k), Counters::default());
+    scan(rows, Level::best(), query, &mut top, |_| true, &mut counters);
+    top.into_sorted()
+}
+
+fn nearest_together(rows: &Rows<'_>, queries: &[Vec<u8>], k: usize) -> Vec<Vec<Neighbor>> {
+    let queries: Vec<_> = queries.iter().map(Vec::as_slice).collect();
+    let (mut tops, mut counters) = (vec![TopK::new(k); queries.len()], Counters::default());
+    scan_batch(rows, Level::best(), &queries, &mut tops, |_| true, &mut counters);
+    tops.into_iter().map(TopK::into_sorted).collect()
+}
+
+/// A scan must equal sorting everything.
+fn check_nearest(rows: &Rows<'_>, query: &[u8]) {
+    let codes = rows.codes().chunks_exact(rows.code_bytes());
+    let mut best: Vec<_> = codes.map(|code| distance(query, code)).zip(0_u64..).collect();
+    best.sort_unstable();
+    for k in [10, 1000] {
+        let found = nearest_alone(rows, query, k).into_iter().map(|n| (n.distance, n.id));
+        assert!(found.eq(best[..k].iter().copied()));
+    }
+}
+
+/// The floor of every scan: each word is read and added.
+fn sum_of_words(bytes: &[u8]) -> u64 {
+    let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
+    words.fold(0, u64::wrapping_add)
 }
 
 /// Balls of addresses; queries are drawn afresh, since repeated ones find their lines in the cache.
@@ -243,5 +284,5 @@ fn candidates(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, nearest, balls, candidates);
+criterion_group!(benches, nearest, batches, balls, candidates);
 criterion_main!(benches);

@@ -32,8 +32,8 @@ impl Data {
                 let centres: Vec<_> =
                     (0..rows.div_ceil(200)).map(|_| random.bytes(WIDTH)).collect();
                 drawn(rows, queries, || {
-                    let mut code = centres[random.below(centres.len())].clone();
-                    (0..random.below(48)).for_each(|_| flip(&mut code, &mut random));
+                    let mut code = centres[below(&mut random, centres.len())].clone();
+                    (0..below(&mut random, 48)).for_each(|_| flip(&mut code, &mut random));
                     code
                 })
             }
@@ -56,16 +56,21 @@ fn planted(rows: usize, queries: usize, random: &mut Random) -> Data {
     for query in &queries {
         for _ in 0..10 {
             let mut code = query.clone();
-            (0..random.below(40)).for_each(|_| flip(&mut code, random));
-            let at = random.below(rows) * WIDTH;
+            (0..below(random, 40)).for_each(|_| flip(&mut code, random));
+            let at = below(random, rows) * WIDTH;
             codes[at..at + WIDTH].copy_from_slice(&code);
         }
     }
     Data { codes, queries }
 }
 
+/// A number below `bound`.
+fn below(random: &mut Random, bound: usize) -> usize {
+    usize::try_from(random.next() % bound.max(1) as u64).unwrap_or(0)
+}
+
 fn flip(code: &mut [u8], random: &mut Random) {
-    let bit = random.below(WIDTH * 8);
+    let bit = below(random, WIDTH * 8);
     code[bit / 8] ^= 1 << (bit % 8);
 }
 

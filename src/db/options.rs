@@ -1,5 +1,6 @@
 //! How a database is created, opened and written to.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Corruption, Error, Result};
@@ -49,6 +50,16 @@ pub struct IndexOptions {
 impl Default for IndexOptions {
     fn default() -> Self {
         Self { multi: true, clusters: true, prefix: false }
+    }
+}
+
+impl fmt::Display for IndexOptions {
+    /// A list such as `multi,clusters`, or `none`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { multi, clusters, prefix } = *self;
+        let all = [("multi", multi), ("clusters", clusters), ("prefix", prefix)];
+        let names: Vec<_> = all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect();
+        formatter.pad(&if names.is_empty() { "none".to_owned() } else { names.join(",") })
     }
 }
 

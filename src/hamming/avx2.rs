@@ -2,25 +2,48 @@
 #![expect(unsafe_code, reason = "vector loads and stores; calls of code for detected features")]
 
 use std::arch::x86_64::{
-    __m256i, _MM_HINT_T0, _mm_prefetch, _mm_storeu_si128, _mm256_add_epi8, _mm256_add_epi16,
-    _mm256_add_epi64, _mm256_and_si256, _mm256_castsi256_ps, _mm256_castsi256_si128,
-    _mm256_cmpeq_epi32, _mm256_cmpgt_epi16, _mm256_cmpgt_epi64, _mm256_loadu_si256,
+    __m128i, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi8, _mm256_add_epi16,
+    _mm256_add_epi64, _mm256_and_si256, _mm256_castsi256_pd, _mm256_castsi256_ps,
+    _mm256_castsi256_si128, _mm256_cmpeq_epi32, _mm256_cmpgt_epi16, _mm256_cmpgt_epi64,
     _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_maskload_epi64, _mm256_min_epu32,
-    _mm256_movemask_epi8, _mm256_movemask_ps, _mm256_permute2x128_si256,
-    _mm256_permutevar8x32_epi32, _mm256_sad_epu8, _mm256_set_epi32, _mm256_set_epi64x,
-    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setr_epi8,
-    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_storeu_si256,
+    _mm256_movemask_epi8, _mm256_movemask_pd, _mm256_movemask_ps, _mm256_permute2x128_si256,
+    _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32, _mm256_sad_epu8, _mm256_set_epi32,
+    _mm256_set_epi64x, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x,
+    _mm256_setr_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
     _mm256_unpackhi_epi64, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
+use std::mem::transmute;
 
-use super::{Run, scalar};
-
-/// A width in words that the compiler does not know.
-const ANY: usize = 0;
+use super::block::{Block, first_lanes, for_each_block};
+use super::{BatchHit, RowHit, Run, scalar};
 
 /// Whether this processor has what the kernels of this file use.
 pub(super) fn available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt")
+}
+
+/// See [`super::rows_within`].
+pub(super) fn rows_within(query: &[u8], rows: &[u8], limit: u32, hit: RowHit<'_>) {
+    if !available() {
+        return scalar::rows_within(query, rows, limit, hit);
+    }
+    // SAFETY: `available` has just seen every feature that these functions are compiled for.
+    unsafe { by_width!(query.len(), rows_within_detected(query, rows, limit, hit)) }
+}
+
+/// See [`super::batch_within`].
+pub(super) fn batch_within(
+    width: usize,
+    queries: &[u8],
+    rows: &[u8],
+    limits: &mut [u32],
+    hit: BatchHit<'_>,
+) {
+    if !available() {
+        return scalar::batch_within(width, queries, rows, limits, hit);
+    }
+    // SAFETY: `available` has just seen every feature that these functions are compiled for.
+    unsafe { by_width!(width, batch_within_detected(queries, rows, limits, hit)) }
 }
 
 /// See [`super::distances`].
@@ -29,16 +52,7 @@ pub(super) fn distances(query: &[u8], rows: &[u8], out: &mut [u32]) {
         return scalar::distances(query, rows, out);
     }
     // SAFETY: `available` has just seen every feature that these functions are compiled for.
-    unsafe {
-        match query.len() {
-            8 => distances_narrow::<1>(query, rows, out),
-            16 => distances_narrow::<2>(query, rows, out),
-            32 => distances_wide::<4>(query, rows, out),
-            64 => distances_wide::<8>(query, rows, out),
-            128 => distances_wide::<16>(query, rows, out),
-            _ => distances_wide::<ANY>(query, rows, out),
-        }
-    }
+    unsafe { by_width!(query.len(), distances_detected(query, rows, out)) }
 }
 
 /// See [`super::distances_u32`].
@@ -78,67 +92,136 @@ pub(super) fn prefetch(bytes: &[u8]) {
     }
 }
 
-/// Four rows of 1 or 2 words a step: each vector holds several rows.
+/// Four rows a step, one distance a lane.
 #[target_feature(enable = "avx2,popcnt")]
-fn distances_narrow<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
-    let mut repeated = [0; 32];
-    for copy in repeated.chunks_exact_mut(WORDS * 8) {
-        copy.copy_from_slice(query);
+fn rows_within_detected<const WORDS: usize>(
+    query: &[u8],
+    rows: &[u8],
+    mut limit: u32,
+    hit: RowHit<'_>,
+) {
+    let pattern = pattern::<WORDS>(query);
+    let mut bound = _mm256_set1_epi64x(i64::from(limit));
+    let steps = rows.chunks_exact(32 * WORDS);
+    let (rows_left, first_left) = (steps.remainder(), steps.len() * 4);
+    for (step, codes) in steps.enumerate() {
+        let sums = row_sums::<WORDS>(codes, pattern);
+        let far = lanes_set(_mm256_cmpgt_epi64(sums, bound));
+        if far != 0b1111 {
+            let mut distances = [0; 4];
+            store_words(&mut distances, sums);
+            limit = scalar::report(!far & 0b1111, &distances, step * 4, limit, &mut *hit);
+            bound = _mm256_set1_epi64x(i64::from(limit));
+        }
     }
-    let pattern = load(&repeated);
+    scalar::rows_within_from::<WORDS>(query, rows_left, first_left, limit, hit);
+}
+
+/// Four rows a step.
+#[target_feature(enable = "avx2,popcnt")]
+fn distances_detected<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
+    let pattern = pattern::<WORDS>(query);
     let (outs, rest) = out.as_chunks_mut::<4>();
     let steps = rows.chunks_exact(32 * WORDS);
     let rows_left = steps.remainder();
-    for (step, out) in steps.zip(outs) {
-        let mut sums = [_mm256_setzero_si256(); WORDS];
-        for (sum, bytes) in sums.iter_mut().zip(step.as_chunks().0) {
-            *sum = word_sums(byte_counts(_mm256_xor_si256(load(bytes), pattern)));
-        }
-        match sums.as_slice() {
-            [a, b] => store_words::<0, 2, 1, 3>(out, add_words(*a, *b)),
-            _ => store_words::<0, 1, 2, 3>(out, sums[0]), // four rows of one word each
-        }
+    for (codes, out) in steps.zip(outs) {
+        store_words(out, row_sums::<WORDS>(codes, pattern));
     }
-    scalar::distances(query, rows_left, rest);
+    scalar::distances_of::<WORDS>(query, rows_left, rest);
 }
 
-/// Four rows of any width a step, each counted in a vector of its own. `WORDS` is the width, or
-/// [`ANY`].
-#[target_feature(enable = "avx2,popcnt")]
-fn distances_wide<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
-    let width = if WORDS == ANY { query.len() } else { WORDS * 8 };
-    let query = &query[..width];
-    let (outs, rest) = out.as_chunks_mut::<4>();
-    let steps = rows.chunks_exact(width * 4);
-    let rows_left = steps.remainder();
-    for (step, out) in steps.zip(outs) {
-        let mut sums = [_mm256_setzero_si256(); 4];
-        for (sum, row) in sums.iter_mut().zip(step.chunks_exact(width)) {
-            *sum = word_sums(row_counts(query, row));
-        }
-        let [a, b, c, d] = sums;
-        store_words::<0, 1, 2, 3>(out, add_lanes(add_words(a, b), add_words(c, d)));
-    }
-    scalar::distances(query, rows_left, rest);
-}
-
-/// The differing bits of one row, spread over 32 byte-wide sums: at most 8 bits for each of the
-/// four vectors of the widest code.
+/// The query as [`byte_differences`] compares it: as often as it fits into a vector, or over four.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn row_counts(query: &[u8], row: &[u8]) -> __m256i {
-    let (query_blocks, query_rest) = query.as_chunks();
-    let (row_blocks, row_rest) = row.as_chunks();
-    let mut counts = _mm256_setzero_si256();
-    for (query, row) in query_blocks.iter().zip(row_blocks) {
-        let difference = _mm256_xor_si256(load(query), load(row));
-        counts = _mm256_add_epi8(counts, byte_counts(difference));
+fn pattern<const WORDS: usize>(query: &[u8]) -> [__m256i; 4] {
+    let place = if WORDS <= 2 { WORDS * 8 } else { 128 };
+    let mut bytes = [[0; 32]; 4];
+    for copy in bytes.as_flattened_mut().chunks_exact_mut(place) {
+        copy[..WORDS * 8].copy_from_slice(query);
     }
-    if !row_rest.is_empty() {
-        let difference = _mm256_xor_si256(load_words(query_rest), load_words(row_rest));
-        counts = _mm256_add_epi8(counts, byte_counts(difference));
+    [load(&bytes[0]), load(&bytes[1]), load(&bytes[2]), load(&bytes[3])]
+}
+
+/// The distances of four rows, in their order.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn row_sums<const WORDS: usize>(codes: &[u8], pattern: [__m256i; 4]) -> __m256i {
+    let sums = |index| word_sums(byte_differences::<WORDS>(codes, index, pattern));
+    match WORDS {
+        1 => sums(0),
+        2 => _mm256_permute4x64_epi64::<0b11_01_10_00>(add_words(sums(0), sums(1))),
+        _ => add_lanes(add_words(sums(0), sums(1)), add_words(sums(2), sums(3))),
+    }
+}
+
+/// The differing bits in the bytes of vector `index` of four rows: of 4 or 2 rows where so many
+/// fit, else of one row, folded to 32 bytes: at most 8 bits for each of four vectors.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn byte_differences<const WORDS: usize>(
+    codes: &[u8],
+    index: usize,
+    pattern: [__m256i; 4],
+) -> __m256i {
+    let bytes = if WORDS <= 2 { 32 } else { WORDS * 8 };
+    let mut counts = _mm256_setzero_si256();
+    for (part, pattern) in codes[index * bytes..][..bytes].chunks(32).zip(pattern) {
+        let codes = part.first_chunk().map_or_else(|| load_words(part), |whole| load(whole));
+        counts = _mm256_add_epi8(counts, byte_counts(_mm256_xor_si256(codes, pattern)));
     }
     counts
+}
+
+/// Sixteen codes at hand while all queries pass.
+#[target_feature(enable = "avx2,popcnt")]
+fn batch_within_detected<const WORDS: usize>(
+    queries: &[u8],
+    rows: &[u8],
+    limits: &mut [u32],
+    hit: BatchHit<'_>,
+) {
+    for_each_block::<WORDS>(rows, |first, count, block| {
+        let present = first_lanes(count);
+        let queries = queries.as_chunks().0.as_chunks::<WORDS>().0;
+        for (index, (query, limit)) in queries.iter().zip(limits.iter_mut()).enumerate() {
+            let sums = lane_sums(block, query);
+            let bound = _mm256_set1_epi64x(i64::from(*limit));
+            let mut far = [_mm256_setzero_si256(); 4];
+            for (far, sums) in far.iter_mut().zip(sums) {
+                *far = _mm256_cmpgt_epi64(sums, bound);
+            }
+            let [a, b, c, d] = far;
+            let all_far = _mm256_and_si256(_mm256_and_si256(a, b), _mm256_and_si256(c, d));
+            if _mm256_movemask_epi8(all_far) != -1 {
+                let (mut distances, mut near) = ([[0; 4]; 4], 0);
+                for (lanes, (distances, sums)) in distances.iter_mut().zip(sums).enumerate() {
+                    store_words(distances, sums);
+                    near |= (!lanes_set(far[lanes]) & 0b1111) << (4 * lanes);
+                }
+                let distances = distances.as_flattened();
+                *limit =
+                    scalar::report(near & present, distances, first, *limit, |row, distance| {
+                        hit(index, row, distance)
+                    });
+            }
+        }
+    });
+}
+
+/// The distances of sixteen codes to one query. A byte counts at most 8 bits for each of 16 words.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn lane_sums<const WORDS: usize>(block: &Block<WORDS>, query: &[[u8; 8]; WORDS]) -> [__m256i; 4] {
+    let mut counts = [_mm256_setzero_si256(); 4];
+    for (codes, word) in block.words.iter().zip(query) {
+        let word = _mm256_set1_epi64x(i64::from_le_bytes(*word));
+        for (count, codes) in counts.iter_mut().zip(codes.as_flattened().as_chunks().0) {
+            let difference = _mm256_xor_si256(load_lanes(codes), word);
+            *count = _mm256_add_epi8(*count, byte_counts(difference));
+        }
+    }
+    let [a, b, c, d] = counts;
+    [word_sums(a), word_sums(b), word_sums(c), word_sums(d)]
 }
 
 /// Eight values a step.
@@ -151,8 +234,8 @@ fn distances_u32_detected(query: u32, column: &[u8], out: &mut [u32]) {
         let counts = byte_counts(_mm256_xor_si256(load(step), pattern));
         let pairs = _mm256_maddubs_epi16(counts, _mm256_set1_epi8(1));
         let sums = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-        // SAFETY: `out` is 32 bytes that may be written; the store asks for no alignment.
-        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), sums) };
+        // SAFETY: eight lanes of 32 bits are that many numbers.
+        *out = unsafe { transmute::<__m256i, [u32; 8]>(sums) };
     }
     scalar::distances_u32(query, column_left, rest);
 }
@@ -165,8 +248,8 @@ fn at_most_detected(distances: &[u32], limit: u32, mut hit: impl FnMut(usize)) {
     for (index, block) in blocks.iter().enumerate() {
         let mut hits = 0;
         for (step, distances) in block.as_chunks::<8>().0.iter().enumerate() {
-            // SAFETY: all 32 bytes are borrowed; the load asks for no alignment.
-            let distances = unsafe { _mm256_loadu_si256(distances.as_ptr().cast()) };
+            // SAFETY: eight numbers are that many lanes of 32 bits.
+            let distances = unsafe { transmute::<[u32; 8], __m256i>(*distances) };
             // Unsigned numbers are not compared, but the smaller of two is found.
             let near = _mm256_cmpeq_epi32(_mm256_min_epu32(distances, bound), distances);
             let lanes = _mm256_movemask_ps(_mm256_castsi256_ps(near)).cast_unsigned();
@@ -248,15 +331,15 @@ fn add_lanes(a: __m256i, b: __m256i) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn load(bytes: &[u8; 32]) -> __m256i {
-    // SAFETY: all 32 bytes are borrowed; the load asks for no alignment.
-    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+    // SAFETY: the same bytes as a vector; every pattern of bits is one.
+    unsafe { transmute::<[u8; 32], __m256i>(*bytes) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn load_values(values: &[[u8; 2]; 16]) -> __m256i {
-    // SAFETY: all 32 bytes are borrowed; the load asks for no alignment.
-    unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
+    // SAFETY: the same bytes as a vector; every pattern of bits is one.
+    unsafe { transmute::<[[u8; 2]; 16], __m256i>(*values) }
 }
 
 /// Up to four whole words, zeros beyond them.
@@ -269,15 +352,26 @@ fn load_words(bytes: &[u8]) -> __m256i {
     unsafe { _mm256_maskload_epi64(bytes.as_ptr().cast(), present) }
 }
 
-/// Stores the words at the given places as 32-bit numbers.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn store_words<const A: i32, const B: i32, const C: i32, const D: i32>(
-    out: &mut [u32; 4],
-    words: __m256i,
-) {
-    let order = _mm256_set_epi32(0, 0, 0, 0, 2 * D, 2 * C, 2 * B, 2 * A);
+fn load_lanes(lanes: &[u64; 4]) -> __m256i {
+    // SAFETY: the same bytes as a vector; every pattern of bits is one.
+    unsafe { transmute::<[u64; 4], __m256i>(*lanes) }
+}
+
+/// A bit for each word that is all ones; the others are all zeros.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn lanes_set(words: __m256i) -> u32 {
+    _mm256_movemask_pd(_mm256_castsi256_pd(words)).cast_unsigned()
+}
+
+/// Stores the words as 32-bit numbers.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn store_words(out: &mut [u32; 4], words: __m256i) {
+    let order = _mm256_set_epi32(0, 0, 0, 0, 6, 4, 2, 0);
     let sums = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(words, order));
-    // SAFETY: `out` is 16 bytes that may be written; the store asks for no alignment.
-    unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), sums) };
+    // SAFETY: four lanes of 32 bits are that many numbers.
+    *out = unsafe { transmute::<__m128i, [u32; 4]>(sums) };
 }

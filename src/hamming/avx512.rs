@@ -2,19 +2,21 @@
 #![expect(unsafe_code, reason = "vector loads and stores; calls of code for detected features")]
 
 use std::arch::x86_64::{
-    __m512i, __mmask8, __mmask32, _mm256_storeu_si256, _mm512_add_epi64, _mm512_cmple_epu16_mask,
-    _mm512_cmple_epu32_mask, _mm512_cvtepi64_epi32, _mm512_loadu_si512, _mm512_maskz_loadu_epi16,
-    _mm512_maskz_loadu_epi64, _mm512_permutexvar_epi64, _mm512_popcnt_epi16, _mm512_popcnt_epi32,
-    _mm512_popcnt_epi64, _mm512_set_epi64, _mm512_set1_epi16, _mm512_set1_epi32,
-    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_storeu_si512, _mm512_unpackhi_epi64,
-    _mm512_unpacklo_epi64, _mm512_xor_si512,
+    __m256i, __m512i, __mmask8, __mmask32, _mm512_add_epi16, _mm512_add_epi64,
+    _mm512_cmple_epu16_mask, _mm512_cmple_epu32_mask, _mm512_cmple_epu64_mask,
+    _mm512_cvtepi64_epi32, _mm512_cvtepu16_epi64, _mm512_extracti32x4_epi32,
+    _mm512_mask_cmple_epu32_mask, _mm512_maskz_compress_epi64, _mm512_maskz_loadu_epi16,
+    _mm512_maskz_loadu_epi64, _mm512_maskz_permutexvar_epi64, _mm512_or_si512,
+    _mm512_permutexvar_epi64, _mm512_popcnt_epi16, _mm512_popcnt_epi32, _mm512_popcnt_epi64,
+    _mm512_set_epi64, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
+    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_storeu_si512,
+    _mm512_sub_epi16, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
+use std::mem::transmute;
 
 pub(super) use super::avx2::prefetch;
-use super::{Run, scalar};
-
-/// A width in words that the compiler does not know.
-const ANY: usize = 0;
+use super::block::{Block, first_lanes, for_each_block};
+use super::{Band, BatchHit, Hit, Level, RowHit, Run, scalar};
 
 /// Whether this processor has what the kernels of this file use.
 pub(super) fn available() -> bool {
@@ -26,22 +28,37 @@ pub(super) fn available() -> bool {
         && is_x86_feature_detected!("popcnt")
 }
 
+/// See [`super::rows_within`].
+pub(super) fn rows_within(query: &[u8], rows: &[u8], limit: u32, hit: RowHit<'_>) {
+    if !available() {
+        return scalar::rows_within(query, rows, limit, hit);
+    }
+    // SAFETY: `available` has just seen every feature that these functions are compiled for.
+    unsafe { by_width!(query.len(), rows_within_detected(query, rows, limit, hit)) }
+}
+
+/// See [`super::batch_within`].
+pub(super) fn batch_within(
+    width: usize,
+    queries: &[u8],
+    rows: &[u8],
+    limits: &mut [u32],
+    hit: BatchHit<'_>,
+) {
+    if !available() {
+        return scalar::batch_within(width, queries, rows, limits, hit);
+    }
+    // SAFETY: `available` has just seen every feature that these functions are compiled for.
+    unsafe { by_width!(width, batch_within_detected(queries, rows, limits, hit)) }
+}
+
 /// See [`super::distances`].
 pub(super) fn distances(query: &[u8], rows: &[u8], out: &mut [u32]) {
     if !available() {
         return scalar::distances(query, rows, out);
     }
     // SAFETY: `available` has just seen every feature that these functions are compiled for.
-    unsafe {
-        match query.len() {
-            8 => distances_narrow::<1>(query, rows, out),
-            16 => distances_narrow::<2>(query, rows, out),
-            32 => distances_narrow::<4>(query, rows, out),
-            64 => distances_wide::<8>(query, rows, out),
-            128 => distances_wide::<16>(query, rows, out),
-            _ => distances_wide::<ANY>(query, rows, out),
-        }
-    }
+    unsafe { by_width!(query.len(), distances_detected(query, rows, out)) }
 }
 
 /// See [`super::distances_u32`].
@@ -62,6 +79,15 @@ pub(super) fn at_most(distances: &[u32], limit: u32, hit: impl FnMut(usize)) {
     unsafe { at_most_detected(distances, limit, hit) }
 }
 
+/// See [`super::collect_u16`].
+pub(super) fn collect_u16(bands: &[Band<'_>], hits: &mut Vec<Hit>) {
+    if !available() {
+        return super::collect_u16(Level::Scalar, bands, hits);
+    }
+    // SAFETY: `available` has just seen every feature that the function is compiled for.
+    unsafe { collect_u16_detected(bands, hits) }
+}
+
 /// See [`super::within_u16`].
 pub(super) fn within_u16(runs: &[Run<'_>], hit: impl FnMut(usize, usize, u32)) {
     if !available() {
@@ -71,77 +97,154 @@ pub(super) fn within_u16(runs: &[Run<'_>], hit: impl FnMut(usize, usize, u32)) {
     unsafe { within_u16_detected(runs, hit) }
 }
 
-/// Eight rows of 1, 2 or 4 words a step: each vector holds several rows.
+/// Eight rows a step, one distance a lane.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
-fn distances_narrow<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
-    let mut repeated = [0; 64];
-    for copy in repeated.chunks_exact_mut(WORDS * 8) {
-        copy.copy_from_slice(query);
+fn rows_within_detected<const WORDS: usize>(
+    query: &[u8],
+    rows: &[u8],
+    mut limit: u32,
+    hit: RowHit<'_>,
+) {
+    let pattern = pattern::<WORDS>(query);
+    let mut bound = _mm512_set1_epi64(i64::from(limit));
+    let steps = rows.chunks_exact(64 * WORDS);
+    let (rows_left, first_left) = (steps.remainder(), steps.len() * 8);
+    for (step, codes) in steps.enumerate() {
+        let sums = row_sums::<WORDS>(codes, pattern);
+        let near = _mm512_cmple_epu64_mask(sums, bound);
+        if near != 0 {
+            let mut distances = [0; 8];
+            store_narrowed(&mut distances, sums);
+            limit = scalar::report(near.into(), &distances, step * 8, limit, &mut *hit);
+            bound = _mm512_set1_epi64(i64::from(limit));
+        }
     }
-    let pattern = load(&repeated);
+    scalar::rows_within_from::<WORDS>(query, rows_left, first_left, limit, hit);
+}
+
+/// Eight rows a step.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn distances_detected<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
+    let pattern = pattern::<WORDS>(query);
     let (outs, rest) = out.as_chunks_mut::<8>();
     let steps = rows.chunks_exact(64 * WORDS);
     let rows_left = steps.remainder();
-    for (step, out) in steps.zip(outs) {
-        let mut counts = [_mm512_setzero_si512(); WORDS];
-        for (count, bytes) in counts.iter_mut().zip(step.as_chunks().0) {
-            *count = _mm512_popcnt_epi64(_mm512_xor_si512(load(bytes), pattern));
-        }
-        let sums = match counts.as_slice() {
-            [a, b] => {
-                let order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
-                _mm512_permutexvar_epi64(order, add_words(*a, *b))
-            }
-            [a, b, c, d] => {
-                let order = _mm512_set_epi64(7, 5, 6, 4, 3, 1, 2, 0);
-                let sums = add_lanes(add_words(*a, *b), add_words(*c, *d));
-                _mm512_permutexvar_epi64(order, sums)
-            }
-            _ => counts[0], // eight rows of one word each
-        };
-        store_narrowed(out, sums);
+    for (codes, out) in steps.zip(outs) {
+        store_narrowed(out, row_sums::<WORDS>(codes, pattern));
     }
-    scalar::distances(query, rows_left, rest);
+    scalar::distances_of::<WORDS>(query, rows_left, rest);
 }
 
-/// Eight rows of any width a step, each summed in a vector of its own. `WORDS` is the width, or
-/// [`ANY`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
-fn distances_wide<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
-    let width = if WORDS == ANY { query.len() } else { WORDS * 8 };
-    let query = &query[..width];
-    let (outs, rest) = out.as_chunks_mut::<8>();
-    let steps = rows.chunks_exact(width * 8);
-    let rows_left = steps.remainder();
-    for (step, out) in steps.zip(outs) {
-        let mut sums = [_mm512_setzero_si512(); 8];
-        for (sum, row) in sums.iter_mut().zip(step.chunks_exact(width)) {
-            *sum = row_counts(query, row);
-        }
-        let [a, b, c, d, e, f, g, h] = sums;
-        let low = add_lanes(add_words(a, b), add_words(c, d));
-        let high = add_lanes(add_words(e, f), add_words(g, h));
-        store_narrowed(out, add_lanes(low, high));
-    }
-    scalar::distances(query, rows_left, rest);
-}
-
-/// The differing bits of one row, spread over eight sums.
+/// The query as [`differences`] compares it: as often as it fits into a vector, or over two.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
-fn row_counts(query: &[u8], row: &[u8]) -> __m512i {
-    let (query_blocks, query_rest) = query.as_chunks();
-    let (row_blocks, row_rest) = row.as_chunks();
-    let mut sum = _mm512_setzero_si512();
-    for (query, row) in query_blocks.iter().zip(row_blocks) {
-        let count = _mm512_popcnt_epi64(_mm512_xor_si512(load(query), load(row)));
-        sum = _mm512_add_epi64(sum, count);
+fn pattern<const WORDS: usize>(query: &[u8]) -> [__m512i; 2] {
+    let place = match WORDS {
+        1 | 2 => WORDS * 8,
+        3 | 4 => 32,
+        _ => 128,
+    };
+    let mut bytes = [[0; 64]; 2];
+    for copy in bytes.as_flattened_mut().chunks_exact_mut(place) {
+        copy[..WORDS * 8].copy_from_slice(query);
     }
-    if !row_rest.is_empty() {
-        let difference = _mm512_xor_si512(load_words(query_rest), load_words(row_rest));
-        sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(difference));
+    [load(&bytes[0]), load(&bytes[1])]
+}
+
+/// The distances of eight rows, in their order.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn row_sums<const WORDS: usize>(codes: &[u8], pattern: [__m512i; 2]) -> __m512i {
+    let pair = |index: usize| {
+        let first = differences::<WORDS>(codes, index, pattern);
+        add_words(first, differences::<WORDS>(codes, index + 1, pattern))
+    };
+    match WORDS {
+        1 => differences::<WORDS>(codes, 0, pattern),
+        2 => {
+            let order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
+            _mm512_permutexvar_epi64(order, pair(0))
+        }
+        3 | 4 => {
+            let order = _mm512_set_epi64(7, 5, 6, 4, 3, 1, 2, 0);
+            _mm512_permutexvar_epi64(order, add_lanes(pair(0), pair(2)))
+        }
+        _ => add_lanes(add_lanes(pair(0), pair(2)), add_lanes(pair(4), pair(6))),
     }
-    sum
+}
+
+/// The differing bits in the words of vector `index` of eight rows: of 8, 4 or 2 rows where so many
+/// fit, else of one row, whose words from the ninth on are added to the first ones.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn differences<const WORDS: usize>(codes: &[u8], index: usize, pattern: [__m512i; 2]) -> __m512i {
+    let count = |codes, pattern| _mm512_popcnt_epi64(_mm512_xor_si512(codes, pattern));
+    let row = index * WORDS * 8;
+    match WORDS {
+        1 | 2 | 4 => count(load_words(&codes[index * 64..], 8), pattern[0]),
+        3 => {
+            let places = _mm512_set_epi64(0, 5, 4, 3, 0, 2, 1, 0);
+            let codes = load_words(&codes[index * 48..], 6);
+            count(_mm512_maskz_permutexvar_epi64(0b0111_0111, places, codes), pattern[0])
+        }
+        5..=8 => count(load_words(&codes[row..], WORDS), pattern[0]),
+        _ => {
+            let first = count(load_words(&codes[row..], 8), pattern[0]);
+            let rest = count(load_words(&codes[row + 64..], WORDS - 8), pattern[1]);
+            _mm512_add_epi64(first, rest)
+        }
+    }
+}
+
+/// Sixteen codes in registers while all queries pass.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn batch_within_detected<const WORDS: usize>(
+    queries: &[u8],
+    rows: &[u8],
+    limits: &mut [u32],
+    hit: BatchHit<'_>,
+) {
+    for_each_block::<WORDS>(rows, |first, count, block| {
+        let present = first_lanes(count);
+        let queries = queries.as_chunks().0.as_chunks::<WORDS>().0;
+        for (index, (query, limit)) in queries.iter().zip(limits.iter_mut()).enumerate() {
+            let [low, high] = lane_sums(block, query);
+            // The upper halves of the sums are zeros and not asked for.
+            let bound = _mm512_set1_epi32(limit.cast_signed());
+            let near_low = _mm512_mask_cmple_epu32_mask(0x5555, low, bound);
+            let near_high = _mm512_mask_cmple_epu32_mask(0x5555, high, bound);
+            if near_low | near_high != 0 {
+                let mut distances = [[0; 8]; 2];
+                store_narrowed(&mut distances[0], low);
+                store_narrowed(&mut distances[1], high);
+                let bound = _mm512_set1_epi64(i64::from(*limit));
+                let near = u32::from(_mm512_cmple_epu64_mask(low, bound))
+                    | u32::from(_mm512_cmple_epu64_mask(high, bound)) << 8;
+                let distances = distances.as_flattened();
+                *limit =
+                    scalar::report(near & present, distances, first, *limit, |row, distance| {
+                        hit(index, row, distance)
+                    });
+            }
+        }
+    });
+}
+
+/// The distances of sixteen codes to one query.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn lane_sums<const WORDS: usize>(block: &Block<WORDS>, query: &[[u8; 8]; WORDS]) -> [__m512i; 2] {
+    let (mut low, mut high) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+    let mut word = 0;
+    while word < WORDS {
+        let [low_codes, high_codes] = &block.words[word];
+        let pattern = _mm512_set1_epi64(i64::from_le_bytes(query[word]));
+        let count = |codes| _mm512_popcnt_epi64(_mm512_xor_si512(load_lanes(codes), pattern));
+        low = _mm512_add_epi64(low, count(low_codes));
+        high = _mm512_add_epi64(high, count(high_codes));
+        word += 1;
+    }
+    [low, high]
 }
 
 /// Sixteen values a step.
@@ -152,8 +255,8 @@ fn distances_u32_detected(query: u32, column: &[u8], out: &mut [u32]) {
     let (outs, rest) = out.as_chunks_mut::<16>();
     for (step, out) in steps.iter().zip(outs) {
         let counts = _mm512_popcnt_epi32(_mm512_xor_si512(load(step), pattern));
-        // SAFETY: `out` is 64 bytes that may be written; the store asks for no alignment.
-        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), counts) };
+        // SAFETY: sixteen lanes of 32 bits are that many numbers.
+        *out = unsafe { transmute::<__m512i, [u32; 16]>(counts) };
     }
     scalar::distances_u32(query, column_left, rest);
 }
@@ -166,8 +269,8 @@ fn at_most_detected(distances: &[u32], limit: u32, mut hit: impl FnMut(usize)) {
     for (index, block) in blocks.iter().enumerate() {
         let mut hits = 0;
         for (step, distances) in block.as_chunks::<16>().0.iter().enumerate() {
-            // SAFETY: all 64 bytes are borrowed; the load asks for no alignment.
-            let distances = unsafe { _mm512_loadu_si512(distances.as_ptr().cast()) };
+            // SAFETY: sixteen numbers are that many lanes of 32 bits.
+            let distances = unsafe { transmute::<[u32; 16], __m512i>(*distances) };
             hits |= u64::from(_mm512_cmple_epu32_mask(distances, bound)) << (16 * step);
         }
         while hits != 0 {
@@ -198,6 +301,68 @@ fn within_u16_detected(runs: &[Run<'_>], mut hit: impl FnMut(usize, usize, u32))
     }
 }
 
+/// Every value of a vector is turned into a hit, and those that are none are squeezed out.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn collect_u16_detected(bands: &[Band<'_>], hits: &mut Vec<Hit>) {
+    for band in bands {
+        // 17 is more than any distance.
+        let small = |distance: u32| i16::try_from(distance).unwrap_or(17).min(17);
+        if band.most < band.least {
+            continue;
+        }
+        let pattern = _mm512_set1_epi16(band.query.cast_signed());
+        let least = _mm512_set1_epi16(small(band.least));
+        let span = _mm512_set1_epi16(small(band.most - band.least));
+        let beyond = _mm512_set1_epi16(small(band.beyond));
+        let mut row = band.first_row;
+        for values in band.column.chunks(32) {
+            let (vector, present) = load_values(values);
+            let counts = _mm512_popcnt_epi16(_mm512_xor_si512(vector, pattern));
+            let near = _mm512_cmple_epu16_mask(_mm512_sub_epi16(counts, least), span) & present;
+            if near != 0 {
+                push_hits(near, row, _mm512_add_epi16(counts, beyond), hits);
+            }
+            row = row.wrapping_add(32);
+        }
+    }
+}
+
+/// Appends a hit for each set bit of `near`; the first lane is row `row`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn push_hits(near: __mmask32, row: u32, distances: __m512i, hits: &mut Vec<Hit>) {
+    const LANES: usize = 32;
+    hits.reserve(LANES + 8);
+    let (lengths, parts) = (near.to_le_bytes(), parts(distances));
+    let mut count = hits.len();
+    for (part, (near, distances)) in (0_u32..).zip(lengths.into_iter().zip(parts)) {
+        let first = i64::from(row.wrapping_add(part * 8));
+        let rows =
+            _mm512_add_epi64(_mm512_set1_epi64(first), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
+        // A hit as one number: the row in the lower half, the distance in the upper one.
+        let pairs = _mm512_or_si512(_mm512_slli_epi64::<32>(distances), rows);
+        let pairs = _mm512_maskz_compress_epi64(near, pairs);
+        // SAFETY: there is room for 8 hits behind `count`: 40 were reserved, and each of the parts
+        // before has added 8 at most. A hit is two numbers of 32 bits in this order.
+        unsafe { _mm512_storeu_si512(hits.as_mut_ptr().add(count).cast(), pairs) };
+        count += near.count_ones() as usize;
+    }
+    // SAFETY: as many hits were written, and the room for them was reserved.
+    unsafe { hits.set_len(count) };
+}
+
+/// The lanes of 16 bits, eight at a time, as 64-bit numbers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn parts(lanes: __m512i) -> [__m512i; 4] {
+    [
+        _mm512_cvtepu16_epi64(_mm512_extracti32x4_epi32::<0>(lanes)),
+        _mm512_cvtepu16_epi64(_mm512_extracti32x4_epi32::<1>(lanes)),
+        _mm512_cvtepu16_epi64(_mm512_extracti32x4_epi32::<2>(lanes)),
+        _mm512_cvtepu16_epi64(_mm512_extracti32x4_epi32::<3>(lanes)),
+    ]
+}
+
 /// Adds neighbouring words of two vectors: `a` in the even words of the result, `b` in the odd ones.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
@@ -217,17 +382,25 @@ fn add_lanes(a: __m512i, b: __m512i) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
 fn load(bytes: &[u8; 64]) -> __m512i {
-    // SAFETY: all 64 bytes are borrowed; the load asks for no alignment.
-    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+    // SAFETY: the same bytes as a vector; every pattern of bits is one.
+    unsafe { transmute::<[u8; 64], __m512i>(*bytes) }
 }
 
-/// Up to eight whole words, zeros beyond them.
+/// The first `count` words, at most eight, and zeros.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
-fn load_words(bytes: &[u8]) -> __m512i {
-    let present = first_lanes(bytes.len() / 8) & 0xff;
-    // SAFETY: the mask has a bit for each whole word of `bytes`, and nothing else is read.
+fn load_words(bytes: &[u8], count: usize) -> __m512i {
+    let bytes = &bytes[..count * 8];
+    let present = first_lanes(count) & 0xff;
+    // SAFETY: the mask has a bit for each word of `bytes`, and nothing else is read.
     unsafe { _mm512_maskz_loadu_epi64(present as __mmask8, bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+fn load_lanes(lanes: &[u64; 8]) -> __m512i {
+    // SAFETY: the same bytes as a vector; every pattern of bits is one.
+    unsafe { transmute::<[u64; 8], __m512i>(*lanes) }
 }
 
 /// Up to 32 values, zeros beyond them, and the mask of those that are there.
@@ -239,16 +412,10 @@ fn load_values(values: &[[u8; 2]]) -> (__m512i, __mmask32) {
     (unsafe { _mm512_maskz_loadu_epi16(present, values.as_ptr().cast()) }, present)
 }
 
-/// A mask of the first `count` lanes, of at most 32.
-#[inline]
-fn first_lanes(count: usize) -> u32 {
-    u32::MAX.unbounded_shr(u32::try_from(32_usize.saturating_sub(count)).unwrap_or(32))
-}
-
 /// Stores eight 64-bit numbers as 32-bit ones.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
 fn store_narrowed(out: &mut [u32; 8], sums: __m512i) {
-    // SAFETY: `out` is 32 bytes that may be written; the store asks for no alignment.
-    unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm512_cvtepi64_epi32(sums)) };
+    // SAFETY: eight lanes of 32 bits are that many numbers.
+    *out = unsafe { transmute::<__m256i, [u32; 8]>(_mm512_cvtepi64_epi32(sums)) };
 }

@@ -2,21 +2,45 @@
 #![expect(unsafe_code, reason = "vector loads and stores; calls of code for detected features")]
 
 use std::arch::aarch64::{
-    uint8x16_t, vaddlvq_u8, vaddq_u8, vcleq_u16, vcleq_u32, vcnt_u8, vcntq_u8, vcombine_u8,
-    vdup_n_u8, vdupq_n_u8, vdupq_n_u16, vdupq_n_u32, veor_u8, veorq_u8, vget_lane_u64, vld1_u8,
-    vld1q_u8, vld1q_u32, vmovn_u32, vpaddlq_u8, vpaddlq_u16, vreinterpret_u64_u8,
-    vreinterpret_u64_u16, vreinterpretq_u8_u16, vreinterpretq_u8_u32, vshrn_n_u16, vst1q_u32,
+    uint8x16_t, uint32x4_t, vaddlvq_u8, vaddq_u8, vcleq_u16, vcleq_u32, vcnt_u8, vcntq_u8,
+    vcombine_u8, vdup_n_u8, vdupq_n_u8, vdupq_n_u16, vdupq_n_u32, vdupq_n_u64, veor_u8, veorq_u8,
+    vget_lane_u64, vld1_u8, vld1q_u8, vld1q_u32, vmovn_u32, vpaddlq_u8, vpaddlq_u16, vpaddq_u32,
+    vreinterpret_u64_u8, vreinterpret_u64_u16, vreinterpretq_u8_u16, vreinterpretq_u8_u32,
+    vreinterpretq_u8_u64, vshrn_n_u16, vst1q_u32,
 };
+use std::mem::transmute;
 
+use super::block::{Block, LANES, first_lanes, for_each_block};
 pub(super) use super::scalar::prefetch;
-use super::{Run, scalar};
-
-/// A width in words that the compiler does not know.
-const ANY: usize = 0;
+use super::{BatchHit, RowHit, Run, scalar};
 
 /// Whether this processor has what the kernels of this file use.
 pub(super) fn available() -> bool {
     std::arch::is_aarch64_feature_detected!("neon")
+}
+
+/// See [`super::rows_within`].
+pub(super) fn rows_within(query: &[u8], rows: &[u8], limit: u32, hit: RowHit<'_>) {
+    if !available() {
+        return scalar::rows_within(query, rows, limit, hit);
+    }
+    // SAFETY: `available` has just seen the feature that these functions are compiled for.
+    unsafe { by_width!(query.len(), rows_within_detected(query, rows, limit, hit)) }
+}
+
+/// See [`super::batch_within`].
+pub(super) fn batch_within(
+    width: usize,
+    queries: &[u8],
+    rows: &[u8],
+    limits: &mut [u32],
+    hit: BatchHit<'_>,
+) {
+    if !available() {
+        return scalar::batch_within(width, queries, rows, limits, hit);
+    }
+    // SAFETY: `available` has just seen the feature that these functions are compiled for.
+    unsafe { by_width!(width, batch_within_detected(queries, rows, limits, hit)) }
 }
 
 /// See [`super::distances`].
@@ -25,16 +49,7 @@ pub(super) fn distances(query: &[u8], rows: &[u8], out: &mut [u32]) {
         return scalar::distances(query, rows, out);
     }
     // SAFETY: `available` has just seen the feature that these functions are compiled for.
-    unsafe {
-        match query.len() {
-            8 => distances_of::<1>(query, rows, out),
-            16 => distances_of::<2>(query, rows, out),
-            32 => distances_of::<4>(query, rows, out),
-            64 => distances_of::<8>(query, rows, out),
-            128 => distances_of::<16>(query, rows, out),
-            _ => distances_of::<ANY>(query, rows, out),
-        }
-    }
+    unsafe { by_width!(query.len(), distances_detected(query, rows, out)) }
 }
 
 /// See [`super::distances_u32`].
@@ -64,14 +79,74 @@ pub(super) fn within_u16(runs: &[Run<'_>], hit: impl FnMut(usize, usize, u32)) {
     unsafe { within_u16_detected(runs, hit) }
 }
 
-/// A row a step. `WORDS` is the width, or [`ANY`].
+/// A row a step: its distance crosses the vector in one instruction.
 #[target_feature(enable = "neon")]
-fn distances_of<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
-    let width = if WORDS == ANY { query.len() } else { WORDS * 8 };
-    let query = &query[..width];
-    for (row, out) in rows.chunks_exact(width).zip(out) {
-        *out = u32::from(vaddlvq_u8(row_counts(query, row)));
+fn rows_within_detected<const WORDS: usize>(
+    query: &[u8],
+    rows: &[u8],
+    mut limit: u32,
+    hit: RowHit<'_>,
+) {
+    let query = &query[..WORDS * 8];
+    for (row, code) in rows.chunks_exact(WORDS * 8).enumerate() {
+        let distance = u32::from(vaddlvq_u8(row_counts(query, code)));
+        if distance <= limit {
+            limit = limit.min(hit(row, distance));
+        }
     }
+}
+
+/// A row a step.
+#[target_feature(enable = "neon")]
+fn distances_detected<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
+    let query = &query[..WORDS * 8];
+    for (code, out) in rows.chunks_exact(WORDS * 8).zip(out) {
+        *out = u32::from(vaddlvq_u8(row_counts(query, code)));
+    }
+}
+
+/// Sixteen codes at hand while all queries pass, two codes a vector.
+#[target_feature(enable = "neon")]
+fn batch_within_detected<const WORDS: usize>(
+    queries: &[u8],
+    rows: &[u8],
+    limits: &mut [u32],
+    hit: BatchHit<'_>,
+) {
+    for_each_block::<WORDS>(rows, |first, count, block| {
+        let present = first_lanes(count);
+        let queries = queries.as_chunks().0.as_chunks::<WORDS>().0;
+        for (index, (query, limit)) in queries.iter().zip(limits.iter_mut()).enumerate() {
+            let distances = lane_sums(block, query);
+            let bound = *limit;
+            if distances.iter().any(|distance| *distance <= bound) {
+                *limit = scalar::report(present, &distances, first, bound, |row, distance| {
+                    hit(index, row, distance)
+                });
+            }
+        }
+    });
+}
+
+/// The distances of sixteen codes to one query. A byte counts at most 8 bits for each of 16 words.
+#[inline]
+#[target_feature(enable = "neon")]
+fn lane_sums<const WORDS: usize>(block: &Block<WORDS>, query: &[[u8; 8]; WORDS]) -> [u32; LANES] {
+    let mut counts = [vdupq_n_u8(0); LANES / 2];
+    for (codes, word) in block.words.iter().zip(query) {
+        let word = vreinterpretq_u8_u64(vdupq_n_u64(u64::from_le_bytes(*word)));
+        for (count, codes) in counts.iter_mut().zip(codes.as_flattened().as_chunks().0) {
+            *count = vaddq_u8(*count, vcntq_u8(veorq_u8(load_lanes(codes), word)));
+        }
+    }
+    let mut sums = [0; LANES];
+    for (sums, counts) in sums.as_chunks_mut::<4>().0.iter_mut().zip(counts.as_chunks::<2>().0) {
+        // Pairs of bytes twice, then neighbours across the two vectors: four codes, two sums each.
+        let [low, high] = [vpaddlq_u16(vpaddlq_u8(counts[0])), vpaddlq_u16(vpaddlq_u8(counts[1]))];
+        // SAFETY: four lanes of 32 bits are that many numbers.
+        *sums = unsafe { transmute::<uint32x4_t, [u32; 4]>(vpaddq_u32(low, high)) };
+    }
+    sums
 }
 
 /// The differing bits of one row, spread over 16 byte-wide sums: at most 8 bits for each of the
@@ -172,4 +247,11 @@ fn load(bytes: &[u8; 16]) -> uint8x16_t {
 fn load_values(values: &[[u8; 2]; 8]) -> uint8x16_t {
     // SAFETY: all 16 bytes are borrowed; the load asks for no alignment.
     unsafe { vld1q_u8(values.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn load_lanes(lanes: &[u64; 2]) -> uint8x16_t {
+    // SAFETY: the same bytes as a vector; every pattern of bits is one.
+    unsafe { transmute::<[u64; 2], uint8x16_t>(*lanes) }
 }

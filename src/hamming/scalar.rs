@@ -1,6 +1,7 @@
 //! The portable kernels: the answer where nothing better is there, and the oracle of the others.
 
-use super::Run;
+use super::block::{LANES, for_each_block};
+use super::{BatchHit, RowHit, Run};
 
 /// See [`super::distance`].
 #[inline]
@@ -13,34 +14,114 @@ pub(super) fn distance(a: &[u8], b: &[u8]) -> u32 {
         + rest.map(|(a, b)| (a ^ b).count_ones()).sum::<u32>()
 }
 
-/// See [`super::distances`].
+/// See [`super::rows_within`].
+pub(super) fn rows_within(query: &[u8], rows: &[u8], limit: u32, hit: RowHit<'_>) {
+    by_width!(query.len(), rows_within_from(query, rows, 0, limit, hit));
+}
+
+/// The hits among `rows`, the first of which is row `first`.
 #[inline]
-pub(super) fn distances(query: &[u8], rows: &[u8], out: &mut [u32]) {
-    match query.len() {
-        8 => distances_of::<1>(query, rows, out),
-        16 => distances_of::<2>(query, rows, out),
-        32 => distances_of::<4>(query, rows, out),
-        64 => distances_of::<8>(query, rows, out),
-        128 => distances_of::<16>(query, rows, out),
-        width => {
-            for (row, out) in rows.chunks_exact(width).zip(out) {
-                *out = distance(query, row);
-            }
+pub(super) fn rows_within_from<const WORDS: usize>(
+    query: &[u8],
+    rows: &[u8],
+    first: usize,
+    mut limit: u32,
+    hit: RowHit<'_>,
+) {
+    let query: [u64; WORDS] = words(query.as_chunks().0);
+    for (row, code) in (first..).zip(rows.chunks_exact(WORDS * 8)) {
+        let distance = word_differences(&query, code);
+        if distance <= limit {
+            limit = limit.min(hit(row, distance));
         }
     }
 }
 
-/// Distances of rows of a width that is known to the compiler.
+/// See [`super::distances`].
+pub(super) fn distances(query: &[u8], rows: &[u8], out: &mut [u32]) {
+    by_width!(query.len(), distances_of(query, rows, out));
+}
+
+/// The distances of rows of a known width.
 #[inline]
-fn distances_of<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
+pub(super) fn distances_of<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
+    let query: [u64; WORDS] = words(query.as_chunks().0);
+    for (code, out) in rows.chunks_exact(WORDS * 8).zip(out) {
+        *out = word_differences(&query, code);
+    }
+}
+
+/// The differing bits of one code.
+#[inline]
+fn word_differences<const WORDS: usize>(query: &[u64; WORDS], code: &[u8]) -> u32 {
+    let pairs = query.iter().zip(code.as_chunks().0);
+    pairs.map(|(word, bytes)| (word ^ u64::from_le_bytes(*bytes)).count_ones()).sum()
+}
+
+/// See [`super::batch_within`].
+pub(super) fn batch_within(
+    width: usize,
+    queries: &[u8],
+    rows: &[u8],
+    limits: &mut [u32],
+    hit: BatchHit<'_>,
+) {
+    by_width!(width, batch_within_of(queries, rows, limits, hit));
+}
+
+/// The lanes of a block are independent, so that the compiler may count several in one register.
+fn batch_within_of<const WORDS: usize>(
+    queries: &[u8],
+    rows: &[u8],
+    limits: &mut [u32],
+    hit: BatchHit<'_>,
+) {
+    for_each_block::<WORDS>(rows, |first, count, block| {
+        let queries = queries.as_chunks().0.as_chunks::<WORDS>().0;
+        for (index, (query, limit)) in queries.iter().zip(limits.iter_mut()).enumerate() {
+            let query: [u64; WORDS] = words(query);
+            let mut sums = [0; LANES];
+            for (word, codes) in query.iter().zip(&block.words) {
+                for (sum, code) in sums.iter_mut().zip(codes.as_flattened()) {
+                    *sum += (word ^ code).count_ones();
+                }
+            }
+            let bound = *limit;
+            let near = (0..count).filter(|lane| sums[*lane] <= bound);
+            let near = near.fold(0, |near, lane| near | 1 << lane);
+            *limit = report(near, &sums, first, bound, |row, distance| hit(index, row, distance));
+        }
+    });
+}
+
+/// The words of a code.
+#[inline]
+fn words<const WORDS: usize>(bytes: &[[u8; 8]]) -> [u64; WORDS] {
     let mut words = [0; WORDS];
-    for (word, bytes) in words.iter_mut().zip(query.as_chunks().0) {
+    for (word, bytes) in words.iter_mut().zip(bytes) {
         *word = u64::from_le_bytes(*bytes);
     }
-    for (row, out) in rows.chunks_exact(WORDS * 8).zip(out) {
-        let pairs = words.iter().zip(row.as_chunks().0);
-        *out = pairs.map(|(word, bytes)| (word ^ u64::from_le_bytes(*bytes)).count_ones()).sum();
+    words
+}
+
+/// Reports the lanes whose bit is set in `near`, as long as they are within the falling limit, and
+/// answers that limit.
+#[inline]
+pub(super) fn report(
+    mut near: u32,
+    distances: &[u32],
+    first: usize,
+    mut limit: u32,
+    mut hit: impl FnMut(usize, u32) -> u32,
+) -> u32 {
+    while near != 0 {
+        let lane = near.trailing_zeros() as usize;
+        near &= near - 1;
+        if distances[lane] <= limit {
+            limit = limit.min(hit(first + lane, distances[lane]));
+        }
     }
+    limit
 }
 
 /// See [`super::distances_u32`].

@@ -36,33 +36,179 @@ fn each_level_and(
     Level::available().into_iter().flat_map(move |level| numbers.clone().map(move |n| (level, n)))
 }
 
+/// What the kernels for rows must report while `narrow` turns each hit's distance and the limit
+/// into the next limit.
+fn slow_rows(
+    query: &[u8],
+    rows: &[u8],
+    mut limit: u32,
+    narrow: fn(u32, u32) -> u32,
+) -> Vec<(usize, u32)> {
+    let mut hits = Vec::new();
+    for (row, code) in rows.chunks_exact(query.len()).enumerate() {
+        let distance = slow_distance(query, code);
+        if distance <= limit {
+            hits.push((row, distance));
+            limit = narrow(distance, limit);
+        }
+    }
+    hits
+}
+
+fn fast_rows(
+    level: Level,
+    query: &[u8],
+    rows: &[u8],
+    mut limit: u32,
+    narrow: fn(u32, u32) -> u32,
+) -> Vec<(usize, u32)> {
+    let mut hits = Vec::new();
+    rows_within(level, query, rows, limit, |row, distance| {
+        hits.push((row, distance));
+        limit = narrow(distance, limit);
+        limit
+    });
+    hits
+}
+
+/// The hits of each query, and the limits at the end.
+fn fast_batch(
+    level: Level,
+    width: usize,
+    queries: &[u8],
+    rows: &[u8],
+    limit: u32,
+    narrow: fn(u32, u32) -> u32,
+) -> (Vec<Vec<(usize, u32)>>, Vec<u32>) {
+    let count = queries.len() / width;
+    let (mut hits, mut limits) = (vec![Vec::new(); count], vec![limit; count]);
+    let mut now = limits.clone();
+    batch_within(level, width, queries, rows, &mut limits, |query, row, distance| {
+        hits[query].push((row, distance));
+        now[query] = narrow(distance, now[query]);
+        now[query]
+    });
+    assert_eq!(limits, now);
+    (hits, limits)
+}
+
+/// Limits that stay, fall to what was found, and fall below it.
+const NARROWINGS: [fn(u32, u32) -> u32; 3] =
+    [|_, limit| limit, |distance, _| distance, |distance, _| distance.saturating_sub(1)];
+
+/// Limits between the extremes of codes of a width.
+fn limits(width: usize) -> [u32; 6] {
+    let bits = u32::try_from(width * 8).unwrap();
+    [0, bits / 2 - 4, bits / 2, bits - 1, bits, u32::MAX]
+}
+
 #[test]
 fn every_level_equals_the_definition_at_every_width_length_and_start() {
-    let bytes = bytes(67 * 128 + 256);
+    let bytes = bytes(70 * 128 + 256);
     for width in (8..=128).step_by(8) {
-        for start in [0, 1, 3, 7, 8, 31, 63] {
+        for start in [0, 1, 7, 8, 63] {
             let query = &bytes[bytes.len() - width - start..][..width];
-            let all: Vec<_> = bytes[start..]
-                .chunks_exact(width)
-                .take(67)
-                .map(|row| slow_distance(query, row))
-                .collect();
-            for (level, rows) in each_level_and(0..=67) {
-                let mut out = vec![u32::MAX; rows];
-                distances(level, query, &bytes[start..][..rows * width], &mut out);
-                assert_eq!(out, all[..rows], "{level}, {rows} rows of {width} bytes at {start}");
+            let all = slow_rows(query, &bytes[start..][..70 * width], u32::MAX, NARROWINGS[0]);
+            for (level, count) in each_level_and(0..=70) {
+                let rows = &bytes[start..][..count * width];
+                let found = fast_rows(level, query, rows, u32::MAX, NARROWINGS[0]);
+                assert_eq!(
+                    found,
+                    all[..count],
+                    "{level}, {count} rows of {width} bytes at {start}"
+                );
             }
         }
     }
 }
 
 #[test]
+fn limits_are_inclusive_and_may_fall_at_every_hit() {
+    let bytes = bytes(70 * 128 + 160);
+    for (level, width) in each_level_and((8..=128).step_by(8)) {
+        let (query, rows) = bytes.split_at(width);
+        for count in [1, 8, 13, 70] {
+            let rows = &rows[3..][..count * width];
+            for (limit, narrow) in limits(width).into_iter().zip(NARROWINGS.into_iter().cycle()) {
+                let expected = slow_rows(query, rows, limit, narrow);
+                assert_eq!(fast_rows(level, query, rows, limit, narrow), expected, "{level}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_equals_its_queries_one_by_one() {
+    let bytes = bytes(150 * 128 + 128);
+    for (level, width) in each_level_and((8..=128).step_by(8)) {
+        let (queries, rows) = bytes[1..].split_at(3 * width);
+        for count in [0, 1, 15, 16, 17, 31, 63, 64, 65, 80, 127, 128, 130] {
+            let rows = &rows[..count * width];
+            for (limit, narrow) in limits(width).into_iter().zip(NARROWINGS.into_iter().cycle()) {
+                let (hits, _) = fast_batch(level, width, queries, rows, limit, narrow);
+                for (query, hits) in queries.chunks_exact(width).zip(hits) {
+                    let expected = slow_rows(query, rows, limit, narrow);
+                    assert_eq!(hits, expected, "{level}, {count} rows of {width} bytes");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_limit_that_would_rise_stays() {
+    for level in Level::available() {
+        let mut rows = vec![0xff; 40 * 8];
+        rows[8 * 20] = 0;
+        let mut found = Vec::new();
+        let mut note = |row, _| {
+            found.push(row);
+            if row == 0 { 60 } else { u32::MAX }
+        };
+        rows_within(level, &[0; 8], &rows, 64, &mut note);
+        batch_within(level, 8, &[0; 8], &rows, &mut [64], |_, row, distance| note(row, distance));
+        assert_eq!(found, [0, 20, 0, 20], "{level}");
+    }
+}
+
+#[test]
+fn no_queries_and_no_rows_are_no_hits() {
+    for level in Level::available() {
+        rows_within(level, &[0; 16], &[], u32::MAX, |_, _| unreachable!());
+        batch_within(level, 16, &[], &[0; 64], &mut [], |_, _, _| unreachable!());
+        batch_within(level, 16, &[0; 16], &[], &mut [9], |_, _, _| unreachable!());
+    }
+}
+
+#[test]
 fn extremes_do_not_overflow_a_lane() {
     for (level, width) in each_level_and((8..=128).step_by(8)) {
-        let mut out = [0; 19];
-        distances(level, &vec![0; width], &vec![u8::MAX; 19 * width], &mut out);
-        assert_eq!(out, [u32::try_from(width * 8).unwrap(); 19], "{level}");
+        let (query, rows) = (vec![0; width], vec![u8::MAX; 19 * width]);
+        let bits = u32::try_from(width * 8).unwrap();
+        let expected: Vec<_> = (0..19).map(|row| (row, bits)).collect();
+        assert_eq!(fast_rows(level, &query, &rows, bits, NARROWINGS[0]), expected, "{level}");
+        assert!(fast_rows(level, &query, &rows, bits - 1, NARROWINGS[0]).is_empty());
+        let (hits, _) = fast_batch(level, width, &query, &rows, bits, NARROWINGS[0]);
+        assert_eq!(hits, [expected], "{level}");
     }
+}
+
+#[test]
+#[should_panic(expected = "no width of codes")]
+fn codes_of_no_width_are_refused() {
+    rows_within(Level::Scalar, &[0; 4], &[0; 8], 0, |_, limit| limit);
+}
+
+#[test]
+#[should_panic(expected = "whole rows")]
+fn rows_that_end_early_are_refused() {
+    rows_within(Level::Scalar, &[0; 8], &[0; 12], 0, |_, limit| limit);
+}
+
+#[test]
+#[should_panic(expected = "one limit for each query")]
+fn queries_without_limits_are_refused() {
+    batch_within(Level::Scalar, 8, &[0; 16], &[], &mut [0], |_, _, limit| limit);
 }
 
 #[test]
@@ -148,9 +294,9 @@ fn no_runs_are_no_hits() {
 #[test]
 fn a_level_of_another_processor_answers_by_scalar_code() {
     for level in [Level::Scalar, Level::Avx2, Level::Avx512, Level::Neon] {
-        let mut out = [0; 9];
-        distances(level, &[0; 32], &[1; 9 * 32], &mut out);
-        assert_eq!(out, [32; 9], "{level}");
+        assert_eq!(fast_rows(level, &[0; 32], &[1; 64], 32, NARROWINGS[0]), [(0, 32), (1, 32)]);
+        let (hits, _) = fast_batch(level, 32, &[0; 32], &[1; 64], 32, NARROWINGS[0]);
+        assert_eq!(hits, [[(0, 32), (1, 32)]], "{level}");
         prefetch(level, &[0; 5000]);
     }
 }
@@ -187,6 +333,7 @@ proptest! {
     fn levels_agree_on_anything(
         width in 1_usize..=16,
         data in prop::collection::vec(any::<u8>(), 128..6000),
+        limit in prop_oneof![0_u32..1100, Just(u32::MAX)],
         radius in 0_u32..=17,
         query in any::<u32>(),
     ) {
@@ -197,12 +344,14 @@ proptest! {
         let runs: Vec<_> = rest.as_chunks().0.chunks(37)
             .map(|column| Run { column, query: u16::from_le_bytes([first[0], first[1]]), radius })
             .collect();
-        let (mut codes, mut addresses) = (vec![0; rows], vec![0; column.len() / 4]);
+        let rest_rows = &rest[..rows * width];
+        let mut addresses = vec![0; column.len() / 4];
         for level in Level::available() {
-            distances(level, first, &rest[..rows * width], &mut codes);
-            for (row, found) in rest.chunks_exact(width).zip(&codes) {
-                prop_assert_eq!(slow_distance(first, row), *found);
-                prop_assert_eq!(distance(first, row), *found);
+            for narrow in NARROWINGS {
+                let expected = slow_rows(first, rest_rows, limit, narrow);
+                prop_assert_eq!(&fast_rows(level, first, rest_rows, limit, narrow), &expected);
+                let batch = fast_batch(level, width, &first.repeat(2), rest_rows, limit, narrow);
+                prop_assert_eq!(batch.0, [expected.clone(), expected]);
             }
             distances_u32(level, query, column, &mut addresses);
             for (row, found) in column.chunks_exact(4).zip(&addresses) {

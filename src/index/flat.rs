@@ -1,18 +1,19 @@
 //! Scans: every row is compared. The plan of small segments and of the memtable, the upper bound of
 //! every other plan, and the oracle of the tests.
 //!
-//! Distances are computed block by block into a buffer that stays in the L1 cache; whether a record
-//! lives is asked only of rows that would enter the answer.
+//! The kernel reports the few rows that come near. Their ids and addresses lie far apart, so they
+//! are fetched a group at a time: the cache misses of a group are under way together. Whether a
+//! record lives is asked only of rows that would enter the answer.
 
 use super::{Collect, Counters, Hit, Neighbor, Rows};
 use crate::code::Code;
 use crate::hamming::{self, Level};
 
-/// Rows of a block: their distances take 4 KiB.
+/// Addresses of a block: their distances take 4 KiB.
 const BLOCK: usize = 1024;
 
-/// Rows that are gathered before they are compared.
-const GATHER: usize = 64;
+/// Rows that are fetched together.
+const GROUP: usize = 64;
 
 /// Offers to `into` every live row, by the distance of its code to `query`.
 ///
@@ -29,16 +30,18 @@ pub fn scan(
     live: impl Fn(u64) -> bool,
     counters: &mut Counters,
 ) {
+    assert_eq!(query.len(), rows.code_bytes(), "a query is as wide as the codes");
     if into.is_void() {
         return;
     }
-    let mut block = [0; BLOCK];
-    let bytes = BLOCK * rows.code_bytes();
-    for (index, codes) in rows.codes().chunks(bytes).enumerate() {
-        let distances = &mut block[..codes.len() / rows.code_bytes()];
-        hamming::distances(level, query, codes, distances);
-        offer(rows, level, distances, |position| index * BLOCK + position, into, &live);
-    }
+    let mut near = Near::new();
+    hamming::rows_within(level, query, rows.codes(), into.limit(), |row, distance| {
+        if near.push(row, distance) {
+            near.offer(rows, into, &live);
+        }
+        into.limit()
+    });
+    near.offer(rows, into, &live);
     counters.distances += rows.len() as u64;
 }
 
@@ -88,45 +91,95 @@ pub fn rerank(
     live: impl Fn(u64) -> bool,
     counters: &mut Counters,
 ) {
-    let mut positions = positions.into_iter().filter(|row| (*row as usize) < rows.len());
-    // The copies are independent of each other, so that the processor has many cache misses under
-    // way at once; the kernel then runs over a block that is at hand.
-    let (mut codes, mut gathered) = ([0; GATHER * Code::MAX_BYTES], [0; GATHER]);
-    let mut distances = [0; GATHER];
-    loop {
-        let mut count = 0;
-        // The slots come first: where they end, no position is lost.
-        for (slot, row) in gathered.iter_mut().zip(&mut positions) {
-            *slot = row as usize;
-            let at = count * rows.code_bytes();
-            codes[at..at + rows.code_bytes()].copy_from_slice(rows.code(*slot));
-            count += 1;
+    let mut gathered = Gathered::new(rows, level, query);
+    for row in positions {
+        let row = row as usize;
+        if row < rows.len() && gathered.push(row) {
+            gathered.offer(into, &live, counters);
         }
-        if count == 0 {
-            return;
-        }
-        let distances = &mut distances[..count];
-        hamming::distances(level, query, &codes[..count * rows.code_bytes()], distances);
-        offer(rows, level, distances, |position| gathered[position], into, &live);
-        counters.distances += count as u64;
+    }
+    gathered.offer(into, &live, counters);
+}
+
+/// Rows whose codes are copied together and then compared: the copies are independent of each
+/// other, so that the processor has many cache misses under way at once.
+pub(super) struct Gathered<'a> {
+    rows: &'a Rows<'a>,
+    level: Level,
+    query: &'a [u8],
+    codes: [u8; GROUP * Code::MAX_BYTES],
+    positions: [usize; GROUP],
+    count: usize,
+}
+
+impl<'a> Gathered<'a> {
+    pub(super) fn new(rows: &'a Rows<'a>, level: Level, query: &'a [u8]) -> Self {
+        assert_eq!(query.len(), rows.code_bytes(), "a query is as wide as the codes");
+        let codes = [0; GROUP * Code::MAX_BYTES];
+        Self { rows, level, query, codes, positions: [0; GROUP], count: 0 }
+    }
+
+    /// Takes a row; whether the group is full.
+    #[inline]
+    pub(super) fn push(&mut self, row: usize) -> bool {
+        self.positions[self.count] = row;
+        let width = self.query.len();
+        self.codes[self.count * width..][..width].copy_from_slice(self.rows.code(row));
+        self.count += 1;
+        self.count == GROUP
+    }
+
+    /// Offers the live rows of the group and empties it.
+    pub(super) fn offer(
+        &mut self,
+        into: &mut impl Collect,
+        live: &impl Fn(u64) -> bool,
+        counters: &mut Counters,
+    ) {
+        let codes = &self.codes[..self.count * self.query.len()];
+        let mut near = Near::new();
+        hamming::rows_within(self.level, self.query, codes, into.limit(), |index, distance| {
+            near.push(self.positions[index], distance);
+            into.limit()
+        });
+        near.offer(self.rows, into, live);
+        counters.distances += self.count as u64;
+        self.count = 0;
     }
 }
 
-/// Offers the rows of a block; `row_of` tells the row of a position.
-fn offer(
-    rows: &Rows<'_>,
-    level: Level,
-    distances: &[u32],
-    row_of: impl Fn(usize) -> usize,
-    into: &mut impl Collect,
-    live: &impl Fn(u64) -> bool,
-) {
-    hamming::at_most(level, distances, into.limit(), |position| {
-        let row = row_of(position);
-        let (id, address) = (rows.id(row), rows.address(row));
-        let neighbor = Neighbor { distance: distances[position], id, address };
-        if into.admits(&neighbor) && live(id) {
-            into.push(neighbor);
+/// Rows that are near enough for what was known when they were seen.
+struct Near {
+    rows: [(usize, u32); GROUP],
+    count: usize,
+}
+
+impl Near {
+    fn new() -> Self {
+        Self { rows: [(0, 0); GROUP], count: 0 }
+    }
+
+    /// Takes a row; whether the group is full.
+    #[inline]
+    fn push(&mut self, row: usize, distance: u32) -> bool {
+        self.rows[self.count] = (row, distance);
+        self.count += 1;
+        self.count == GROUP
+    }
+
+    /// Offers the live rows of the group and empties it.
+    fn offer(&mut self, rows: &Rows<'_>, into: &mut impl Collect, live: &impl Fn(u64) -> bool) {
+        let mut neighbors = [Neighbor { distance: 0, id: 0, address: 0 }; GROUP];
+        let near = &self.rows[..self.count];
+        // Nothing is decided here, so no load waits for another.
+        for (neighbor, &(row, distance)) in neighbors.iter_mut().zip(near) {
+            *neighbor = Neighbor { distance, id: rows.id(row), address: rows.address(row) };
         }
-    });
+        for neighbor in &neighbors[..self.count] {
+            if into.admits(neighbor) && live(neighbor.id) {
+                into.push(*neighbor);
+            }
+        }
+        self.count = 0;
+    }
 }

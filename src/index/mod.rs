@@ -12,6 +12,7 @@
 //! [`Corruption`](crate::Corruption) for bytes that contradict each other; after that no byte
 //! pattern panics or reads out of range.
 
+mod batch;
 mod clusters;
 mod collect;
 mod columns;
@@ -20,20 +21,25 @@ mod multi;
 mod neighbor;
 mod radii;
 mod rows;
+mod shim;
 mod table;
 mod top_k;
 
 #[cfg(test)]
 mod tests;
 
+pub use batch::scan_batch;
 pub use clusters::{Budget, ClusterColumns, Clusters, Probe};
 pub use collect::{Collect, Within};
 pub use flat::{ball_scan, rerank, scan};
 pub use multi::{MultiCost, MultiIndex, MultiIndexColumns, Prepared};
 pub use neighbor::Neighbor;
 pub use rows::Rows;
-pub use table::{HalfBalls, Hit, PairTable, PairTableColumns};
+pub use shim::{PrefixColumn, Prefixes};
+pub use table::{HalfBalls, PairTable, PairTableColumns};
 pub use top_k::TopK;
+
+pub use crate::hamming::Hit;
 
 /// What a search did, summed over all it touched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -85,6 +85,59 @@ fn scans_equal_sorting_everything() {
 }
 
 #[test]
+fn a_batch_answers_what_scans_answer() {
+    for (rows, code_bytes) in ROWS.into_iter().flat_map(|rows| [(rows, 8), (rows, 40)]) {
+        let columns = Columns::new(rows, code_bytes, 12);
+        let rows = columns.rows();
+        for (level, count) in Level::available().into_iter().flat_map(|l| [(l, 0), (l, 3), (l, 21)])
+        {
+            let queries: Vec<_> =
+                (0_u8..count).map(|query| vec![query.wrapping_mul(37); code_bytes]).collect();
+            let queries: Vec<_> = queries.iter().map(Vec::as_slice).collect();
+            // Every query asks for another number of neighbours, the first for none.
+            let mut together: Vec<_> = (0..queries.len()).map(|k| TopK::new(k * k)).collect();
+            let mut alone = together.clone();
+            let (mut counters, mut expected) = (Counters::default(), Counters::default());
+            scan_batch(&rows, level, &queries, &mut together, live, &mut counters);
+            for (query, top) in queries.iter().zip(&mut alone) {
+                scan(&rows, level, query, top, live, &mut expected);
+            }
+            let answers = |tops: Vec<TopK>| tops.into_iter().map(TopK::into_sorted);
+            assert!(answers(together).eq(answers(alone)), "{level}, {count} queries");
+            assert_eq!(counters, expected);
+
+            let mut together = vec![Within::new(20); queries.len()];
+            scan_batch(&rows, level, &queries, &mut together, live, &mut counters);
+            for (query, within) in queries.iter().zip(together) {
+                let mut alone = Within::new(20);
+                scan(&rows, level, query, &mut alone, live, &mut expected);
+                assert_eq!(within.into_sorted(), alone.into_sorted(), "{level}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_known_of_the_answer_bounds_the_search() {
+    let columns = Columns::new(2000, 16, 11);
+    let (rows, query) = (columns.rows(), [0x11; 16]);
+    let all = sorted(&rows, |row| hamming::distance(&query, rows.code(row)));
+    for k in [1, 10, 100] {
+        for limit in [all[k - 1].distance, all[k - 1].distance + 1, 127, 128, u32::MAX] {
+            let mut top = TopK::new(k);
+            top.narrow(limit);
+            assert_eq!(Collect::limit(&top), limit);
+            scan(&rows, Level::best(), &query, &mut top, live, &mut Counters::default());
+            assert_eq!(top.into_sorted(), all[..k], "k = {k}, limit {limit}");
+        }
+    }
+    let mut short = TopK::new(10);
+    short.narrow(all[0].distance - 1);
+    scan(&rows, Level::best(), &query, &mut short, live, &mut Counters::default());
+    assert!(short.into_sorted().is_empty());
+}
+
+#[test]
 fn scans_of_addresses_equal_comparing_each() {
     for rows in ROWS {
         let columns = Columns::new(rows, 8, 8);

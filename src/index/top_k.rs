@@ -1,12 +1,15 @@
 //! The best k of a stream of neighbours.
 //!
-//! A buffer of twice k is filled and cut back to the best k by selection, which costs a constant
-//! time a neighbour for any k. How many neighbours there are of each distance is counted as they
-//! come, so that the limit for later ones is as tight as it can be without sorting.
+//! How many neighbours there are of each distance is counted as they come, so that the limit for
+//! later ones is as tight as it can be without sorting. Whatever lies beyond the limit is dropped
+//! when the buffer has grown to several times k, which costs a constant time a neighbour for any k.
 
 use super::Neighbor;
 
-/// Room beyond k, so that small answers are not cut at every step.
+/// The buffer holds so many times k.
+const FILL: usize = 4;
+
+/// Room beyond that, so that small answers are not cut at every step.
 const SLACK: usize = 32;
 
 /// Distances from here on are counted together and bound nothing; codes are no wider.
@@ -24,8 +27,6 @@ pub struct TopK {
     within: usize,
     /// The smallest distance that k neighbours are known not to exceed.
     limit: Option<u32>,
-    /// What [`TopK::narrow`] was told, `u32::MAX` before.
-    bound: u32,
     /// The worst of the best k at the last cut: among equal distances, the bar for ids.
     worst: Option<Neighbor>,
 }
@@ -34,15 +35,7 @@ impl TopK {
     /// Starts with nothing; `k` may be 0 or as large as it likes.
     #[must_use]
     pub fn new(k: usize) -> Self {
-        Self {
-            k,
-            buffer: Vec::new(),
-            counts: Vec::new(),
-            within: 0,
-            limit: None,
-            bound: u32::MAX,
-            worst: None,
-        }
+        Self { k, buffer: Vec::new(), counts: Vec::new(), within: 0, limit: None, worst: None }
     }
 
     /// Whether a neighbour can still be among the best k.
@@ -67,10 +60,9 @@ impl TopK {
         self.k
     }
 
-    /// Is told that k neighbours within `limit` will be offered, if they were not yet: what lies
-    /// beyond cannot enter any more.
+    /// Is told that `k` neighbours at most `limit` away were or will be offered: nothing farther
+    /// enters. Where that is wrong the answer falls short of `k`.
     pub fn narrow(&mut self, limit: u32) {
-        self.bound = self.bound.min(limit);
         self.limit = Some(self.limit.map_or(limit, |known| known.min(limit)));
     }
 
@@ -88,8 +80,8 @@ impl TopK {
         }
         self.buffer.push(neighbor);
         self.count(neighbor.distance);
-        if self.buffer.len() >= self.k.saturating_add(self.k.max(SLACK)) {
-            self.cut();
+        if self.buffer.len() >= self.k.saturating_mul(FILL).saturating_add(SLACK) {
+            self.shrink();
         }
     }
 
@@ -118,10 +110,20 @@ impl TopK {
             self.within -= farthest;
             self.counts.pop();
         }
-        if self.within >= self.k {
-            let limit = u32::try_from(self.counts.len() - 1).ok();
-            let limit = limit.filter(|limit| *limit < FAR).unwrap_or(u32::MAX).min(self.bound);
-            self.limit = (limit < u32::MAX).then_some(limit);
+        let farthest = u32::try_from(self.counts.len() - 1).unwrap_or(FAR);
+        if self.within >= self.k && farthest < FAR {
+            self.narrow(farthest);
+        }
+    }
+
+    /// Makes room in the buffer, which holds more than k.
+    fn shrink(&mut self) {
+        if let Some(limit) = self.limit {
+            self.buffer.retain(|neighbor| neighbor.distance <= limit);
+        }
+        // Many of one distance: only their ids decide.
+        if self.buffer.len() > self.k.saturating_mul(FILL / 2) {
+            self.cut();
         }
     }
 

@@ -10,6 +10,9 @@ use hashdb::{
 
 use crate::{Random, key};
 
+/// Whether a filter should admit a record, by its id and its number.
+type Admit<'a> = &'a dyn Fn(u64, u64) -> bool;
+
 /// Rows of the large segment: beyond the size from which every index is built.
 const LARGE: u64 = 140_000;
 /// Rows of the small segment, which has cluster lists only.
@@ -232,7 +235,7 @@ fn an_approximate_search_keeps_its_recall_and_tells_what_it_probed() {
 fn filters_restrict_every_search() {
     let mut filled = Filled::new(Kind::Clustered, IndexOptions::default().prefix(true));
     let code = filled.near();
-    let rules: [(Filter, &dyn Fn(u64, u64) -> bool); 7] = [
+    let rules: [(Filter, Admit<'_>); 7] = [
         (Filter::ids([]), &|_, _| false),
         (Filter::ids((0..200_000).step_by(100)), &|id, _| id.is_multiple_of(100)),
         (Filter::ids(0..150_000), &|id, _| id < 150_000),
@@ -263,7 +266,7 @@ fn filters_restrict_every_search() {
 }
 
 /// Balls with a filter are the balls without it, less what it does not admit.
-fn balls(filled: &Filled, filter: &Filter, admit: &dyn Fn(u64, u64) -> bool) {
+fn balls(filled: &Filled, filter: &Filter, admit: Admit<'_>) {
     let address = hashdb::Address::new(0x1234, 16).unwrap();
     for radius in [0, 2, 5] {
         let all = filled.db.ball(address, radius).unwrap();

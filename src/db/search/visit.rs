@@ -197,7 +197,7 @@ enum Way<'s, 'c> {
     Scan,
     MultiIndex(Prepared<'s, 's>),
     Rings(&'s Clusters<'s>, Probe<'c>),
-    PrefixScan(Prefixes<'s>),
+    PrefixScan(Prefixes),
 }
 
 impl Way<'_, '_> {

@@ -152,7 +152,7 @@ impl Segment {
     }
 
     /// The prefixes of the codes, if they are there.
-    pub(crate) fn prefixes(&self) -> Result<Option<Prefixes<'_>>> {
+    pub(crate) fn prefixes(&self) -> Result<Option<Prefixes>> {
         if !self.has(PREFIXES) {
             return Ok(None);
         }

@@ -20,7 +20,7 @@ mod tests;
 pub use build::PairTableColumns;
 pub use split::HalfBalls;
 
-use side::{Side, Target};
+use side::{PROBES, Side, Target};
 use split::Split;
 
 use super::Counters;
@@ -28,15 +28,13 @@ use super::columns::{check_length, check_offsets, check_rows};
 use super::radii::Radii;
 use crate::code::Address;
 use crate::error::Corruption;
-use crate::hamming::Level;
+use crate::hamming::{self, Hit, Level};
 
-/// A row that a look-up found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Hit {
-    /// The row in its segment.
-    pub row: u32,
-    /// Bits in which its address differs from the one asked for.
-    pub distance: u32,
+/// The two orders of the rows.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    High,
+    Low,
 }
 
 /// A pair table over the bytes of a segment.
@@ -101,7 +99,6 @@ impl<'a> PairTable<'a> {
     /// particular order. `balls` are those of this table's address width.
     ///
     /// Cost: as many suffixes of two bytes as [`PairTable::cost`] says, in one run a bucket.
-    #[expect(clippy::cast_possible_truncation, reason = "a side has u32::MAX entries at most")]
     pub fn ball(
         &self,
         level: Level,
@@ -113,25 +110,45 @@ impl<'a> PairTable<'a> {
     ) {
         let (high, low) = self.split.halves(address);
         let radii = Radii::new(radius);
-        let hit = |row: usize, distance| Hit { row: row as u32, distance };
-
         let masks = balls.high.within(radii.first);
-        let target = Target { bucket: high, suffix: low, radius, masks };
-        self.by_high.search(level, &target, counters, |found| {
-            hits.push(hit(found.entry, found.distance));
-        });
-        let Some(low_radius) = radii.second else { return };
+        let by_high = Target { bucket: high, suffix: low, least: 0, radius, masks };
+        let masks = radii.second.map_or(&[][..], |radius| balls.low.within(radius));
+        let by_low = Target { bucket: low, suffix: high, least: radii.first + 1, radius, masks };
+        counters.probes += (by_high.masks.len() + by_low.masks.len()) as u64;
 
-        let masks = balls.low.within(low_radius);
-        let target = Target { bucket: low, suffix: high, radius, masks };
-        let by_high_count = hits.len();
-        self.by_low.search(level, &target, counters, |found| {
-            if found.suffix_distance > radii.first {
-                hits.push(hit(found.entry, found.distance));
-            }
+        let first = by_high.masks.chunks(PROBES).map(|masks| (Order::High, masks));
+        let second = by_low.masks.chunks(PROBES).map(|masks| (Order::Low, masks));
+        let mut batches = first.chain(second).map(|(order, masks)| match order {
+            Order::High => (order, self.by_high.gather(level, &by_high, masks)),
+            Order::Low => (order, self.by_low.gather(level, &by_low, masks)),
         });
-        // The rows are read in a loop of their own, where cache misses overlap.
-        for hit in &mut hits[by_high_count..] {
+        // The hits from here on hold entries of the low side, which are to become rows.
+        let mut entries = hits.len();
+        let mut next = batches.next();
+        while let Some((order, batch)) = next {
+            // The cache lines of the batch behind are under way while this one is scanned.
+            next = batches.next();
+            counters.candidates += batch.entries();
+            let before = hits.len();
+            hamming::collect_u16(level, batch.bands(), hits);
+            match order {
+                Order::High => entries = hits.len(),
+                Order::Low => {
+                    let (earlier, new) = hits[entries..].split_at_mut(before - entries);
+                    for hit in new {
+                        hamming::prefetch(level, &self.positions[hit.row as usize]);
+                    }
+                    self.set_rows(earlier);
+                    entries = before;
+                }
+            }
+        }
+        self.set_rows(&mut hits[entries..]);
+    }
+
+    /// Puts rows in the place of entries of the low side.
+    fn set_rows(&self, hits: &mut [Hit]) {
+        for hit in hits {
             hit.row = u32::from_le_bytes(self.positions[hit.row as usize]);
         }
     }

@@ -3,13 +3,12 @@
 
 use std::ops::Range;
 
-use crate::hamming::{self, Level, Run};
-use crate::index::Counters;
+use crate::hamming::{self, Band, Level};
 
 /// Buckets that are looked up together.
-const PROBES: usize = 8;
+pub(super) const PROBES: usize = 8;
 
-/// Offsets and suffixes; [`check_offsets`](super::check_offsets) has passed them.
+/// Offsets and suffixes, whose offsets rise to the number of suffixes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Side<'a> {
     /// Where each bucket begins, and at last where the last one ends.
@@ -25,69 +24,46 @@ pub(super) struct Target<'a> {
     pub(super) bucket: u16,
     /// The half that suffixes are compared with.
     pub(super) suffix: u16,
+    /// The smallest distance of the suffix.
+    pub(super) least: u32,
     /// The largest distance of both halves together.
     pub(super) radius: u32,
     /// What is applied to `bucket`; of weights up to `radius`.
     pub(super) masks: &'a [u32],
 }
 
-/// An entry within the radius.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
-    /// Its place in the order of this side.
-    pub(super) entry: usize,
-    /// The distance of both halves together.
-    pub(super) distance: u32,
-    /// The distance of the suffix.
-    pub(super) suffix_distance: u32,
+/// Buckets that were looked up and are not scanned yet.
+pub(super) struct Batch<'a> {
+    bands: [Band<'a>; PROBES],
+    len: usize,
 }
 
-/// Buckets that were looked up and are not scanned yet.
-struct Batch<'a, 't> {
-    masks: &'t [u32],
-    runs: [Run<'a>; PROBES],
-    /// The first entry of each run.
-    firsts: [usize; PROBES],
+impl<'a> Batch<'a> {
+    pub(super) fn bands(&self) -> &[Band<'a>] {
+        &self.bands[..self.len]
+    }
+
+    /// How many entries the buckets hold.
+    pub(super) fn entries(&self) -> u64 {
+        self.bands().iter().map(|band| band.column.len() as u64).sum()
+    }
 }
 
 impl<'a> Side<'a> {
-    /// Calls `found` for every entry of the target's buckets that lies within its radius.
+    /// Looks up the buckets of some masks, at most [`PROBES`], and asks for their cache lines.
     #[inline]
-    pub(super) fn search(
-        &self,
-        level: Level,
-        target: &Target<'_>,
-        counters: &mut Counters,
-        mut found: impl FnMut(Found),
-    ) {
-        let mut batches =
-            target.masks.chunks(PROBES).map(|masks| self.gather(level, target, masks));
-        let mut next = batches.next();
-        while let Some(batch) = next {
-            // The cache lines of the batch behind are under way while this one is scanned.
-            next = batches.next();
-            let runs = &batch.runs[..batch.masks.len()];
-            counters.candidates += runs.iter().map(|run| run.column.len() as u64).sum::<u64>();
-            hamming::within_u16(level, runs, |run, position, suffix_distance| {
-                let entry = batch.firsts[run] + position;
-                let distance = batch.masks[run].count_ones() + suffix_distance;
-                found(Found { entry, distance, suffix_distance });
-            });
-        }
-        counters.probes += target.masks.len() as u64;
-    }
-
-    /// Looks up the buckets of some masks and asks for their cache lines.
-    #[inline]
-    fn gather<'t>(&self, level: Level, target: &Target<'_>, masks: &'t [u32]) -> Batch<'a, 't> {
-        let mut batch = Batch { masks, runs: [Run::default(); PROBES], firsts: [0; PROBES] };
-        for ((run, first), mask) in batch.runs.iter_mut().zip(&mut batch.firsts).zip(masks) {
+    pub(super) fn gather(&self, level: Level, target: &Target<'_>, masks: &[u32]) -> Batch<'a> {
+        let mut batch = Batch { bands: [Band::default(); PROBES], len: masks.len().min(PROBES) };
+        for (band, mask) in batch.bands.iter_mut().zip(masks) {
             let entries = self.bucket(u32::from(target.bucket) ^ mask);
-            *first = entries.start;
-            run.column = self.suffixes.get(entries).unwrap_or_default();
-            run.query = target.suffix;
-            run.radius = target.radius.saturating_sub(mask.count_ones());
-            hamming::prefetch(level, run.column.as_flattened());
+            // Entries are numbered by offsets of 32 bits.
+            band.first_row = u32::try_from(entries.start).unwrap_or(u32::MAX);
+            band.column = self.suffixes.get(entries).unwrap_or_default();
+            band.query = target.suffix;
+            band.least = target.least;
+            band.beyond = mask.count_ones();
+            band.most = target.radius.saturating_sub(band.beyond);
+            hamming::prefetch(level, band.column.as_flattened());
         }
         batch
     }

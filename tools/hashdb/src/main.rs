@@ -8,6 +8,7 @@ mod cmd;
 mod encoder;
 mod exit;
 mod files;
+mod indexes;
 mod npy;
 mod output;
 mod progress;

@@ -1,10 +1,11 @@
 //! What a user asks of a search, whatever it is for: shared by `query` and `bench`.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use hashdb::{Address, Code, Query};
+use hashdb::{Address, Code, Filter, Query};
 
 use crate::exit::Usage;
 
@@ -38,15 +39,42 @@ impl fmt::Display for Mode {
 /// The arguments of a search.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Search {
-    /// What to search for [default: range with --radius, knn without]
+    /// What to search for [default: range with --radius, approx with --recall or --probes, else
+    /// knn]
     #[arg(long, value_enum)]
     mode: Option<Mode>,
+    /// The same as --mode approx
+    #[arg(long, conflicts_with_all = ["mode", "radius"])]
+    approx: bool,
+    /// The share of the nearest that an approximate search aims at, above 0, at most 1
+    /// [default: 0.95]
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "radius")]
+    recall: Option<f64>,
+    /// The number of cluster lists of each segment that an approximate search compares
+    #[arg(long, value_name = "N", conflicts_with_all = ["recall", "radius"])]
+    probes: Option<NonZeroUsize>,
     /// The number of results [default: 10]
     #[arg(short, value_name = "K", conflicts_with = "radius")]
     k: Option<usize>,
     /// All records whose codes, or addresses in mode ball, differ in at most R bits
     #[arg(long, value_name = "R")]
     radius: Option<u32>,
+    /// Search only the records whose keys begin with this text
+    #[arg(long, value_name = "TEXT")]
+    filter_prefix: Option<String>,
+}
+
+/// Reads a share above 0 and at most 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| "must be a number above 0 and at most 1".to_owned())
+}
+
+/// How much an approximate search does.
+#[derive(Debug, Clone, Copy)]
+enum Effort {
+    Recall(f64),
+    Probes(usize),
 }
 
 /// A search without what it is for.
@@ -58,13 +86,26 @@ pub(crate) struct Request {
     pub(crate) k: usize,
     /// The radius, of range and ball.
     pub(crate) radius: u32,
+    effort: Option<Effort>,
+    filter: Option<Filter>,
 }
 
 impl Search {
     /// The request, if the arguments go together.
     pub(crate) fn request(&self) -> Result<Request> {
-        let default = if self.radius.is_some() { Mode::Range } else { Mode::Knn };
-        let mode = self.mode.unwrap_or(default);
+        let effort = match (self.recall, self.probes) {
+            (Some(recall), _) => Some(Effort::Recall(recall)),
+            (None, probes) => probes.map(|lists| Effort::Probes(lists.get())),
+        };
+        let mode = self.mode.unwrap_or(match (self.radius, effort) {
+            _ if self.approx => Mode::Approx,
+            (Some(_), _) => Mode::Range,
+            (None, Some(_)) => Mode::Approx,
+            (None, None) => Mode::Knn,
+        });
+        if effort.is_some() && mode != Mode::Approx {
+            return Err(Usage(format!("--recall and --probes do not go with --mode {mode}")).into());
+        }
         match (mode, self.radius) {
             (Mode::Range | Mode::Ball, None) => {
                 return Err(Usage(format!("--mode {mode} needs --radius R")).into());
@@ -75,7 +116,8 @@ impl Search {
             _ => {}
         }
         let (k, radius) = (self.k.unwrap_or(K), self.radius.unwrap_or(0));
-        Ok(Request { mode, k, radius })
+        let filter = self.filter_prefix.as_deref().map(Filter::key_prefix);
+        Ok(Request { mode, k, radius, effort, filter })
     }
 }
 
@@ -87,14 +129,28 @@ impl Request {
 
     /// The query for a code, in every mode but ball.
     pub(crate) fn of_code(&self, code: Code) -> Query {
-        match self.mode {
+        let query = match self.mode {
             Mode::Range => Query::range(code, self.radius),
-            Mode::Knn | Mode::Ball | Mode::Approx => Query::knn(code, self.k),
-        }
+            Mode::Approx => Query::approximate(code, self.k),
+            Mode::Knn | Mode::Ball => Query::knn(code, self.k),
+        };
+        self.filtered(match self.effort {
+            Some(Effort::Recall(recall)) => query.recall(recall),
+            Some(Effort::Probes(lists)) => query.probes(lists),
+            None => query,
+        })
     }
 
     /// The query for an address, in mode ball.
     pub(crate) fn of_address(&self, address: Address) -> Query {
-        Query::ball(address, self.radius)
+        self.filtered(Query::ball(address, self.radius))
+    }
+
+    /// The query restricted as the user wants it.
+    pub(crate) fn filtered(&self, query: Query) -> Query {
+        match &self.filter {
+            Some(filter) => query.filter(filter.clone()),
+            None => query,
+        }
     }
 }

@@ -7,6 +7,7 @@ use hashdb::{Database, Stats};
 use serde_json::json;
 
 use crate::exit::Exit;
+use crate::indexes::IndexChoice;
 use crate::output::Output;
 use crate::text;
 
@@ -15,6 +16,10 @@ use crate::text;
 pub(crate) struct Args {
     /// The database directory
     db: PathBuf,
+    /// Change the indexes over codes from now on: a list of multi, clusters and prefix, or all, or
+    /// none
+    #[arg(long, value_name = "LIST")]
+    index: Option<IndexChoice>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -24,6 +29,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let db = super::open(&args.db)?;
     let before = Size::of(&db);
+    if let Some(IndexChoice(index)) = args.index {
+        db.set_index(index)?;
+    }
     db.compact()?;
     let after = Size::of(&db);
     let mut output = Output::new();

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use hashdb::model::{DeviceChoice, Encoder as _};
-use hashdb::{Database, EncoderModel, Options};
+use hashdb::{Database, EncoderModel, IndexOptions, Options};
 use serde_json::json;
 
 use crate::encoder::EncoderChoice;
 use crate::exit::{Exit, Usage};
+use crate::indexes::IndexChoice;
 use crate::output::Output;
 use crate::text;
 
@@ -31,6 +32,10 @@ pub(crate) struct Args {
     /// The encoder that will fill it: `default`, `none`, or a weight file of `hashdb train`
     #[arg(long, value_name = "ENCODER", default_value_t = EncoderChoice::Default)]
     encoder: EncoderChoice,
+    /// Indexes over codes: a list of multi, clusters and prefix, or all, or none [default:
+    /// multi,clusters]
+    #[arg(long, value_name = "LIST")]
+    index: Option<IndexChoice>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -47,6 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             "database_id": stats.database_id,
             "code_bits": stats.code_bits,
             "address_bits": stats.address_bits,
+            "indexes": stats.index.to_string(),
             "encoder": stats.encoder,
         }))?;
     } else {
@@ -60,7 +66,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 }
 
 fn options(args: &Args) -> Result<Options> {
-    let options = Options::new().background(false);
+    let index = args.index.map_or_else(IndexOptions::default, |IndexChoice(index)| index);
+    let options = Options::new().background(false).index(index);
     // The widths and the weights are the same on every device.
     let Some(encoder) = args.encoder.load(DeviceChoice::Cpu)? else {
         return Ok(options

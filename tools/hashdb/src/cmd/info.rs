@@ -28,6 +28,7 @@ struct Info {
     format: u16,
     code_bits: u16,
     address_bits: u8,
+    indexes: String,
     encoder: Option<String>,
     encoder_bytes: Option<usize>,
     records: u64,
@@ -56,6 +57,7 @@ fn gather(db: &Database) -> Result<Info> {
         format: FORMAT_VERSION,
         code_bits: stats.code_bits,
         address_bits: stats.address_bits,
+        indexes: stats.index.to_string(),
         encoder: stats.encoder,
         encoder_bytes: weights.map(|weights| weights.len()),
         records: stats.records,
@@ -72,6 +74,7 @@ fn show(output: &mut Output, info: &Info) -> Result<()> {
         ("format", info.format.to_string()),
         ("code", format!("{} bits", info.code_bits)),
         ("address", format!("{} bits", info.address_bits)),
+        ("indexes", info.indexes.clone()),
         ("encoder", format!("{encoder}{}", weights.unwrap_or_default())),
         ("records", text::count(info.records)),
     ])

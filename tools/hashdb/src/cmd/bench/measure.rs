@@ -15,7 +15,7 @@ const HANDFUL: usize = 8;
 /// What was measured.
 #[derive(Debug, Default)]
 pub(super) struct Measured {
-    /// From the first call to the end of the last.
+    /// From the first call to the end of the last, without what lies between two batches.
     pub(super) wall: Duration,
     /// The time of a query in each call, shortest first.
     pub(super) times: Vec<Duration>,
@@ -31,7 +31,7 @@ pub(super) struct Measured {
     pub(super) work: [u64; 3],
 }
 
-/// Runs the queries on some threads.
+/// Runs the queries one a call, on some threads.
 pub(super) fn measure(
     snapshot: &Snapshot,
     queries: &[Query],
@@ -57,6 +57,30 @@ pub(super) fn measure(
     let mut measured = Measured { wall: started.elapsed(), ..Measured::default() };
     for part in parts {
         measured.take_in(part?);
+    }
+    measured.times.sort_unstable();
+    Ok(measured)
+}
+
+/// Runs the queries `batch` a call; the engine shares a call among its own threads. The times are
+/// those of the calls, divided by their queries.
+pub(super) fn measure_batches(
+    snapshot: &Snapshot,
+    queries: &[Query],
+    truth: Option<&Truth>,
+    threads: usize,
+    batch: usize,
+) -> Result<Measured> {
+    let mut measured = Measured::default();
+    for (call, queries) in queries.chunks(batch).enumerate() {
+        let started = Instant::now();
+        let answers = snapshot.search_batch(queries, threads)?;
+        let elapsed = started.elapsed();
+        measured.wall += elapsed;
+        measured.times.push(elapsed.div_f64(queries.len() as f64));
+        for (index, answer) in answers.iter().enumerate() {
+            measured.count(call * batch + index, answer, truth);
+        }
     }
     measured.times.sort_unstable();
     Ok(measured)
@@ -128,6 +152,6 @@ impl Measured {
     pub(super) fn percentile(&self, share: f64) -> f64 {
         let rank = (self.times.len() as f64 * share).ceil() as usize;
         let time = self.times.get(rank.saturating_sub(1));
-        time.map_or(0.0, |time| time.as_secs_f64() * 1e6)
+        time.map_or(0.0, |time| time.as_nanos() as f64 / 1000.0)
     }
 }

@@ -16,7 +16,7 @@ use crate::output::Output;
 use crate::request::{Request, Search};
 use crate::text;
 use crate::vectors::Vectors;
-use measure::{Measured, measure};
+use measure::{Measured, measure, measure_batches};
 use truth::Truth;
 
 /// Measure queries from a .npy file: rate, latency, plans, recall
@@ -40,6 +40,10 @@ pub(crate) struct Args {
     /// Threads that ask at once
     #[arg(long, value_name = "N", default_value = "1")]
     threads: NonZeroUsize,
+    /// Ask N queries a call, which the engine answers together; p50 and p99 are then those of a
+    /// call divided by its queries
+    #[arg(long, value_name = "N")]
+    batch: Option<NonZeroUsize>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -54,6 +58,7 @@ struct Report {
     k: Option<usize>,
     radius: Option<u32>,
     threads: usize,
+    batch: Option<usize>,
     qps: f64,
     p50_micros: f64,
     p99_micros: f64,
@@ -86,11 +91,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let truth = args.truth.as_ref().map(|path| Truth::open(path, vectors.len(), k)).transpose()?;
     let queries = vectors.queries(0..vectors.len(), &request)?;
     warm_up(&snapshot, &vectors, &request)?;
-    let measured = measure(&snapshot, &queries, truth.as_ref(), args.threads.get())?;
+    let (known, threads) = (truth.as_ref(), args.threads.get());
+    let measured = match args.batch {
+        Some(batch) => measure_batches(&snapshot, &queries, known, threads, batch.get())?,
+        None => measure(&snapshot, &queries, known, threads)?,
+    };
     let recall = truth.and_then(|truth| truth.recall(measured.matches, queries.len()));
     let report = Report {
         records: snapshot.len(),
-        threads: args.threads.get(),
+        threads,
+        batch: args.batch.map(NonZeroUsize::get),
         recall,
         ..Report::new(&request, &measured, queries.len())
     };
@@ -127,6 +137,7 @@ impl Report {
             k: ranked.then_some(request.k),
             radius: (!ranked).then_some(request.radius),
             threads: 1,
+            batch: None,
             qps: queries as f64 / seconds.max(1e-9),
             p50_micros: measured.percentile(0.50),
             p99_micros: measured.percentile(0.99),
@@ -149,14 +160,17 @@ fn show(output: &mut Output, report: &Report) -> Result<()> {
     };
     let plans = report.plans.iter().map(|(plan, count)| format!("{plan} {}", text::count(*count)));
     let inexact = if report.exact { "" } else { ", not exact" };
+    let calls =
+        report.batch.map(|batch| format!(" (of a call of {batch}, divided by its queries)"));
+    let calls = calls.unwrap_or_default();
     output.facts(&[
         ("search", format!("{}, {size}{inexact}", report.mode)),
         ("records", text::count(report.records)),
         ("queries", text::count(report.queries as u64)),
         ("threads", report.threads.to_string()),
         ("queries a second", format!("{:.1}", report.qps)),
-        ("p50", format!("{:.2} us", report.p50_micros)),
-        ("p99", format!("{:.2} us", report.p99_micros)),
+        ("p50", format!("{:.2} us{calls}", report.p50_micros)),
+        ("p99", format!("{:.2} us{calls}", report.p99_micros)),
         ("recall", report.recall.map_or("no truth given".into(), |recall| format!("{recall:.4}"))),
         ("neighbours a query", format!("{:.1}", report.neighbors_mean)),
         ("probes a query", format!("{:.1}", report.probes_mean)),

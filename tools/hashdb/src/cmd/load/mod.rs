@@ -2,23 +2,23 @@
 
 mod keys;
 mod source;
+mod writer;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use hashdb::{Database, Options, WriteOptions};
+use hashdb::{Database, IndexOptions, Options};
 use serde::Serialize;
 
 use crate::exit::{Exit, Usage};
+use crate::indexes::IndexChoice;
 use crate::output::{Output, note};
-use crate::progress::{Meter, Mode, State};
+use crate::progress::Mode;
 use crate::signals::Interrupt;
 use crate::text;
 use source::Source;
-
-/// Records of a write: large enough to share its cost, small enough to stop soon.
-const BATCH_ROWS: usize = 20_000;
+use writer::Load;
 
 /// Put codes into a database, one record a row of .npy files
 ///
@@ -47,6 +47,10 @@ pub(crate) struct Args {
     /// needs in whole hexadecimal digits, or 28]
     #[arg(long, value_name = "BITS")]
     address_bits: Option<u8>,
+    /// Indexes over codes of a new database: a list of multi, clusters and prefix, or all, or none
+    /// [default: multi,clusters]
+    #[arg(long, value_name = "LIST")]
+    index: Option<IndexChoice>,
     /// Begin at this row, counted from 0
     #[arg(long, value_name = "ROW", default_value_t = 0)]
     from: usize,
@@ -99,7 +103,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         anyhow!("{error}; {loaded} of {rows} rows were written before")
     })?;
     let seconds = load.started.elapsed().as_secs_f64();
-    let compact_seconds = (!interrupted && !args.no_compact).then(|| compact(&db)).transpose()?;
+    let compacts = !interrupted && !args.no_compact;
+    let compact_seconds = compacts.then(|| compact(args, &db)).transpose()?;
     let stats = db.stats();
     let report = Report {
         created,
@@ -133,7 +138,8 @@ fn create(args: &Args, source: &Source) -> Result<Database> {
         return Err(Usage(format!("--address-bits must be 8 to 32, not {address_bits}")).into());
     }
     source.check(code_bits, address_bits)?;
-    let options = options(args).code_bits(code_bits).address_bits(address_bits);
+    let index = args.index.map_or_else(IndexOptions::default, |IndexChoice(index)| index);
+    let options = options(args).code_bits(code_bits).address_bits(address_bits).index(index);
     let db = Database::create(&args.db, options)?;
     let path = args.db.display();
     note(&format!("created {path}: {code_bits}-bit codes, {address_bits}-bit addresses"));
@@ -142,6 +148,11 @@ fn create(args: &Args, source: &Source) -> Result<Database> {
 
 /// Opens the database that is there.
 fn open(args: &Args, source: &Source) -> Result<Database> {
+    if args.index.is_some() {
+        let db = args.db.display();
+        let sentence = format!("{db} is there already; hashdb compact --index changes its indexes");
+        return Err(Usage(sentence).into());
+    }
     let db = Database::open(&args.db, options(args))?;
     let stats = db.stats();
     if let Some(asked) = args.address_bits
@@ -161,92 +172,13 @@ fn options(args: &Args) -> Options {
 }
 
 /// Merges all segments and says how long that took.
-fn compact(db: &Database) -> Result<f64> {
+fn compact(args: &Args, db: &Database) -> Result<f64> {
+    if args.progress != Some(Mode::None) {
+        note("all rows are in and on the disk; merging segments and building indexes");
+    }
     let started = Instant::now();
     db.compact()?;
     Ok(started.elapsed().as_secs_f64())
-}
-
-/// A load under way.
-struct Load<'a> {
-    db: &'a Database,
-    source: Source,
-    address_bits: u8,
-    meter: Meter,
-    started: Instant,
-    first: usize,
-    total: usize,
-    loaded: usize,
-    inserted: u64,
-    replaced: u64,
-}
-
-impl<'a> Load<'a> {
-    fn new(args: &Args, db: &'a Database, source: Source) -> Self {
-        Self {
-            db,
-            address_bits: db.stats().address_bits,
-            meter: Meter::new(args.progress),
-            started: Instant::now(),
-            first: args.from,
-            total: source.rows() - args.from,
-            source,
-            loaded: 0,
-            inserted: 0,
-            replaced: 0,
-        }
-    }
-
-    /// Writes batch after batch; says whether all rows are in.
-    fn run(&mut self, interrupt: &Interrupt) -> Result<bool> {
-        let end = self.first + self.total;
-        while self.loaded < self.total {
-            if interrupt.is_set() {
-                return Ok(false);
-            }
-            let start = self.first + self.loaded;
-            let rows = start..end.min(start + BATCH_ROWS);
-            let batch = self.source.batch(rows.clone(), self.address_bits)?;
-            // One sync at the end is enough: after a crash the first rows are there, or all.
-            let written = self.db.write(batch, WriteOptions { sync: false })?;
-            self.loaded += rows.len();
-            self.inserted += written.inserted;
-            self.replaced += written.replaced;
-            self.meter.show(&self.shown());
-        }
-        Ok(true)
-    }
-
-    fn shown(&self) -> Shown {
-        let seconds = self.started.elapsed().as_secs_f64();
-        let rows_per_second = self.loaded as f64 / seconds.max(1e-9);
-        Shown { loaded: self.loaded, rows: self.total, seconds, rows_per_second }
-    }
-
-    fn finish(&mut self) {
-        let shown = self.shown();
-        self.meter.finish(&shown);
-    }
-}
-
-/// The progress of a load as it is shown.
-#[derive(Debug, Serialize)]
-struct Shown {
-    loaded: usize,
-    rows: usize,
-    seconds: f64,
-    rows_per_second: f64,
-}
-
-impl State for Shown {
-    fn line(&self) -> String {
-        let (loaded, rows) = (text::count(self.loaded as u64), text::count(self.rows as u64));
-        format!("{loaded} of {rows} rows, {:.0}/s", self.rows_per_second)
-    }
-
-    fn fraction(&self) -> Option<f64> {
-        Some(self.loaded as f64 / self.rows.max(1) as f64)
-    }
 }
 
 fn tell(args: &Args, report: &Report) -> Result<()> {

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
-use hashdb::{Answer, Database, Query, Readable as _, Snapshot};
+use hashdb::{Answer, Database, Explanation, Query, Readable as _, Snapshot};
 use serde::Serialize;
 
 use super::Args;
 use super::answer::{self, Hit};
+use super::explain::{self, Source};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::request::Request;
@@ -15,6 +16,8 @@ use crate::vectors::Vectors;
 
 /// Queries that are answered together, so that the answers of few are in memory.
 const TOGETHER: usize = 1024;
+/// The library's word for as many threads as there are cores.
+const ALL_CORES: usize = 0;
 
 /// One answer in JSON.
 #[derive(Debug, Serialize)]
@@ -23,6 +26,10 @@ struct Line {
     exact: bool,
     plan: String,
     neighbors: Vec<Hit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Vec<Source>>,
+    #[serde(skip)]
+    table: String,
 }
 
 /// Answers the queries of a file in order, all on the same state of the database.
@@ -32,34 +39,50 @@ pub(super) fn run(args: &Args, db: &Database, request: &Request, path: &Path) ->
     let mut output = Output::new();
     for start in (0..vectors.len()).step_by(TOGETHER) {
         let rows = start..vectors.len().min(start + TOGETHER);
-        let answers = search(&snapshot, &vectors.queries(rows.clone(), request)?)?;
-        for (query, answer) in rows.zip(answers) {
-            let Answer { neighbors, stats } = answer;
+        let answers = search(&snapshot, &vectors.queries(rows.clone(), request)?, args.explain)?;
+        for (query, (answer, explanation)) in rows.zip(answers) {
             let hit = |neighbor| match args.no_keys {
                 true => Ok(Hit::nameless(neighbor)),
                 false => Hit::named(neighbor, &snapshot),
             };
-            let neighbors: Result<_> = neighbors.iter().map(hit).collect();
-            let (plan, exact, neighbors) = (stats.plan.to_string(), stats.exact, neighbors?);
-            show(&mut output, args.json, &Line { query, exact, plan, neighbors })?;
+            let neighbors: Result<_> = answer.neighbors.iter().map(hit).collect();
+            let line = Line {
+                query,
+                exact: answer.stats.exact,
+                plan: answer.stats.plan.to_string(),
+                neighbors: neighbors?,
+                explain: explanation.as_ref().map(explain::sources),
+                table: explanation.map(|explanation| explanation.to_string()).unwrap_or_default(),
+            };
+            show(&mut output, args.json, &line)?;
         }
     }
     output.finish()?;
     Ok(Exit::Done)
 }
 
-fn search(snapshot: &Snapshot, queries: &[Query]) -> Result<Vec<Answer>> {
-    queries.iter().map(|query| Ok(snapshot.search(query)?)).collect()
+/// Answers queries together, or one by one to explain each.
+fn search(
+    snapshot: &Snapshot,
+    queries: &[Query],
+    explain: bool,
+) -> Result<Vec<(Answer, Option<Explanation>)>> {
+    if explain {
+        return queries.iter().map(|query| explain::ask(snapshot, query, true)).collect();
+    }
+    let answers = snapshot.search_batch(queries, ALL_CORES)?;
+    Ok(answers.into_iter().map(|answer| (answer, None)).collect())
 }
 
 fn show(output: &mut Output, json: bool, line: &Line) -> Result<()> {
     if json {
         return output.json(line);
     }
-    let Line { query, exact, plan, neighbors } = line;
+    let Line { query, exact, plan, neighbors, table, .. } = line;
     if *query > 0 {
         output.line("")?;
     }
     output.line(format_args!("query {query}  ({plan}, {})", answer::exactness(*exact)))?;
+    output.bytes(table.as_bytes())?;
     answer::show(output, neighbors)
 }

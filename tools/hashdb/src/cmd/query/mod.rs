@@ -1,6 +1,7 @@
 //! `hashdb query`: what lies near a picture, a code, a record, or many codes of a file.
 
 mod answer;
+mod explain;
 mod many;
 mod single;
 
@@ -9,8 +10,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 use hashdb::model::DeviceChoice;
 
-use crate::exit::Exit;
-use crate::request::Search;
+use crate::exit::{Exit, Usage};
+use crate::request::{Mode, Search};
+
+/// What --ball does not go with: it is a search of its own, and needs an address for each code.
+const BALL_EXCLUDES: [&str; 7] = ["exact", "radius", "mode", "approx", "recall", "probes", "codes"];
 
 /// Find the records nearest to pictures, a code, a record or the codes of a file
 #[derive(Debug, clap::Args)]
@@ -42,11 +46,14 @@ pub(crate) struct Args {
     #[command(flatten)]
     search: Search,
     /// Look only at records whose addresses differ in at most R bits; fast, not exact
-    #[arg(long, value_name = "R", conflicts_with_all = ["exact", "radius", "mode", "codes"])]
+    #[arg(long, value_name = "R", conflicts_with_all = BALL_EXCLUDES)]
     ball: Option<u32>,
-    /// Insist on an exact answer; the default without --ball
-    #[arg(long)]
+    /// Insist on an exact answer; the default without --ball and --approx
+    #[arg(long, conflicts_with_all = ["approx", "recall", "probes"])]
     exact: bool,
+    /// Show for each segment which plans were weighed and how long the one taken took
+    #[arg(long)]
+    explain: bool,
     /// Leave out the keys, each of which costs a look-up
     #[arg(long, requires = "codes")]
     no_keys: bool,
@@ -64,6 +71,9 @@ pub(crate) struct Args {
 /// Answers the queries in order.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let request = args.search.request()?;
+    if args.exact && request.mode == Mode::Approx {
+        return Err(Usage("--exact does not go with --mode approx".to_owned()).into());
+    }
     let db = super::open_read_only(&args.db)?;
     match &args.codes {
         Some(path) => many::run(args, &db, &request, path),

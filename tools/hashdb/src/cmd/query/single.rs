@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Args;
 use super::answer::{self, Hit};
+use super::explain::{self, Source};
 use crate::encoder;
 use crate::exit::{Exit, Usage, of_rejects};
 use crate::output::Output;
@@ -31,6 +32,10 @@ struct Answer {
     exact: bool,
     micros: u128,
     results: Vec<Hit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Vec<Source>>,
+    #[serde(skip)]
+    table: String,
 }
 
 /// Answers one query after the other.
@@ -95,7 +100,9 @@ impl Session<'_> {
         let code = target.code.clone();
         Ok(match (self.args.ball, self.request.mode) {
             (Some(radius), _) => {
-                Query::ball_then_code(address("--ball")?, radius, code, self.request.k)
+                let address = address("--ball")?;
+                let query = Query::ball_then_code(address, radius, code, self.request.k);
+                self.request.filtered(query)
             }
             (None, Mode::Ball) => self.request.of_address(address("--mode ball")?),
             (None, Mode::Knn | Mode::Range | Mode::Approx) => self.request.of_code(code),
@@ -105,7 +112,7 @@ impl Session<'_> {
     fn answer(&mut self, target: &Target) -> Result<()> {
         let query = self.query(target)?;
         let started = Instant::now();
-        let answer = self.snapshot.search(&query)?;
+        let (answer, explanation) = explain::ask(self.snapshot, &query, self.args.explain)?;
         let micros = started.elapsed().as_micros();
         let hits: Result<_> =
             answer.neighbors.iter().map(|neighbor| Hit::named(neighbor, self.snapshot)).collect();
@@ -115,6 +122,8 @@ impl Session<'_> {
             exact: answer.stats.exact,
             micros,
             results: hits?,
+            explain: explanation.as_ref().map(explain::sources),
+            table: explanation.map(|explanation| explanation.to_string()).unwrap_or_default(),
         };
         if let Some(sheet) = &mut self.sheet {
             let results = answer.results.iter().map(|hit| (hit.key.as_slice(), hit.distance));
@@ -133,9 +142,10 @@ impl Session<'_> {
         if self.answered > 0 {
             self.output.line("")?;
         }
-        let Answer { query, plan, exact, micros, results } = answer;
+        let Answer { query, plan, exact, micros, results, table, .. } = answer;
         let (query, exact) = (text::one_line(query), answer::exactness(*exact));
         self.output.line(format_args!("{query}  ({plan}, {exact}, {micros} us)"))?;
+        self.output.bytes(table.as_bytes())?;
         answer::show(&mut self.output, results)
     }
 
