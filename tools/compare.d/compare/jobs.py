@@ -27,8 +27,9 @@ TASKS = {
     "pdq": (Task("knn", K), *RADIUS),
 }
 
-# Libraries that answer a batch otherwise than one query after the other.
-BATCHING = ("hashdb", "faiss-flat")
+# The largest batch that a library is asked in one call; those that are absent answer a batch one
+# query after the other, and so does faiss, which the smaller one is enough to show.
+LARGEST_BATCH = {"hashdb": 1000, "faiss-flat": 64}
 
 GRAPH = {"M": 16, "efConstruction": 128}
 MULTIHASH = {"nhash": 16, "b": 16}
@@ -93,8 +94,5 @@ def jobs(data: str, folder: Path, rows: int) -> list[Job]:
 
 def tasks(job: Job, modes: tuple[str, ...]) -> list[Task]:
     """What one library is asked on its data set."""
-    return [
-        task
-        for task in TASKS[job.data]
-        if task.mode in modes and (task.batch == 1 or job.peer in BATCHING)
-    ]
+    largest = LARGEST_BATCH.get(job.peer, 1)
+    return [task for task in TASKS[job.data] if task.mode in modes and task.batch <= largest]

@@ -131,15 +131,27 @@ def cell(row: Row | None) -> str:
 
 
 def building_table(building: Building) -> str:
-    """What building an index took, on one core, and how large it is; it may be that of an earlier run."""
+    """What building an index took, on one core, and how large it is; it may be that of an earlier run.
+
+    Processor seconds, since an index is built when nobody waits for it, beside other work; an upper
+    bound where only the time of day is known.
+    """
     lines = []
     for job, about in building.items():
         if about and about["bytes"]:
             count = json.loads((job.folder / "about.json").read_text())["rows"]
-            seconds, size = about["seconds"], about["bytes"]
-            figures = [f"{seconds:,.1f}", rate(count / seconds), f"{size / count:,.0f}"]
-            lines.append([label(job.data, count), job.name, *figures])
-    return markdown(["data", "library", ">seconds", ">rows/s", ">bytes a row on disk"], lines)
+            known = "worked" in about
+            seconds, (less, more) = (
+                about["worked" if known else "seconds"],
+                ("", "") if known else "<>",
+            )
+            figures = [f"{less} {seconds:,.1f}", f"{more} {rate(count / seconds)}"]
+            lines.append(
+                [label(job.data, count), job.name, *figures, f"{about['bytes'] / count:,.0f}"]
+            )
+    return markdown(
+        ["data", "library", ">processor seconds", ">rows/s", ">bytes a row on disk"], lines
+    )
 
 
 def grouped(found: list[Row], approximate: bool):

@@ -1,6 +1,7 @@
 """A whole run: prepares data and indexes, then measures job after job."""
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -38,9 +39,11 @@ def built(job: Job) -> dict | None:
     """Builds the index of a job unless it is cached; what is known of the building, or None."""
 
     def make(into: Path) -> dict:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), processor_seconds()
         worker("build", job, "--into", str(into))
-        return {"seconds": time.perf_counter() - start, "bytes": cache.bytes_in(into)}
+        seconds = time.perf_counter() - start
+        worked = processor_seconds() - before
+        return {"seconds": seconds, "worked": worked, "bytes": cache.bytes_in(into)}
 
     try:
         if job.peer == "hashdb":
@@ -91,6 +94,12 @@ def worker(half: str, job: Job, *more: str) -> str:
     line += [json.dumps(dict(job.params)), *more]
     how = {"env": machine.one_thread(), "capture_output": True, "text": True}
     return subprocess.run(line, check=True, timeout=LIMIT, **how).stdout
+
+
+def processor_seconds() -> float:
+    """What the processes that were waited for have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def last_line(text: str | bytes) -> str:

@@ -47,7 +47,8 @@ def each(call: Callable[[int], object], count: int, budget: float, batch: int = 
 
     A call answers `batch` queries; rates and percentiles are those of queries.
     """
-    probes = [_micros(call, count - 1 - probe) for probe in range(min(PROBES, count))]
+    tried = min(PROBES if batch == 1 else 1, count)
+    probes = [_micros(call, count - 1 - probe) for probe in range(tried)]
     calls = affordable(min(probes), budget, count, batch)
     spent = np.array([_micros(call, index) / batch for index in range(calls)])
     means = [part.mean() for part in np.array_split(spent, min(PARTS, calls))]

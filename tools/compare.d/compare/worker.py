@@ -20,7 +20,7 @@ from .task import Task
 
 # How far the two rates of the base may be apart, and how often a measurement is tried for that.
 STEADY = 1.15
-TRIES = 3
+TRIES = 2
 
 
 def build(job: Job, into: Path) -> None:

@@ -61,9 +61,9 @@ class Hashdb(Peer):
         if task.mode != "approx":
             yield {}
             return
-        for target in (0.8, 0.9, 0.95, 0.98, 0.99, 0.995):
+        for target in (0.8, 0.9, 0.95, 0.98, 0.99):
             yield {"recall": target}
-        for lists in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128):
+        for lists in (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192):
             yield {"probes": lists}
 
     def tune(self, task: Task, **setting: float) -> None:
