@@ -10,9 +10,9 @@ use crate::index::MultiCost;
 pub(crate) type Cost = f64;
 
 /// Comparing eight bytes of a code in a scan.
-const SCANNED_WORD: Cost = 0.2;
+const SCANNED_WORD: Cost = 0.14;
 /// The same where many queries share the reading of a block.
-const SCANNED_WORD_IN_BATCH: Cost = 0.055;
+const SCANNED_WORD_IN_BATCH: Cost = 0.06;
 /// Comparing an address in a scan.
 const SCANNED_ADDRESS: Cost = 0.1;
 /// Looking up a bucket of a pair table: a cache line of its own.
@@ -21,16 +21,22 @@ const BALL_PROBE: Cost = 10.0;
 const BALL_ROW: Cost = 0.4;
 /// Fetching and comparing the code of a row on its own, without its words.
 const FETCHED_ROW: Cost = 7.0;
-/// Looking at a list: comparing its centroid, finding its ring, beginning to read it.
-const LIST: Cost = 4.0;
-/// Comparing eight bytes of a code in a list.
-const LISTED_WORD: Cost = 0.25;
+/// Comparing a centroid, by its words, and looking at its list.
+const CENTROID: Cost = 2.0;
+/// Beginning to read a list that the triangle inequality leaves.
+const LIST: Cost = 40.0;
+/// Comparing eight bytes of a code in a ring.
+const LISTED_WORD: Cost = 0.6;
 /// Looking up a bucket of the multi-index: its offsets and its postings.
-const MULTI_PROBE: Cost = 40.0;
+const MULTI_PROBE: Cost = 60.0;
 /// Comparing a posting of such a bucket.
 const POSTING: Cost = 0.1;
 /// Fetching the code of a candidate from anywhere in the segment, without its words.
-const CANDIDATE: Cost = 30.0;
+const CANDIDATE: Cost = 60.0;
+/// Fetching the rest of a code whose prefix passed.
+const PASSED: Cost = 25.0;
+/// For each of the k nearest, what a bound of their distances is worth: it fetches a few times k ids.
+const BOUNDED: Cost = 1_500.0;
 /// A scan that costs less is made without looking for something better.
 pub(crate) const WORTH_PLANNING: Cost = 10_000.0;
 
@@ -60,7 +66,17 @@ pub(crate) fn fetch(rows: usize, code_bytes: usize) -> Cost {
     rows as Cost * (FETCHED_ROW + words(code_bytes) * SCANNED_WORD)
 }
 
-/// Rings of cluster lists that hold so many rows.
+/// Finding a bound for the `k` nearest, many times over: a bound is worth a small part of a scan.
+pub(crate) fn bound(k: usize) -> Cost {
+    k as Cost * BOUNDED
+}
+
+/// Comparing a query with the centroids of so many lists.
+pub(crate) fn probe(lists: usize, code_bytes: usize) -> Cost {
+    lists as Cost * (CENTROID + words(code_bytes) * SCANNED_WORD)
+}
+
+/// The rings of so many lists, which hold so many rows.
 pub(crate) fn rings(lists: usize, rows: u64, code_bytes: usize) -> Cost {
     lists as Cost * LIST + rows as Cost * words(code_bytes) * LISTED_WORD
 }
@@ -78,7 +94,7 @@ pub(crate) fn multi_index_probes(cost: MultiCost) -> Cost {
 
 /// A scan of prefixes, of which this share passes.
 pub(crate) fn prefix_scan(rows: usize, passed: f64) -> Cost {
-    rows as Cost * (2.0 * SCANNED_WORD + passed * CANDIDATE)
+    rows as Cost * (2.0 * SCANNED_WORD + passed * PASSED)
 }
 
 fn words(code_bytes: usize) -> Cost {

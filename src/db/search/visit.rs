@@ -108,29 +108,37 @@ impl Visit<'_> {
         let (level, width) = (self.tools.level, self.rows.code_bytes());
         let clusters = self.segment.clusters()?;
         let mut probe = None;
-        if let (Some(clusters), Collector::Top(_)) = (clusters, &search.collector) {
+        if let (Some(clusters), Collector::Top(top)) = (clusters, &search.collector)
+            && planner::bound(top.k()) < scan
+        {
             let probed = clusters.probe(level, search.code);
             self.bound(search, clusters, &probed)?;
             probe = Some(probed);
         }
         let limit = search.collector.limit();
+        if limit == u32::MAX {
+            return Ok(Plan::Scan);
+        }
         let (mut best, mut least) = (Way::Scan, scan);
         if let Some(multi) = self.segment.multi_index()?
             && let Some((prepared, cost)) = self.prepared(multi, search.code, limit, least)
         {
             (best, least) = (Way::MultiIndex(prepared), cost);
         }
+        // Looking costs too: only where little of it can save much.
         if let Some(clusters) = clusters
-            && (probe.is_some() || planner::rings(clusters.lists(), 0, width) < least)
+            && (probe.is_some() || planner::probe(clusters.lists(), width) < least / 4.0)
         {
             let probe = probe.unwrap_or_else(|| clusters.probe(level, search.code));
-            let rows = clusters.ring_rows(&probe, limit);
-            let cost = planner::rings(clusters.lists(), rows, width);
-            if self.weigh(Plan::Rings, cost) < least {
-                (best, least) = (Way::Rings(clusters, probe), cost);
+            let lists = clusters.lists_in_reach(&probe, limit);
+            if planner::rings(lists, 0, width) < least / 2.0 {
+                let cost = planner::rings(lists, clusters.ring_rows(&probe, limit), width);
+                if self.weigh(Plan::Rings, cost) < least {
+                    (best, least) = (Way::Rings(clusters, probe), cost);
+                }
             }
         }
-        if planner::prefix_scan(self.rows.len(), 0.0) < least
+        if planner::prefix_scan(self.rows.len(), 0.0) < least / 1.5
             && let Some(prefixes) = self.segment.prefixes()?
         {
             let passed = prefixes.pass_rate(level, search.code, limit);
