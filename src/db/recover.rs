@@ -153,7 +153,10 @@ impl Engine {
 fn overtaken(error: &Error) -> bool {
     matches!(
         error,
-        Error::Records { .. } | Error::Corruption { what: Corruption::Missing { .. }, .. }
+        // A log that was flushed and removed after the manifest was read looks like a rollback.
+        Error::Records { .. }
+            | Error::RolledBack { .. }
+            | Error::Corruption { what: Corruption::Missing { .. }, .. }
     )
 }
 
