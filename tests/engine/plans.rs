@@ -358,3 +358,49 @@ fn bad_arguments_are_refused_or_answered_in_full() {
     let answers = db.search_batch(&many, 0).unwrap();
     assert_eq!(answers.len(), 1 << 20);
 }
+
+#[test]
+fn a_flipped_byte_in_an_index_is_an_error_or_changes_nothing() {
+    let mut filled = Filled::new(Kind::Clustered, IndexOptions::default().prefix(true));
+    filled.db.compact().unwrap();
+    let stats = filled.db.stats();
+    let file = stats.path.join(format!("segments/{:012}.seg", stats.segments[0].number));
+    let queries = [
+        Query::knn(filled.near(), 10),
+        Query::range(filled.near(), 6),
+        Query::range(filled.near(), 30),
+        Query::approximate(filled.near(), 10),
+    ];
+    let answers = |db: &Database| -> hashdb::Result<Vec<Vec<Neighbor>>> {
+        queries.iter().map(|query| db.search(query).map(|answer| answer.neighbors)).collect()
+    };
+    let expected = answers(&filled.db).unwrap();
+    let path = stats.path;
+    let options = Options::new().background(false);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let spare = Database::create(elsewhere.path().join("db"), options.clone()).unwrap();
+    drop(std::mem::replace(&mut filled.db, spare));
+    let whole = std::fs::read(&file).unwrap();
+    let mut refused = 0;
+    for _ in 0..25 {
+        let mut bytes = whole.clone();
+        let at = usize::try_from(filled.random.below(bytes.len() as u64)).unwrap();
+        bytes[at] ^= 1 << filled.random.below(8);
+        std::fs::write(&file, &bytes).unwrap();
+        let read = Database::open(&path, options.clone()).and_then(|db| {
+            let read = answers(&db)?;
+            assert!(!db.verify().unwrap().is_clean(), "byte {at} was not missed");
+            Ok(read)
+        });
+        match read {
+            Ok(read) => assert!(read == expected, "byte {at}"),
+            Err(error) => {
+                refused += 1;
+                assert!(matches!(error, hashdb::Error::Corruption { .. }), "{error}");
+            }
+        }
+    }
+    assert!(refused > 10, "{refused} of 25");
+    std::fs::write(&file, &whole).unwrap();
+    assert_eq!(answers(&Database::open(&path, options).unwrap()).unwrap(), expected);
+}
