@@ -64,10 +64,31 @@ impl Engine {
         Ok(())
     }
 
-    /// The segments of the smallest size class that is full, if any. A class spans a factor of
-    /// `FAN_IN`, counted from the size of a sealed memtable.
+    /// Whether half of what the segments hold is deleted, and enough of it to be worth a merge.
+    fn is_wasteful(&self, view: &View) -> bool {
+        let rows: u64 = view.segments.iter().map(|segment| segment.row_count()).sum();
+        let wasted = |dead: usize| {
+            dead >= self.options.memtable_records && dead as u64 * 2 >= rows && rows > 0
+        };
+        // Those that are still in the memtable are not counted: a merge would not drop them.
+        let sealed = |id: &u64| *id < view.state.sealed_bound;
+        wasted(view.deleted.len()) && wasted(view.deleted.iter().filter(sealed).count())
+    }
+
+    /// Whether there is something for the background to do.
+    pub(crate) fn wants_maintenance(&self) -> bool {
+        let view = self.view();
+        view.memtable.len() >= self.options.memtable_records || self.is_wasteful(&view)
+    }
+
+    /// All segments where half of their rows are deleted, else those of the smallest size class that
+    /// is full, if any. A class spans a factor of `FAN_IN`, counted from the size of a sealed
+    /// memtable.
     fn merge_candidates(&self) -> Option<Vec<Arc<Segment>>> {
         let view = self.view();
+        if self.is_wasteful(&view) {
+            return Some(view.segments.clone());
+        }
         let unit = self.options.memtable_records as u64;
         let class = |segment: &Segment| (segment.row_count() / unit).max(1).ilog(FAN_IN as u64);
         let largest = view.segments.iter().map(|segment| class(segment)).max()?;

@@ -177,7 +177,7 @@ impl Database {
         self.relieve()?;
         let written = self.engine().write(batch, options)?;
         if let Some(maintainer) = &self.shared.maintainer
-            && self.engine().view().memtable.len() >= self.engine().options.memtable_records
+            && self.engine().wants_maintenance()
         {
             maintainer.wake();
         }
