@@ -108,7 +108,8 @@ impl Engine {
         let Gathered { columns, mut dropped } =
             gather(&sources, code_bytes, |id| view.is_live(id))?;
         let number = self.reserve_segment_number();
-        let merged = self.write_segment(number, &columns)?;
+        let index = *self.index.lock();
+        let merged = self.write_segment(number, index, &columns)?;
 
         let mut commit = self.lock_commit()?;
         let current = self.view();

@@ -15,7 +15,7 @@ type Admit<'a> = &'a dyn Fn(u64, u64) -> bool;
 
 /// Rows of the large segment: beyond the size from which every index is built.
 const LARGE: u64 = 140_000;
-/// Rows of the small segment, which has cluster lists only.
+/// Rows of the small segment.
 const SMALL: u64 = 17_000;
 /// Rows of the memtable.
 const PENDING: u64 = 500;
@@ -38,21 +38,20 @@ struct Filled {
 }
 
 impl Filled {
-    /// A database with two segments and a memtable in which records were deleted and replaced.
+    /// A database of two segments and a memtable in which records were deleted and replaced.
     fn new(kind: Kind, index: IndexOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options = Options::new().code_bits(128).address_bits(16).background(false).index(index);
         let db = Database::create(directory.path().join("db"), options).unwrap();
         let (live, random) = (BTreeMap::new(), Random(17));
         let mut filled = Self { _directory: directory, db, live, kind, random };
-        let mut next_id = 0;
-        for (count, seal) in [(LARGE, true), (SMALL, true), (PENDING, false)] {
-            filled.put(next_id..next_id + count, next_id);
-            next_id += count;
-            if seal {
-                filled.db.seal().unwrap();
-            }
-        }
+        // A segment with indexes, one that was only sealed, and the memtable.
+        filled.put(0..LARGE, 0);
+        filled.db.compact().unwrap();
+        filled.put(LARGE..LARGE + SMALL, LARGE);
+        filled.db.seal().unwrap();
+        let mut next_id = LARGE + SMALL + PENDING;
+        filled.put(LARGE + SMALL..next_id, LARGE + SMALL);
         let doomed: Vec<_> = filled.live.iter().map(|(id, (number, _))| (*id, *number)).collect();
         let mut batch = WriteBatch::new();
         for (id, number) in doomed.iter().step_by(9) {
