@@ -25,7 +25,7 @@ impl Engine {
     /// Seals, then merges all segments into one without deleted rows, and has the record store
     /// reclaim its space too.
     pub(crate) fn compact(&self) -> Result<()> {
-        let _merging = self.merging.lock();
+        let merging = self.merging.lock();
         self.seal()?;
         let view = self.view();
         let index = *self.index.lock();
@@ -37,10 +37,11 @@ impl Engine {
         }
         // The view holds the old segment files and pins what the store is about to drop.
         drop(view);
+        drop(merging);
         self.records.compact()
     }
 
-    /// Notes which indexes new segments carry.
+    /// Notes which indexes merged segments carry.
     pub(crate) fn set_index(&self, index: IndexOptions) -> Result<()> {
         let mut commit = self.lock_commit()?;
         let mut changes = RecordsBatch::default();
@@ -53,9 +54,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Merges while enough segments of like size stand side by side.
+    /// Merges segments that are half deleted, then while enough of like size stand side by side.
     pub(crate) fn merge_full_classes(&self) -> Result<()> {
         let _merging = self.merging.lock();
+        let wasteful = self.wasteful_segments(&self.view())?;
+        if !wasteful.is_empty() {
+            self.merge_locked(&wasteful)?;
+        }
         while !self.closing.load(Ordering::Relaxed)
             && let Some(inputs) = self.merge_candidates()
         {
@@ -64,31 +69,46 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether half of what the segments hold is deleted, and enough of it to be worth a merge.
-    fn is_wasteful(&self, view: &View) -> bool {
-        let rows: u64 = view.segments.iter().map(|segment| segment.row_count()).sum();
-        let wasted = |dead: usize| {
-            dead >= self.options.memtable_records && dead as u64 * 2 >= rows && rows > 0
-        };
-        // Those that are still in the memtable are not counted: a merge would not drop them.
-        let sealed = |id: &u64| *id < view.state.sealed_bound;
-        wasted(view.deleted.len()) && wasted(view.deleted.iter().filter(sealed).count())
-    }
-
-    /// Whether there is something for the background to do.
+    /// Whether there may be something for the background to do. Many deleted rows are looked at
+    /// again only when there are a memtable's worth more, so that a merge that failed is not tried
+    /// with every write.
     pub(crate) fn wants_maintenance(&self) -> bool {
-        let view = self.view();
-        view.memtable.len() >= self.options.memtable_records || self.is_wasteful(&view)
+        let (view, unit) = (self.view(), self.options.memtable_records);
+        let rows: u64 = view.segments.iter().map(|segment| segment.row_count()).sum();
+        let deleted = view.deleted.len();
+        let seen = self.deleted_seen.load(Ordering::Relaxed);
+        let wasteful = deleted as u64 * 2 >= rows && deleted >= seen.saturating_add(unit);
+        if wasteful || deleted < seen {
+            self.deleted_seen.store(deleted, Ordering::Relaxed);
+        }
+        wasteful || view.memtable.len() >= unit
     }
 
-    /// All segments where half of their rows are deleted, else those of the smallest size class that
-    /// is full, if any. A class spans a factor of `FAN_IN`, counted from the size of a sealed
-    /// memtable.
+    /// The segments of which half is deleted, if that is a memtable's worth of rows.
+    fn wasteful_segments(&self, view: &View) -> Result<Vec<Arc<Segment>>> {
+        let mut wasteful = Vec::new();
+        if view.deleted.len() < self.options.memtable_records {
+            return Ok(wasteful);
+        }
+        let mut wasted = 0;
+        for segment in &view.segments {
+            let rows = segment.rows()?;
+            let dead = (0..rows.len()).filter(|row| !view.is_live(rows.id(*row))).count();
+            if dead * 2 >= rows.len() {
+                wasteful.push(Arc::clone(segment));
+                wasted += dead;
+            }
+        }
+        if wasted < self.options.memtable_records {
+            wasteful.clear();
+        }
+        Ok(wasteful)
+    }
+
+    /// The segments of the smallest size class that is full, if any. A class spans a factor of
+    /// `FAN_IN`, counted from the size of a sealed memtable.
     fn merge_candidates(&self) -> Option<Vec<Arc<Segment>>> {
         let view = self.view();
-        if self.is_wasteful(&view) {
-            return Some(view.segments.clone());
-        }
         let unit = self.options.memtable_records as u64;
         let class = |segment: &Segment| (segment.row_count() / unit).max(1).ilog(FAN_IN as u64);
         let largest = view.segments.iter().map(|segment| class(segment)).max()?;
@@ -111,8 +131,7 @@ impl Engine {
         let index = *self.index.lock();
         let merged = self.write_segment(number, index, &columns)?;
 
-        let mut commit = self.lock_commit()?;
-        let current = self.view();
+        // What grows with the merge is made before writers have to wait.
         let mut changes = RecordsBatch::default();
         for input in inputs {
             changes.delete(Family::Meta, SegmentEntry::key(input.number()));
@@ -123,6 +142,10 @@ impl Engine {
         for &id in &dropped {
             changes.delete(Family::Tombstones, encode_id(id));
         }
+        dropped.sort_unstable();
+
+        let mut commit = self.lock_commit()?;
+        let current = self.view();
         let state =
             State { next_segment: current.state.next_segment.max(number + 1), ..current.state };
         changes.put(Family::Meta, STATE_KEY, state.encode());
@@ -139,7 +162,6 @@ impl Engine {
             .collect();
         segments.extend(merged);
         segments.sort_unstable_by_key(|segment| segment.number());
-        dropped.sort_unstable();
         let next = View {
             records: self.records.snapshot(),
             segments,

@@ -177,7 +177,7 @@ impl Options {
         self
     }
 
-    /// Whether a thread seals and compacts in the background, default true. Without it the
+    /// Whether two threads seal and merge in the background, default true. Without it the
     /// program calls [`seal`](crate::Database::seal) and [`compact`](crate::Database::compact);
     /// a writer that finds the memtable four times over its size seals it itself.
     #[must_use]

@@ -41,7 +41,7 @@ impl Engine {
 
     fn seal_locked(&self) -> Result<bool> {
         // A poisoned handle may touch no file: the batch that failed may have reached the disk, and
-        // its manifest entry names the number that would be used again here.
+        // what its manifest entry names must stay as it is.
         drop(self.lock_commit()?);
         let view = self.view();
         if view.memtable.is_empty() {
