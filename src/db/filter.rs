@@ -165,6 +165,9 @@ pub(crate) struct Selection {
     rows: Mutex<HashMap<SegmentName, Arc<Vec<u32>>>>,
 }
 
+/// Segments whose rows a selection keeps at most.
+const KNOWN_SEGMENTS: usize = 256;
+
 /// Which segment of which database.
 type SegmentName = (std::path::PathBuf, u64);
 
@@ -184,7 +187,12 @@ impl Selection {
         let selected =
             (0_u32..).zip(0..rows.len()).filter(|&(_, at)| self.ids.contains(rows.id(at)));
         let selected = Arc::new(selected.map(|(row, _)| row).collect::<Vec<_>>());
-        self.rows.lock().insert(name, Arc::clone(&selected));
+        let mut known = self.rows.lock();
+        if known.len() >= KNOWN_SEGMENTS {
+            // Most of them were merged away meanwhile.
+            known.clear();
+        }
+        known.insert(name, Arc::clone(&selected));
         Ok(selected)
     }
 }

@@ -8,7 +8,7 @@ use super::{INFO, Segment};
 use crate::bytes::Reader;
 use crate::error::{Corruption, Result};
 use crate::hamming::Level;
-use crate::index::{Counters, HalfBalls, TopK, ball_scan, scan};
+use crate::index::{Budget, Counters, HalfBalls, Rows, TopK, Within, ball_scan, scan};
 use crate::storage::fs::{Fs, OsFs};
 use crate::storage::manifest::{Schema, SegmentEntry};
 use crate::storage::mmap::Mapping;
@@ -47,10 +47,30 @@ pub fn probe_segment(bytes: &[u8], address: u32, radius: u32) -> Result<usize> {
     } else {
         ball_scan(&rows, Level::best(), address, radius, &mut hits, &mut counters);
     }
-    let mut top = TopK::new(10);
     let query = vec![0x5a; usize::from(code_bits / 8)];
-    scan(&rows, Level::best(), &query, &mut top, |_| true, &mut counters);
-    let found = hits.len() + top.into_sorted().len();
+    let found = hits.len() + probe_codes(&segment, &rows, &query, radius)?;
     segment.verify()?;
     Ok(found)
+}
+
+/// Asks every index over codes that is there.
+fn probe_codes(segment: &Segment, rows: &Rows<'_>, query: &[u8], radius: u32) -> Result<usize> {
+    let (level, mut counters) = (Level::best(), Counters::default());
+    let (mut top, mut within) = (TopK::new(10), Within::new(radius));
+    scan(rows, level, query, &mut top, |_| true, &mut counters);
+    if let Some(multi) = segment.multi_index()?
+        && let Some(prepared) = multi.prepare(level, query, radius)
+    {
+        prepared.search(rows, &mut within, |_| true, &mut counters);
+    }
+    if let Some(clusters) = segment.clusters()? {
+        let probe = clusters.probe(level, query);
+        let budget = clusters.budget(10, 0.9).unwrap_or(Budget::of_lists(3));
+        clusters.scan_lists(&probe, budget, rows, &mut within, |_| true, &mut counters);
+        clusters.scan_rings(&probe, rows, &mut within, |_| true, &mut counters);
+    }
+    if let Some(prefixes) = segment.prefixes()? {
+        prefixes.scan(rows, level, query, &mut within, |_| true, &mut counters);
+    }
+    Ok(top.into_sorted().len() + within.into_sorted().len())
 }
