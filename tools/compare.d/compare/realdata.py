@@ -39,8 +39,11 @@ def stamp(name: str) -> str:
 
 def pictures(queries: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes of the training pictures of both collections; the queries are CIFAR-10 test pictures."""
+    # In the order of their names pictures stand by class, and the first would be all of a kind.
+    wanted = _encode(sorted(folder().glob("cifar10/test-*")))
+    wanted = wanted[np.random.default_rng(7).permutation(len(wanted))]
     train = [*folder().glob("cifar10/train-*"), *folder().glob("tinyimagenet32/train-*")]
-    return _encode(sorted(train)), _encode(sorted(folder().glob("cifar10/test-*")))[:queries]
+    return _encode(sorted(train)), wanted[:queries]
 
 
 def pdq(queries: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """One job in a process of its own: `build` writes its index, `measure` prints a JSON line for each
 task and setting.
 
-Every measurement is bracketed by faiss' flat index, one query a call, on the same core: the mean of
+Every measurement is bracketed by faiss' flat index in the same task on the same core: the better of
 its two rates is the base of the ratio. Where the two differ much, other work disturbed the
 measurement, and it is repeated.
 """
@@ -71,8 +71,8 @@ def steadiest(peer: Peer, base: Base, task: Task, setting: dict, budget: float) 
         one = peer.measure(base.data, task, budget)
         after = base.rate(task)
         spread = max(before, after) / min(before, after)
-        mean = (before + after) / 2
-        row = {**one.row(), "base": mean, "base_spread": spread, "ratio": one.qps / mean}
+        rate = max(before, after)
+        row = {**one.row(), "base": rate, "base_spread": spread, "ratio": one.qps / rate}
         if best is None or spread < best["base_spread"]:
             best = row
         if spread <= STEADY:
