@@ -57,7 +57,7 @@ impl Within {
     /// What was found, in order.
     #[must_use]
     pub fn into_sorted(mut self) -> Vec<Neighbor> {
-        self.found.sort_unstable();
+        Neighbor::sort(&mut self.found);
         self.found
     }
 }

@@ -92,7 +92,7 @@ impl TopK {
         if self.buffer.len() > self.k {
             self.cut();
         }
-        self.buffer.sort_unstable();
+        Neighbor::sort(&mut self.buffer);
         self.buffer
     }
 

@@ -59,17 +59,33 @@ impl BallSearch<'_> {
         validate_address(address, &self.tools.schema)?;
         let mut found = Vec::new();
         self.for_each_source(address, radius, trace, |search, rows, hits| {
-            for hit in hits {
-                let (id, row) = (rows.id(hit.row as usize), hit.row as usize);
-                if search.view.is_live(id) && search.admission.admits(search.view, id)? {
-                    let address = rows.address(row);
-                    found.push(Neighbor { distance: hit.distance, id, address });
-                }
-            }
-            Ok(())
+            let first = found.len();
+            // A loop of its own, in which the cache misses of many rows are under way together.
+            found.extend(hits.iter().map(|hit| {
+                let row = hit.row as usize;
+                Neighbor { distance: hit.distance, id: rows.id(row), address: rows.address(row) }
+            }));
+            search.retain_admitted(&mut found, first)
         })?;
-        found.sort_unstable();
+        Neighbor::sort(&mut found);
         Ok(found)
+    }
+
+    /// Drops the neighbours from `first` on that do not live or that the filter does not admit.
+    fn retain_admitted(&self, found: &mut Vec<Neighbor>, first: usize) -> Result<()> {
+        if self.view.deleted.len() == 0 && matches!(self.admission, Admission::All) {
+            return Ok(());
+        }
+        let mut kept = first;
+        for place in first..found.len() {
+            let id = found[place].id;
+            if self.view.is_live(id) && self.admission.admits(self.view, id)? {
+                found.swap(kept, place);
+                kept += 1;
+            }
+        }
+        found.truncate(kept);
+        Ok(())
     }
 
     fn ranked(

@@ -24,15 +24,15 @@ const FETCHED_ROW: Cost = 7.0;
 /// Comparing a centroid, by its words, and looking at its list.
 const CENTROID: Cost = 2.0;
 /// Beginning to read a list that the triangle inequality leaves.
-const LIST: Cost = 40.0;
+const LIST: Cost = 50.0;
 /// Comparing eight bytes of a code in a ring.
-const LISTED_WORD: Cost = 0.6;
+const LISTED_WORD: Cost = 0.7;
 /// Looking up a bucket of the multi-index: its offsets and its postings.
-const MULTI_PROBE: Cost = 60.0;
+const MULTI_PROBE: Cost = 80.0;
 /// Comparing a posting of such a bucket.
 const POSTING: Cost = 0.1;
 /// Fetching the code of a candidate from anywhere in the segment, without its words.
-const CANDIDATE: Cost = 60.0;
+const CANDIDATE: Cost = 25.0;
 /// Fetching the rest of a code whose prefix passed.
 const PASSED: Cost = 25.0;
 /// For each of the k nearest, what a bound of their distances is worth: it fetches a few times k ids.
