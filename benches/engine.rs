@@ -1,8 +1,8 @@
 //! The engine through its public API: what it adds to a bare kernel, whether the planner chooses
 //! well, what a filter costs, and how reads and writes fare while segments are merged.
 //!
-//! `HASHDB_BENCH_ROWS` sets the number of records, default 1,000,000. Answers are checked before
-//! they are timed; queries are fresh.
+//! `HASHDB_BENCH_ROWS` sets the number of records, default 1,000,000. Answers are compared with one
+//! another before they are timed; no query is a record.
 #![expect(clippy::print_stdout, reason = "ratios are what a bench is run for")]
 #![expect(clippy::unwrap_used, reason = "a bench ends at the first surprise")]
 #![expect(clippy::cast_possible_truncation, reason = "counts of a bench are small")]

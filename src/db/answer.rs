@@ -16,13 +16,15 @@ pub struct Answer {
 /// How an answer was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueryStats {
-    /// The way that was taken; where segments were answered in several ways, that of the most rows.
+    /// The way that was taken. Where segments were answered in several ways: that of the most rows
+    /// for a search over codes, [`Plan::Ball`] if any segment was for one over addresses.
     pub plan: Plan,
     /// Buckets and lists that were looked up.
     pub probes: u64,
-    /// Rows that were looked at one by one.
+    /// Entries of buckets that were compared by the part of a code or address that they carry, and
+    /// prefixes that passed.
     pub candidates: u64,
-    /// Distances that were computed over whole columns.
+    /// Whole codes or addresses that were compared.
     pub distances: u64,
     /// Segments that were searched, beside the memtable.
     pub segments: u64,

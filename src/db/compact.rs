@@ -25,7 +25,7 @@ impl Engine {
     /// Seals, then merges all segments into one without deleted rows, and has the record store
     /// reclaim its space too.
     pub(crate) fn compact(&self) -> Result<()> {
-        let _merging = self.merging.lock();
+        let merging = self.merging.lock();
         self.seal()?;
         let view = self.view();
         let index = *self.index.lock();
@@ -37,10 +37,11 @@ impl Engine {
         }
         // The view holds the old segment files and pins what the store is about to drop.
         drop(view);
+        drop(merging);
         self.records.compact()
     }
 
-    /// Notes which indexes new segments carry.
+    /// Notes which indexes merged segments carry.
     pub(crate) fn set_index(&self, index: IndexOptions) -> Result<()> {
         let mut commit = self.lock_commit()?;
         let mut changes = RecordsBatch::default();
@@ -53,15 +54,55 @@ impl Engine {
         Ok(())
     }
 
-    /// Merges while enough segments of like size stand side by side.
+    /// Merges segments that are half deleted, then while enough of like size stand side by side.
     pub(crate) fn merge_full_classes(&self) -> Result<()> {
         let _merging = self.merging.lock();
+        let wasteful = self.wasteful_segments(&self.view())?;
+        if !wasteful.is_empty() {
+            self.merge_locked(&wasteful)?;
+        }
         while !self.closing.load(Ordering::Relaxed)
             && let Some(inputs) = self.merge_candidates()
         {
             self.merge_locked(&inputs)?;
         }
         Ok(())
+    }
+
+    /// Whether there may be something for the background to do. Many deleted rows are looked at
+    /// again only when there are a memtable's worth more, so that a merge that failed is not tried
+    /// with every write.
+    pub(crate) fn wants_maintenance(&self) -> bool {
+        let (view, unit) = (self.view(), self.options.memtable_records);
+        let rows: u64 = view.segments.iter().map(|segment| segment.row_count()).sum();
+        let deleted = view.deleted.len();
+        let seen = self.deleted_seen.load(Ordering::Relaxed);
+        let wasteful = deleted as u64 * 2 >= rows && deleted >= seen.saturating_add(unit);
+        if wasteful || deleted < seen {
+            self.deleted_seen.store(deleted, Ordering::Relaxed);
+        }
+        wasteful || view.memtable.len() >= unit
+    }
+
+    /// The segments of which half is deleted, if that is a memtable's worth of rows.
+    fn wasteful_segments(&self, view: &View) -> Result<Vec<Arc<Segment>>> {
+        let mut wasteful = Vec::new();
+        if view.deleted.len() < self.options.memtable_records {
+            return Ok(wasteful);
+        }
+        let mut wasted = 0;
+        for segment in &view.segments {
+            let rows = segment.rows()?;
+            let dead = (0..rows.len()).filter(|row| !view.is_live(rows.id(*row))).count();
+            if dead * 2 >= rows.len() {
+                wasteful.push(Arc::clone(segment));
+                wasted += dead;
+            }
+        }
+        if wasted < self.options.memtable_records {
+            wasteful.clear();
+        }
+        Ok(wasteful)
     }
 
     /// The segments of the smallest size class that is full, if any. A class spans a factor of
@@ -87,10 +128,10 @@ impl Engine {
         let Gathered { columns, mut dropped } =
             gather(&sources, code_bytes, |id| view.is_live(id))?;
         let number = self.reserve_segment_number();
-        let merged = self.write_segment(number, &columns)?;
+        let index = *self.index.lock();
+        let merged = self.write_segment(number, index, &columns)?;
 
-        let mut commit = self.lock_commit()?;
-        let current = self.view();
+        // What grows with the merge is made before writers have to wait.
         let mut changes = RecordsBatch::default();
         for input in inputs {
             changes.delete(Family::Meta, SegmentEntry::key(input.number()));
@@ -101,6 +142,10 @@ impl Engine {
         for &id in &dropped {
             changes.delete(Family::Tombstones, encode_id(id));
         }
+        dropped.sort_unstable();
+
+        let mut commit = self.lock_commit()?;
+        let current = self.view();
         let state =
             State { next_segment: current.state.next_segment.max(number + 1), ..current.state };
         changes.put(Family::Meta, STATE_KEY, state.encode());
@@ -117,7 +162,6 @@ impl Engine {
             .collect();
         segments.extend(merged);
         segments.sort_unstable_by_key(|segment| segment.number());
-        dropped.sort_unstable();
         let next = View {
             records: self.records.snapshot(),
             segments,

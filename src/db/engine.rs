@@ -3,11 +3,11 @@
 //! Locks, in the order in which they may be taken: `merging` (one merge at a time), `sealing` (one
 //! seal at a time), `commit` (one change of the store at a time), `view` (held for the swap of a
 //! pointer). A seal and a merge may run side by side: a merge touches segments only, and both
-//! change the newest view under the commit lock.
-//! `queue` is only ever held alone, for a push or a drain.
+//! change the newest view under the commit lock. The others (`queue`, `index`, `maintenance_errors`)
+//! are leaves: nothing is locked while one of them is held.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
@@ -38,9 +38,11 @@ pub(crate) struct Engine {
     pub(crate) sealing: Mutex<()>,
     /// The number that the next segment file gets; a number is used once, even if its file fails.
     next_segment: AtomicU64,
-    /// The indexes that new segments carry.
+    /// The indexes that merged segments carry.
     pub(crate) index: Mutex<IndexOptions>,
     pub(crate) maintenance_errors: Mutex<MaintenanceErrors>,
+    /// Deleted rows when they were last found to be many.
+    pub(crate) deleted_seen: AtomicUsize,
     /// The handle is about to be closed: no further merge begins.
     pub(crate) closing: AtomicBool,
     commit: Mutex<CommitState>,
@@ -93,6 +95,7 @@ impl Engine {
             next_segment: AtomicU64::new(recovered.view.state.next_segment),
             index: Mutex::new(recovered.index),
             maintenance_errors: Mutex::default(),
+            deleted_seen: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
             commit: Mutex::new(CommitState { poisoned: false, superblock: recovered.superblock }),
             view: RwLock::new(Arc::new(recovered.view)),

@@ -6,7 +6,6 @@
 //! would otherwise enter the answer.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
@@ -57,7 +56,7 @@ impl Filter {
     }
 
     /// The records whose key begins with these bytes; all of them for no bytes. Cost: one scan of
-    /// the keys that begin so, once for each state that is queried.
+    /// the keys that begin so and of the ids of all segments, once for each state that is queried.
     #[must_use]
     pub fn key_prefix(prefix: impl Into<Vec<u8>>) -> Self {
         let found = Mutex::default();
@@ -160,16 +159,12 @@ impl Admission<'_> {
 /// Some ids, and where they lie.
 pub(crate) struct Selection {
     ids: RoaringTreemap,
-    /// The rows of a segment that have these ids, by the segment's number and file: a segment
-    /// never changes, so neither do they.
-    rows: Mutex<HashMap<SegmentName, Arc<Vec<u32>>>>,
+    /// The rows of segments that have these ids: a segment never changes, so neither do they.
+    rows: Mutex<Vec<SelectedRows>>,
 }
 
-/// Segments whose rows a selection keeps at most.
-const KNOWN_SEGMENTS: usize = 256;
-
-/// Which segment of which database.
-type SegmentName = (std::path::PathBuf, u64);
+/// The rows of one segment, for as long as it lives.
+type SelectedRows = (Weak<Segment>, Arc<Vec<u32>>);
 
 impl Selection {
     fn new(ids: RoaringTreemap) -> Self {
@@ -178,9 +173,9 @@ impl Selection {
 
     /// The rows of the segment that are selected, ascending, deleted ones included. Cost: the
     /// segment's ids are read once a segment.
-    pub(crate) fn rows(&self, segment: &Segment) -> Result<Arc<Vec<u32>>> {
-        let name = (segment.path().to_path_buf(), segment.number());
-        if let Some(rows) = self.rows.lock().get(&name) {
+    pub(crate) fn rows(&self, segment: &Arc<Segment>) -> Result<Arc<Vec<u32>>> {
+        let is_it = |(of, _): &&SelectedRows| of.as_ptr() == Arc::as_ptr(segment);
+        if let Some((_, rows)) = self.rows.lock().iter().find(is_it) {
             return Ok(Arc::clone(rows));
         }
         let rows = segment.rows()?;
@@ -188,11 +183,8 @@ impl Selection {
             (0_u32..).zip(0..rows.len()).filter(|&(_, at)| self.ids.contains(rows.id(at)));
         let selected = Arc::new(selected.map(|(row, _)| row).collect::<Vec<_>>());
         let mut known = self.rows.lock();
-        if known.len() >= KNOWN_SEGMENTS {
-            // Most of them were merged away meanwhile.
-            known.clear();
-        }
-        known.insert(name, Arc::clone(&selected));
+        known.retain(|(of, _)| of.strong_count() > 0);
+        known.push((Arc::downgrade(segment), Arc::clone(&selected)));
         Ok(selected)
     }
 }

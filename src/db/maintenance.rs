@@ -1,6 +1,7 @@
 //! The background of an open database: one thread seals, another merges, so that neither a large
 //! merge holds up a seal nor a writer waits for either.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -21,16 +22,22 @@ pub(crate) struct Maintainer {
 impl Maintainer {
     pub(crate) fn start(engine: Arc<Engine>) -> Self {
         let (seal, merge) = (Arc::clone(&engine), Arc::clone(&engine));
-        let merger = Worker::start("hashdb-merge", move || {
-            let merged = merge.merge_full_classes();
-            note(&mut merge.maintenance_errors.lock().merge, merged);
-        });
+        let (seal_notes, merge_notes) = (Arc::clone(&engine), Arc::clone(&engine));
+        let merger = Worker::start(
+            "hashdb-merge",
+            move |failure| merge_notes.maintenance_errors.lock().merge = failure,
+            move || merge.merge_full_classes(),
+        );
         let after = Arc::clone(&merger.signal);
-        let sealer = Worker::start("hashdb-seal", move || {
-            let sealed = seal.seal_if_full();
-            note(&mut seal.maintenance_errors.lock().seal, sealed);
-            after.give(Order::Work);
-        });
+        let sealer = Worker::start(
+            "hashdb-seal",
+            move |failure| seal_notes.maintenance_errors.lock().seal = failure,
+            move || {
+                let sealed = seal.seal_if_full();
+                after.give(Order::Work);
+                sealed
+            },
+        );
         Self { engine, sealer, _merger: merger }
     }
 
@@ -45,12 +52,6 @@ impl Drop for Maintainer {
         // A merge under way is finished; no further one begins.
         self.engine.closing.store(true, Ordering::Relaxed);
     }
-}
-
-/// A failure leaves everything as it was. `Stats` shows it, and writers that find the memtable far
-/// too large seal it themselves and get the error.
-fn note(slot: &mut Option<String>, done: Result<()>) {
-    *slot = done.err().map(|error| error.to_string());
 }
 
 /// A thread that works when it is told to.
@@ -75,15 +76,28 @@ enum Order {
 }
 
 impl Worker {
-    fn start(name: &str, work: impl Fn() + Send + 'static) -> Self {
+    /// A failure leaves everything as it was and is noted for `Stats`; writers that find the memtable
+    /// far too large seal it themselves and get the error.
+    fn start(
+        name: &str,
+        note: impl Fn(Option<String>) + Clone + Send + 'static,
+        work: impl Fn() -> Result<()> + Send + 'static,
+    ) -> Self {
         let signal = Arc::new(Signal::default());
-        let orders = Arc::clone(&signal);
-        // Without the thread, writers seal for themselves; see `Database::write`.
+        let (orders, noted) = (Arc::clone(&signal), note.clone());
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             while orders.next() == Order::Work {
-                work();
+                // A panic is a bug, but it must be seen, and the thread must be there afterwards.
+                let done = catch_unwind(AssertUnwindSafe(&work));
+                note(match done {
+                    Ok(done) => done.err().map(|error| error.to_string()),
+                    Err(_) => Some("the background thread panicked".to_owned()),
+                });
             }
         });
+        if let Err(error) = &thread {
+            noted(Some(format!("cannot start the background thread: {error}")));
+        }
         Self { signal, thread: thread.ok() }
     }
 }

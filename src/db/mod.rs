@@ -177,7 +177,7 @@ impl Database {
         self.relieve()?;
         let written = self.engine().write(batch, options)?;
         if let Some(maintainer) = &self.shared.maintainer
-            && self.engine().view().memtable.len() >= self.engine().options.memtable_records
+            && self.engine().wants_maintenance()
         {
             maintainer.wake();
         }
@@ -217,7 +217,7 @@ impl Database {
         Ok(sealed)
     }
 
-    /// Changes which indexes over codes new segments carry, durably. Segments that exist keep theirs
+    /// Changes which indexes over codes merged segments carry, durably. Segments that exist keep theirs
     /// until they are merged; [`Database::compact`] brings all of them to the new choice.
     ///
     /// # Errors
@@ -227,8 +227,9 @@ impl Database {
         self.engine().set_index(index)
     }
 
-    /// Merges everything into one segment without deleted rows and reclaims their space. Takes the
-    /// memory of all rows (ids, addresses, codes) and 24 bytes more for each.
+    /// Merges everything into one segment without deleted rows, with all indexes, and reclaims the
+    /// space. Takes the memory of all rows (ids, addresses, codes) and of the largest index: up to
+    /// 160 bytes a record with codes of 256 bits.
     ///
     /// # Errors
     ///

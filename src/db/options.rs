@@ -38,8 +38,9 @@ pub struct EncoderModel {
 }
 
 /// Which indexes over codes a database's segments carry, beside the pair table over addresses. Each
-/// costs room on disk and time when a segment is written, none of them changes an exact answer, and
-/// small segments do without. Figures are for codes of 256 bits.
+/// costs room on disk and time when segments are merged, and none of them changes an exact answer.
+/// Small segments do without, and so does a freshly sealed one, until it is merged: after a load,
+/// [`Database::compact`](crate::Database::compact) builds them for everything. Figures are for codes of 256 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexOptions {
     pub(crate) multi: bool,
@@ -176,7 +177,7 @@ impl Options {
         self
     }
 
-    /// Whether a thread seals and compacts in the background, default true. Without it the
+    /// Whether two threads seal and merge in the background, default true. Without it the
     /// program calls [`seal`](crate::Database::seal) and [`compact`](crate::Database::compact);
     /// a writer that finds the memtable four times over its size seals it itself.
     #[must_use]

@@ -48,9 +48,12 @@ impl Query {
     /// `code` are compared. How many is calibrated on each segment's own data, for a recall of
     /// 0.95 unless [`Query::recall`] or [`Query::probes`] says otherwise.
     ///
-    /// What has no cluster lists (the memtable, small segments, a database created without them)
-    /// is searched exactly, and so is everything where k is beyond 100 or the recall out of the
-    /// calibrated reach; `exact` in the answer's stats tells.
+    /// What has no cluster lists is searched exactly: the memtable, segments that are small or were
+    /// not merged yet, a database without that index. So is a query with a filter, one whose k is
+    /// beyond 100 or whose recall is out of the calibrated reach, and a segment whose nearest lists
+    /// hold fewer than k records; `exact` in the answer's stats tells whether all was. The
+    /// calibration knows a segment as it was written: where many of its records are deleted, the
+    /// recall falls until it is merged again.
     #[must_use]
     pub fn approximate(code: Code, k: usize) -> Self {
         Self::new(Wanted::Approximate { code, k })

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::db::columns::Columns;
 use crate::db::engine::Engine;
 use crate::db::gather::{Gathered, gather};
+use crate::db::options::IndexOptions;
 use crate::db::record::encode_id;
 use crate::db::segment::Segment;
 use crate::db::view::View;
@@ -40,7 +41,7 @@ impl Engine {
 
     fn seal_locked(&self) -> Result<bool> {
         // A poisoned handle may touch no file: the batch that failed may have reached the disk, and
-        // its manifest entry names the number that would be used again here.
+        // what its manifest entry names must stay as it is.
         drop(self.lock_commit()?);
         let view = self.view();
         if view.memtable.is_empty() {
@@ -51,7 +52,9 @@ impl Engine {
         let code_bytes = usize::from(self.schema.code_bits / 8);
         let Gathered { columns, .. } = gather(&sources, code_bytes, |id| view.is_live(id))?;
         let number = self.reserve_segment_number();
-        let segment = self.write_segment(number, &columns)?;
+        // Without indexes over codes: they would hold up the writers, and the merge that follows
+        // would throw them away.
+        let segment = self.write_segment(number, IndexOptions::none(), &columns)?;
 
         let mut commit = self.lock_commit()?;
         let current = self.view();
@@ -99,12 +102,13 @@ impl Engine {
     pub(crate) fn write_segment(
         &self,
         number: u64,
+        index: IndexOptions,
         columns: &Columns,
     ) -> Result<Option<Arc<Segment>>> {
         if columns.is_empty() {
             return Ok(None);
         }
-        let (fs, schema, index) = (&self.options.fs, &self.schema, *self.index.lock());
+        let (fs, schema) = (&self.options.fs, &self.schema);
         let (draft, path) = (self.layout.segment_draft(number), self.layout.segment(number));
         let written = Segment::write(
             fs.as_ref(),

@@ -165,9 +165,9 @@ pub trait Readable {
         Ok(only(answers))
     }
 
-    /// Answers many queries over one state with `threads` threads, 0 for one a core; the answers
-    /// do not depend on their number. Queries that have to scan share the reading of the codes,
-    /// which makes each several times cheaper than alone.
+    /// Answers many queries over one state with `threads` threads, 0 for one a core; the neighbours
+    /// do not depend on their number, the plans may. Queries without a filter that have to scan
+    /// share the reading of the codes, which makes each several times cheaper than alone.
     ///
     /// # Errors
     ///

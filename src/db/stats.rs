@@ -20,7 +20,7 @@ pub struct Stats {
     pub address_bits: u8,
     /// Fingerprint of the encoder that fills it, if it has one.
     pub encoder: Option<String>,
-    /// The indexes over codes that new segments carry.
+    /// The indexes over codes that merged segments carry.
     pub index: IndexOptions,
     /// Live records.
     pub records: u64,

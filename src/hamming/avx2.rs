@@ -85,10 +85,11 @@ pub(super) fn within_u16(runs: &[Run<'_>], hit: impl FnMut(usize, usize, u32)) {
 /// See [`super::prefetch`].
 #[inline]
 pub(super) fn prefetch(bytes: &[u8]) {
-    for line in bytes.chunks(64) {
+    // The last byte too: bytes that begin inside a line may end in one more.
+    for byte in bytes.iter().step_by(64).chain(bytes.last()) {
         // SAFETY: the address is borrowed, and a prefetch of any address is harmless. Every x86-64
         // has the instruction.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) };
     }
 }
 

@@ -80,7 +80,7 @@ pub struct Band<'a> {
     pub most: u32,
     /// The row of the first value.
     pub first_row: u32,
-    /// What is added to the distance of a hit: that of the bits that the values lack.
+    /// What is added to the distance of a hit: that of the bits that the values lack, at most 16.
     pub beyond: u32,
 }
 

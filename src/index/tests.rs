@@ -310,6 +310,7 @@ proptest! {
         ],
         k in prop_oneof![0_usize..80, Just(usize::MAX)],
         multiplier in prop::sample::select(vec![1_u64, 7, 599, 601]),
+        told in 0_usize..600,
     ) {
         let neighbor = |(index, distance): (u64, &u32)| Neighbor {
             distance: *distance,
@@ -320,14 +321,20 @@ proptest! {
         let mut expected = stream.clone();
         expected.sort_unstable();
         expected.truncate(k);
-        let (mut all, mut within_limit) = (TopK::new(k), TopK::new(k));
-        for neighbor in stream {
+        let (mut all, mut within_limit, mut narrowed) = (TopK::new(k), TopK::new(k), TopK::new(k));
+        for (index, neighbor) in stream.into_iter().enumerate() {
+            // In the middle of the stream it is told what the k-th distance will be.
+            if index == told && expected.len() == k && k > 0 {
+                narrowed.narrow(expected[k - 1].distance);
+            }
+            narrowed.push(neighbor);
             all.push(neighbor);
             if within_limit.limit().is_none_or(|limit| neighbor.distance <= limit) {
                 within_limit.push(neighbor);
             }
         }
         prop_assert_eq!(all.into_sorted(), &expected[..]);
+        prop_assert_eq!(narrowed.into_sorted(), &expected[..]);
         prop_assert_eq!(within_limit.into_sorted(), expected);
     }
 }

@@ -15,7 +15,7 @@ type Admit<'a> = &'a dyn Fn(u64, u64) -> bool;
 
 /// Rows of the large segment: beyond the size from which every index is built.
 const LARGE: u64 = 140_000;
-/// Rows of the small segment, which has cluster lists only.
+/// Rows of the small segment.
 const SMALL: u64 = 17_000;
 /// Rows of the memtable.
 const PENDING: u64 = 500;
@@ -38,21 +38,20 @@ struct Filled {
 }
 
 impl Filled {
-    /// A database with two segments and a memtable in which records were deleted and replaced.
+    /// A database of two segments and a memtable in which records were deleted and replaced.
     fn new(kind: Kind, index: IndexOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let options = Options::new().code_bits(128).address_bits(16).background(false).index(index);
+        let options = Options::new().code_bits(256).address_bits(16).background(false).index(index);
         let db = Database::create(directory.path().join("db"), options).unwrap();
         let (live, random) = (BTreeMap::new(), Random(17));
         let mut filled = Self { _directory: directory, db, live, kind, random };
-        let mut next_id = 0;
-        for (count, seal) in [(LARGE, true), (SMALL, true), (PENDING, false)] {
-            filled.put(next_id..next_id + count, next_id);
-            next_id += count;
-            if seal {
-                filled.db.seal().unwrap();
-            }
-        }
+        // A segment with indexes, one that was only sealed, and the memtable.
+        filled.put(0..LARGE, 0);
+        filled.db.compact().unwrap();
+        filled.put(LARGE..LARGE + SMALL, LARGE);
+        filled.db.seal().unwrap();
+        let mut next_id = LARGE + SMALL + PENDING;
+        filled.put(LARGE + SMALL..next_id, LARGE + SMALL);
         let doomed: Vec<_> = filled.live.iter().map(|(id, (number, _))| (*id, *number)).collect();
         let mut batch = WriteBatch::new();
         for (id, number) in doomed.iter().step_by(9) {
@@ -85,13 +84,13 @@ impl Filled {
 
     fn code(&mut self) -> Code {
         match self.kind {
-            Kind::Uniform => self.random.code(128, false),
-            Kind::Skewed => self.random.code(128, true),
+            Kind::Uniform => self.random.code(256, false),
+            Kind::Skewed => self.random.code(256, true),
             Kind::Clustered => {
                 let mut centre = Random(self.random.below(300));
-                let mut code = centre.code(128, false).as_bytes().to_vec();
+                let mut code = centre.code(256, false).as_bytes().to_vec();
                 for _ in 0..self.random.below(20) {
-                    let bit = usize::try_from(self.random.below(128)).unwrap();
+                    let bit = usize::try_from(self.random.below(256)).unwrap();
                     code[bit / 8] ^= 1 << (bit % 8);
                 }
                 Code::from_bytes(&code).unwrap()
@@ -105,7 +104,7 @@ impl Filled {
         let id = ids[usize::try_from(self.random.below(ids.len() as u64)).unwrap()];
         let mut code = self.live[&id].1.as_bytes().to_vec();
         for _ in 0..self.random.below(8) {
-            let bit = usize::try_from(self.random.below(128)).unwrap();
+            let bit = usize::try_from(self.random.below(256)).unwrap();
             code[bit / 8] ^= 1 << (bit % 8);
         }
         Code::from_bytes(&code).unwrap()
@@ -145,7 +144,7 @@ fn check(filled: &mut Filled) -> Vec<Plan> {
             assert!(answer.stats.exact);
             plans.push(answer.stats.plan);
         }
-        for radius in [0, 3, 7, 15, 31, 60, 128, u32::MAX] {
+        for radius in [0, 3, 7, 15, 31, 44, 60, 128, u32::MAX] {
             let explained = filled.db.explain(&Query::range(code.clone(), radius)).unwrap();
             let answer = &explained.answer;
             assert_eq!(pairs(&answer.neighbors), within(&sorted, radius), "{radius}");
@@ -168,7 +167,7 @@ fn every_plan_over_codes_equals_brute_force() {
         seen.extend(check(&mut filled));
         assert!(filled.db.verify().unwrap().is_clean());
     }
-    for plan in [Plan::Scan, Plan::MultiIndex, Plan::Rings] {
+    for plan in [Plan::Scan, Plan::MultiIndex, Plan::Rings, Plan::PrefixScan] {
         assert!(seen.contains(&plan), "{plan} was never taken: {seen:?}");
     }
 }
@@ -223,6 +222,20 @@ fn an_approximate_search_keeps_its_recall_and_tells_what_it_probed() {
         }
         assert!(found / queries >= wanted - 0.05, "{} of {wanted}", found / queries);
     }
+    // Far more than the nearest list holds, and all that lies near it deleted.
+    let code = filled.code();
+    let hundred = Query::approximate(code.clone(), 1_000).probes(1);
+    assert_eq!(filled.db.search(&hundred).unwrap().neighbors.len(), 1_000);
+    let near = filled.db.knn(&code, 2_000).unwrap();
+    let mut batch = WriteBatch::new();
+    for neighbor in &near {
+        batch.delete(&filled.db.record(neighbor).unwrap().key);
+        filled.live.remove(&neighbor.id);
+    }
+    filled.db.write(batch, WriteOptions::default()).unwrap();
+    let answer = filled.db.search(&Query::approximate(code, 10)).unwrap();
+    assert_eq!(answer.neighbors.len(), 10);
+
     let code = filled.code();
     let one = filled.db.search(&Query::approximate(code.clone(), 10).probes(1)).unwrap();
     let many = filled.db.search(&Query::approximate(code.clone(), 10).probes(usize::MAX)).unwrap();
@@ -253,7 +266,7 @@ fn filters_restrict_every_search() {
             let answer = filled.db.search(&query).unwrap();
             assert_eq!(pairs(&answer.neighbors), first(&sorted, k), "{filter:?} k {k}");
         }
-        for radius in [5, 31, 128] {
+        for radius in [5, 31, 256] {
             let query = Query::range(code.clone(), radius).filter(filter.clone());
             let answer = filled.db.search(&query).unwrap();
             assert_eq!(pairs(&answer.neighbors), within(&sorted, radius), "{filter:?} {radius}");
@@ -296,7 +309,7 @@ fn a_prefix_filter_sees_the_state_that_is_queried() {
 
 #[test]
 fn batches_equal_single_queries_for_any_number_of_threads() {
-    let mut filled = Filled::new(Kind::Uniform, IndexOptions::none());
+    let mut filled = Filled::new(Kind::Clustered, IndexOptions::default());
     let mut queries = Vec::new();
     for number in 0..150_u32 {
         let code = if number % 2 == 0 { filled.code() } else { filled.near() };
@@ -357,4 +370,50 @@ fn bad_arguments_are_refused_or_answered_in_full() {
     let many = vec![Query::knn(code, 3); 1 << 20];
     let answers = db.search_batch(&many, 0).unwrap();
     assert_eq!(answers.len(), 1 << 20);
+}
+
+#[test]
+fn a_flipped_byte_in_an_index_is_an_error_or_changes_nothing() {
+    let mut filled = Filled::new(Kind::Clustered, IndexOptions::default().prefix(true));
+    filled.db.compact().unwrap();
+    let stats = filled.db.stats();
+    let file = stats.path.join(format!("segments/{:012}.seg", stats.segments[0].number));
+    let queries = [
+        Query::knn(filled.near(), 10),
+        Query::range(filled.near(), 6),
+        Query::range(filled.near(), 30),
+        Query::approximate(filled.near(), 10),
+    ];
+    let answers = |db: &Database| -> hashdb::Result<Vec<Vec<Neighbor>>> {
+        queries.iter().map(|query| db.search(query).map(|answer| answer.neighbors)).collect()
+    };
+    let expected = answers(&filled.db).unwrap();
+    let path = stats.path;
+    let options = Options::new().background(false);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let spare = Database::create(elsewhere.path().join("db"), options.clone()).unwrap();
+    drop(std::mem::replace(&mut filled.db, spare));
+    let whole = std::fs::read(&file).unwrap();
+    let mut refused = 0;
+    for _ in 0..25 {
+        let mut bytes = whole.clone();
+        let at = usize::try_from(filled.random.below(bytes.len() as u64)).unwrap();
+        bytes[at] ^= 1 << filled.random.below(8);
+        std::fs::write(&file, &bytes).unwrap();
+        let read = Database::open(&path, options.clone()).and_then(|db| {
+            let read = answers(&db)?;
+            assert!(!db.verify().unwrap().is_clean(), "byte {at} was not missed");
+            Ok(read)
+        });
+        match read {
+            Ok(read) => assert!(read == expected, "byte {at}"),
+            Err(error) => {
+                refused += 1;
+                assert!(matches!(error, hashdb::Error::Corruption { .. }), "{error}");
+            }
+        }
+    }
+    assert!(refused > 10, "{refused} of 25");
+    std::fs::write(&file, &whole).unwrap();
+    assert_eq!(answers(&Database::open(&path, options).unwrap()).unwrap(), expected);
 }

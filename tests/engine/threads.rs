@@ -74,3 +74,23 @@ fn readers_see_whole_batches_while_writers_seal_and_compact() {
     assert_eq!(db.len(), WRITERS * (BATCHES - BATCHES / 5) * BATCH);
     assert!(db.verify().unwrap().is_clean());
 }
+
+#[test]
+fn the_background_gives_the_space_of_deleted_records_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = crate::small().memtable_records(300).background(true);
+    let db = crate::filled(&directory.path().join("db"), options, 3_000, 1_000);
+    let bytes = |db: &Database| -> u64 { db.stats().segments.iter().map(|s| s.bytes).sum() };
+    let before = bytes(&db);
+    let mut batch = WriteBatch::new();
+    (0..2_500).for_each(|number| batch.delete(&key(number)));
+    db.write(batch, WriteOptions::default()).unwrap();
+    let start = std::time::Instant::now();
+    while db.stats().deleted_rows > 0 {
+        assert!(start.elapsed().as_secs() < 60, "{:?}", db.stats());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(bytes(&db) * 2 < before, "{} of {before} bytes", bytes(&db));
+    assert_eq!(db.len(), 500);
+    assert!(db.verify().unwrap().is_clean());
+}

@@ -18,6 +18,9 @@ use crate::error::{Error, Result};
 /// Queries that a thread takes at once: enough to share the reading of a scan.
 const CHUNK: usize = 64;
 
+/// More threads would only wait for each other.
+const MAX_THREADS_A_CORE: usize = 8;
+
 /// Answers all queries over `threads` threads, 0 for one a core.
 pub(crate) fn search_batch(
     tools: &SearchTools,
@@ -25,8 +28,8 @@ pub(crate) fn search_batch(
     queries: &[Query],
     threads: usize,
 ) -> Result<Vec<Answer>> {
-    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = if threads == 0 { cores() } else { threads };
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = if threads == 0 { cores } else { threads.min(cores * MAX_THREADS_A_CORE) };
     // Few queries are shared evenly rather than left to the first thread.
     let chunk = queries.len().div_ceil(threads).clamp(1, CHUNK);
     let chunks: Vec<_> = queries.chunks(chunk).collect();

@@ -3,6 +3,8 @@
 use super::collector::Collector;
 use super::nearest::Nearest;
 use super::planner::{self, Cost};
+use std::sync::Arc;
+
 use crate::db::answer::Plan;
 use crate::db::engine::SearchTools;
 use crate::db::explain::Trace;
@@ -24,7 +26,7 @@ const BOUNDING_LISTS: usize = 8;
 pub(super) struct Visit<'a> {
     pub(super) tools: &'a SearchTools,
     pub(super) view: &'a View,
-    pub(super) segment: &'a Segment,
+    pub(super) segment: &'a Arc<Segment>,
     pub(super) rows: Rows<'a>,
     /// Whether others scan with it.
     pub(super) shared: bool,
@@ -47,9 +49,13 @@ impl Visit<'_> {
     }
 
     /// What a scan costs this search.
-    fn scan_cost(&self) -> Cost {
+    fn scan_cost(&self, search: &Nearest<'_>) -> Cost {
         let (rows, width) = (self.rows.len(), self.rows.code_bytes());
-        if self.shared { planner::scan_in_batch(rows, width) } else { planner::scan(rows, width) }
+        if self.shared && matches!(search.admission, Admission::All) {
+            planner::scan_in_batch(rows, width)
+        } else {
+            planner::scan(rows, width)
+        }
     }
 
     fn weigh(&mut self, plan: Plan, cost: Cost) -> Cost {
@@ -62,7 +68,7 @@ impl Visit<'_> {
         let Admission::Selected(selection) = &search.admission else { return Ok(None) };
         let selected = selection.rows(self.segment)?;
         let cost = planner::fetch(selected.len(), self.rows.code_bytes());
-        if self.weigh(Plan::Selection, cost) > self.scan_cost() {
+        if self.weigh(Plan::Selection, cost) > self.scan_cost(search) {
             return Ok(None);
         }
         let Nearest { code, collector, counters, .. } = search;
@@ -82,6 +88,7 @@ impl Visit<'_> {
         else {
             return Ok(None);
         };
+        let wanted = top.k().min(self.rows.len());
         let budget = match effort {
             Effort::Recall(recall) => clusters.budget(top.k(), recall),
             Effort::Lists(count) => {
@@ -90,9 +97,16 @@ impl Visit<'_> {
         };
         let Some(budget) = budget else { return Ok(None) };
         let probe = clusters.probe(self.tools.level, search.code);
+        let mut found = TopK::new(top.k());
         let Nearest { collector, counters, .. } = search;
         let live = |id| self.view.is_live(id);
-        let scanned = clusters.scan_lists(&probe, budget, &self.rows, collector, live, counters);
+        let scanned = clusters.scan_lists(&probe, budget, &self.rows, &mut found, live, counters);
+        let found = found.into_sorted();
+        if found.len() < wanted {
+            // Few lists for so many neighbours, or their rows are deleted: all are looked at.
+            return Ok(None);
+        }
+        found.into_iter().for_each(|neighbor| collector.push(neighbor));
         search.exact &= scanned == clusters.lists();
         Ok(Some(Plan::Lists))
     }
@@ -100,7 +114,7 @@ impl Visit<'_> {
     /// The cheapest exact way. A k-NN query is first told a bound by the nearest lists: what is left
     /// is a range search within it, whose cost each index can tell.
     fn exact(&mut self, search: &mut Nearest<'_>) -> Result<Plan> {
-        let scan = self.scan_cost();
+        let scan = self.scan_cost(search);
         self.weigh(Plan::Scan, scan);
         if scan < planner::WORTH_PLANNING {
             return Ok(Plan::Scan);
@@ -182,6 +196,10 @@ impl Visit<'_> {
         let Nearest { collector: Collector::Top(top), admission, counters, .. } = search else {
             return Ok(());
         };
+        if matches!(admission, Admission::Values(_)) {
+            // The predicate would be asked of the same records twice.
+            return Ok(());
+        }
         let mut near = TopK::new(top.k());
         // Twice as many rows as are wanted, and enough for a good bound of few.
         let rows_a_list = self.rows.len() / clusters.lists().max(1);

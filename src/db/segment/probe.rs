@@ -62,12 +62,14 @@ fn probe_codes(segment: &Segment, rows: &Rows<'_>, query: &[u8], radius: u32) ->
         && let Some(prepared) = multi.prepare(level, query, radius)
     {
         prepared.search(rows, &mut within, |_| true, &mut counters);
+        prepared.search(rows, &mut TopK::new(3), |_| true, &mut counters);
     }
     if let Some(clusters) = segment.clusters()? {
         let probe = clusters.probe(level, query);
         let budget = clusters.budget(10, 0.9).unwrap_or(Budget::of_lists(3));
         clusters.scan_lists(&probe, budget, rows, &mut within, |_| true, &mut counters);
         clusters.scan_rings(&probe, rows, &mut within, |_| true, &mut counters);
+        clusters.scan_rings(&probe, rows, &mut TopK::new(3), |_| true, &mut counters);
     }
     if let Some(prefixes) = segment.prefixes()? {
         prefixes.scan(rows, level, query, &mut within, |_| true, &mut counters);

@@ -2,7 +2,7 @@
 
 use super::parts::{CLUSTERS, MULTI_INDEX, PAIR_TABLE, PREFIXES, Sections};
 use super::write::{Carried, multi_columns, table_columns};
-use super::{ADDRESSES, CODES, INFO, Segment};
+use super::{ADDRESSES, INFO, Segment};
 use crate::db::options::IndexOptions;
 use crate::error::{Corruption, Result};
 use crate::index::{MultiIndexColumns, PairTableColumns, PrefixColumn};
@@ -25,9 +25,14 @@ impl Segment {
         }
         if carried.multi_index {
             self.multi_index()?;
-            let built = MultiIndexColumns::build(rows.codes(), rows.code_bytes())
-                .map_err(|what| self.damaged(CODES, what))?;
-            self.compare(MULTI_INDEX, multi_columns(&built))?;
+            let (tag, name) = MULTI_INDEX[0];
+            let order = self.reader.required(tag, name)?;
+            let built = MultiIndexColumns::rebuild(rows.codes(), rows.code_bytes(), order)
+                .map_err(|what| self.damaged(tag, what))?;
+            // Another release may order the bits otherwise and measure other samples.
+            let [_, offsets, partners, postings, _] = multi_columns(&built);
+            let [_, sections @ .., _] = MULTI_INDEX;
+            self.compare(sections, [offsets, partners, postings])?;
         }
         if let Some(clusters) = self.clusters()?
             && !clusters.matches(&rows)

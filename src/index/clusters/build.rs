@@ -41,7 +41,7 @@ impl ClusterColumns {
     /// There are about eight times as many lists as the root of the number of rows. The same codes
     /// give the same columns on every machine and at every level.
     ///
-    /// Cost: about a microsecond a row, growing with the root of the number of rows; the columns
+    /// Cost: about a microsecond a row, growing with the fourth root of the number of rows; the columns
     /// take the bytes of a code and 6 more a row.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ pub(super) fn choose(sample: &Sample<'_>, code_bits: u16) -> BitOrder {
     let Ok(order) = BitOrder::new(spread) else { return identity };
     let after = shared(sample, &order);
     let total = |halves: &[u64]| halves.iter().sum::<u64>();
-    if total(&after) > total(&before) / 8 * 7 {
+    if total(&after) * 8 >= total(&before) * 7 {
         return identity;
     }
     let bits = order.bits().as_chunks::<HALF_BITS>().0;

@@ -4,13 +4,14 @@
 //! on, the second stays within a part that fits the L2 cache.
 
 use super::assign;
-use super::order::halves;
+use super::order::{BitOrder, halves};
 use super::permute::Permuter;
 use super::sample::Sample;
 use super::selectivity::{self, Selectivity};
 use super::{BUCKETS, OFFSETS};
 use crate::code::Code;
 use crate::error::Corruption;
+use crate::index::columns::check_length;
 
 /// Buckets that are sorted together.
 const PART: usize = 256;
@@ -49,16 +50,33 @@ impl MultiIndexColumns {
     /// [`Corruption`] if codes cannot have this width, end inside a row, or are more than
     /// `u32::MAX`.
     pub fn build(codes: &[u8], code_bytes: usize) -> Result<Self, Corruption> {
+        checked_rows(codes, code_bytes)?;
+        let code_bits = u16::try_from(code_bytes * 8).unwrap_or(u16::MAX);
+        let order = assign::choose(&Sample::new(codes, code_bytes), code_bits);
+        Self::ordered(codes, code_bytes, &order)
+    }
+
+    /// Builds the columns anew with the bits in the order of a stored column, for comparison.
+    ///
+    /// # Errors
+    ///
+    /// As [`MultiIndexColumns::build`], and if the order is no permutation of the bits.
+    pub fn rebuild(codes: &[u8], code_bytes: usize, order: &[u8]) -> Result<Self, Corruption> {
+        checked_rows(codes, code_bytes)?;
+        check_length("order", order, code_bytes * 8, 2)?;
+        let order = order.as_chunks().0.iter().map(|bit| u16::from_le_bytes(*bit)).collect();
+        Self::ordered(codes, code_bytes, &BitOrder::new(order)?)
+    }
+
+    fn ordered(codes: &[u8], code_bytes: usize, order: &BitOrder) -> Result<Self, Corruption> {
         let rows = checked_rows(codes, code_bytes)?;
         let sample = Sample::new(codes, code_bytes);
-        let code_bits = u16::try_from(code_bytes * 8).unwrap_or(u16::MAX);
-        let order = assign::choose(&sample, code_bits);
         let height = rows as usize;
 
         let mut row_column = vec![[0; 4]; order.words() * 2 * height];
         // Until a word is sorted, its words in row order lie where its sorted rows will.
         let mut words: Vec<_> = row_column.chunks_mut((2 * height).max(1)).collect();
-        Permuter::new(&order).permute(codes.chunks_exact(code_bytes), &mut words);
+        Permuter::new(order).permute(codes.chunks_exact(code_bytes), &mut words);
 
         let mut offsets = Vec::with_capacity(order.words() * 2 * OFFSETS);
         let mut partners = vec![[0; 2]; order.words() * 2 * height];
@@ -70,7 +88,7 @@ impl MultiIndexColumns {
         if height == 0 {
             offsets.resize(order.words() * 2 * OFFSETS, [0; 4]);
         }
-        let selectivity = selectivity::measure(&sample, &order, &offsets, rows);
+        let selectivity = selectivity::measure(&sample, order, &offsets, rows);
         Ok(Self {
             order: order.to_bytes(),
             offsets: offsets.into_flattened(),
@@ -87,7 +105,7 @@ fn checked_rows(codes: &[u8], code_bytes: usize) -> Result<u32, Corruption> {
         return Err(Corruption::OutOfRange { field: "code bytes", value: code_bytes as u64 });
     }
     let rows = codes.len() / code_bytes;
-    crate::index::columns::check_length("codes", codes, rows, code_bytes)?;
+    check_length("codes", codes, rows, code_bytes)?;
     u32::try_from(rows).map_err(|_| Corruption::OutOfRange { field: "rows", value: rows as u64 })
 }
 

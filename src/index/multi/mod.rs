@@ -87,6 +87,9 @@ impl<'a> MultiIndex<'a> {
     /// Takes the columns of [`MultiIndexColumns`] as they were stored for `rows` codes of
     /// `code_bytes` bytes. `postings` is [`MultiIndexColumns::rows`].
     ///
+    /// That partners and postings are those of the codes is not checked: if they are not, answers
+    /// are wrong, short or repeat a row, and nothing else happens.
+    ///
     /// Cost: reads the offsets and the rows once.
     ///
     /// # Errors

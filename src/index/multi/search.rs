@@ -122,8 +122,8 @@ impl<'i, 'a> Prepared<'i, 'a> {
         self.cost
     }
 
-    /// Offers to `into` every live row within the radius that this was prepared for, each once, and
-    /// none beyond `into.limit()`. `rows` are those of the segment.
+    /// Offers to `into` every live row within the radius that this was prepared for, each once (as long
+    /// as the postings are those of the rows), and none beyond `into.limit()`. `rows` are those of the segment.
     ///
     /// Stops early where the limit of `into` falls so far that the words searched suffice.
     ///

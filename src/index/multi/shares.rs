@@ -1,8 +1,8 @@
 //! Which share of a radius each word takes.
 //!
 //! Shares grow one by one, each time where the next step is the cheapest: a word with full buckets
-//! takes less, perhaps nothing. As every step costs more than the one before it in its word, no
-//! other division is cheaper.
+//! takes less, perhaps nothing. That is the cheapest division where each step of a word costs more
+//! than the one before it, which holds for even buckets, and a good one elsewhere.
 
 use super::MAX_SHARE;
 use super::order::HALF_WIDTH;
