@@ -134,6 +134,7 @@ impl<'a> Clusters<'a> {
 
     /// Whether there are no rows.
     #[must_use]
+    #[cfg(any(test, feature = "__internals"))]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

@@ -138,6 +138,7 @@ impl<'a> MultiIndex<'a> {
 
     /// The largest radius that can be searched; beyond it a scan is faster on any codes.
     #[must_use]
+    #[cfg(any(test, feature = "__internals"))]
     pub fn max_radius(&self) -> u32 {
         self.shares.max_radius()
     }

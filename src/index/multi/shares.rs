@@ -42,6 +42,7 @@ impl Shares {
         Self { words: costs.len(), steps }
     }
 
+    #[cfg(any(test, feature = "__internals"))]
     pub(super) fn max_radius(&self) -> u32 {
         u32::try_from(self.steps.len()).map_or(u32::MAX, |steps| steps.saturating_sub(1))
     }
