@@ -24,9 +24,9 @@ const FETCHED_ROW: Cost = 7.0;
 /// Comparing a centroid, by its words, and looking at its list.
 const CENTROID: Cost = 2.0;
 /// Beginning to read a list that the triangle inequality leaves.
-const LIST: Cost = 50.0;
+const LIST: Cost = 35.0;
 /// Comparing eight bytes of a code in a ring.
-const LISTED_WORD: Cost = 0.7;
+const LISTED_WORD: Cost = 0.5;
 /// Looking up a bucket of the multi-index: its offsets and its postings.
 const MULTI_PROBE: Cost = 80.0;
 /// Comparing a posting of such a bucket.
