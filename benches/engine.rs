@@ -1,8 +1,8 @@
 //! The engine through its public API: what it adds to a bare kernel, whether the planner chooses
 //! well, what a filter costs, and how reads and writes fare while segments are merged.
 //!
-//! `HASHDB_BENCH_ROWS` sets the number of records, default 1,000,000. Answers are compared with one
-//! another before they are timed; no query is a record.
+//! `HASHDB_BENCH_ROWS` sets the number of records, default 1,000,000. Answers of batches, of
+//! filters and of the planner's plans are checked before they are timed; no query is a record.
 #![expect(clippy::print_stdout, reason = "ratios are what a bench is run for")]
 #![expect(clippy::unwrap_used, reason = "a bench ends at the first surprise")]
 #![expect(clippy::cast_possible_truncation, reason = "counts of a bench are small")]
@@ -128,13 +128,15 @@ fn overhead(rows: usize) {
         ratio(&format!("overhead {rows} rows, k = {k}: API"), time, "bare scan", base);
     }
     let codes: Vec<_> = data.queries.iter().map(|query| bits(query)).collect();
+    for (code, answer) in codes.iter().zip(db.knn_batch(&codes, 10, 1).unwrap()) {
+        assert_eq!(answer, db.knn(code, 10).unwrap());
+    }
     let single = mean(&data.queries, |query| {
         black_box(db.search(&Query::knn(bits(query), 10)).unwrap());
     });
     let start = Instant::now();
-    let answers = db.knn_batch(&codes, 10, 1).unwrap();
+    black_box(db.knn_batch(&codes, 10, 1).unwrap());
     let batched = start.elapsed() / codes.len() as u32;
-    assert_eq!(answers[7], db.knn(&codes[7], 10).unwrap());
     ratio(
         &format!("overhead {rows} rows, batch of {}", codes.len()),
         batched,
@@ -205,6 +207,9 @@ fn planner(kind: Kind, rows: usize) {
     println!("RATIO planner {kind:?}: at worst {worst:.2} times the best single index");
 }
 
+/// A filter's name, the filter, and what it admits by id.
+type Rule = (&'static str, Filter, fn(u64) -> bool);
+
 /// What a filter costs against the query without it.
 fn filters(rows: usize) {
     let data = Data::new(Kind::Smooth, rows, QUERIES);
@@ -213,13 +218,14 @@ fn filters(rows: usize) {
         black_box(db.search(&Query::knn(bits(query), 10)).unwrap());
     });
     let snapshot = db.snapshot();
-    let rules = [
-        ("1 % of the ids", Filter::ids((0..rows as u64).step_by(100))),
-        ("50 % of the ids", Filter::ids((0..rows as u64).step_by(2))),
-        ("a key prefix, 1/256 to 1/16", Filter::key_prefix([0_u8, 0, 0, 0, 0, 1])),
-        ("1 % of the values", Filter::values(|value| value.first().is_some_and(|b| *b < 3))),
+    // Ids rise from 0 as keys and values do.
+    let rules: [Rule; 4] = [
+        ("1 % of the ids", Filter::ids((0..rows as u64).step_by(100)), |id| id % 100 == 0),
+        ("50 % of the ids", Filter::ids((0..rows as u64).step_by(2)), |id| id % 2 == 0),
+        ("a key prefix", Filter::key_prefix([0_u8, 0, 0, 0, 0, 1]), |id| id >> 16 == 1),
+        ("1 % of the values", Filter::values(|value| value[0] < 3), |id| id % 256 < 3),
     ];
-    for (name, filter) in rules {
+    for (name, filter, admits) in rules {
         let search = |query: &[u8]| {
             black_box(
                 snapshot.search(&Query::knn(bits(query), 10).filter(filter.clone())).unwrap(),
@@ -228,6 +234,13 @@ fn filters(rows: usize) {
         let start = Instant::now();
         search(&data.queries[0]);
         let first = start.elapsed();
+        for query in &data.queries[..5] {
+            let mut expected = snapshot.knn(&bits(query), rows / 10).unwrap();
+            expected.retain(|near| admits(near.id));
+            let query = Query::knn(bits(query), 10).filter(filter.clone());
+            assert!(expected.len() >= 10, "{name}");
+            assert_eq!(snapshot.search(&query).unwrap().neighbors, expected[..10], "{name}");
+        }
         let time = mean(&data.queries, search);
         ratio(&format!("filter of {name} (first query {first:.1?})"), time, "no filter", base);
     }

@@ -26,6 +26,8 @@ mod table;
 mod top_k;
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;
 
 pub use batch::scan_batch;

@@ -6,19 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hamming::Level;
+use crate::index::random::Random;
 use crate::index::{Collect, Counters, Neighbor, TopK, Within, scan};
-
-/// `SplitMix64`, for data that are the same at every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-}
 
 /// How a word of a code is drawn. Learned codes are anything but uniform.
 type Spread = fn(&mut Random) -> u64;
@@ -350,17 +339,32 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(
-        columns in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 6),
-        rows in 0_u32..5,
+    fn random_bytes_of_the_right_lengths_never_panic(
+        (rows, lists) in (1_u32..6).prop_flat_map(|rows| (Just(rows), 1..=rows)),
+        bytes in prop::collection::vec(any::<u8>(), 256),
+        order in Just(vec![0_u32, 1, 2, 3, 4]).prop_shuffle(),
+        near: bool,
     ) {
-        let [a, b, c, d, e, f] = &columns[..] else { unreachable!() };
+        let mut ends: Vec<u32> = (0..lists).collect();
+        ends.push(rows);
+        let take = |count: usize| bytes[..count].to_vec();
+        let height = rows as usize;
+        // Half of the time the distances are what they must be at least: in order.
+        let distances: Vec<u8> = (0..rows).flat_map(|_| if near { [3, 0] } else { [bytes[0], bytes[1] & 1] }).collect();
+        let order = order.into_iter().filter(|row| *row < rows);
         let columns = ClusterColumns {
-            centroids: &a[..], offsets: &b[..], rows: &c[..],
-            distances: &d[..], codes: &e[..], calibration: &f[..],
+            centroids: take(lists as usize * 8),
+            offsets: ends.into_iter().flat_map(u32::to_le_bytes).collect(),
+            rows: order.flat_map(u32::to_le_bytes).collect(),
+            distances,
+            codes: take(height * 8),
+            calibration: Vec::new(),
         };
-        for code_bytes in [0, 8, 16] {
-            let _may_fail = Clusters::open(columns, rows, code_bytes);
+        let opened = Clusters::open(columns.borrow(), rows, 8);
+        prop_assert!(opened.is_ok() || !near, "{:?}", opened.err());
+        if let Ok(clusters) = opened {
+            let data = Columns::of_codes(bytes[..height * 8].to_vec(), 8);
+            search_everything(&clusters, &data, &bytes[200..208], 3, 20);
         }
     }
 }

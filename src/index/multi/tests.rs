@@ -5,23 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hamming::distance;
+use crate::index::random::Random;
 use crate::index::{Collect, Counters, Rows, TopK, Within, scan};
-
-/// `SplitMix64`, for data that are the same at every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count / 8).flat_map(|_| self.next().to_le_bytes()).collect()
-    }
-}
 
 const WIDTHS: [usize; 6] = [8, 16, 24, 32, 64, 128];
 

@@ -219,14 +219,23 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(
-        columns in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 5),
+    fn random_bytes_of_the_right_lengths_never_panic(
         rows in 0_u32..20,
-        bits: u8,
+        bytes in prop::collection::vec(any::<u8>(), 80),
+        mut ends in prop::collection::vec(0_u32..20, 15),
+        address: u32,
+        radius in 0_u32..20,
     ) {
-        let [a, b, c, d, e] = &columns[..] else { unreachable!() };
-        if let Ok(table) = PairTable::open(a, b, c, d, e, rows, bits) {
-            ball(&table, Level::best(), &HalfBalls::new(bits), 5, 9);
-        }
+        ends.iter_mut().for_each(|end| *end = (*end).min(rows));
+        ends.sort_unstable();
+        let ends = [0].into_iter().chain(ends).chain([rows]);
+        let offsets: Vec<u8> = ends.flat_map(u32::to_le_bytes).collect();
+        let height = rows as usize;
+        let words = bytes.chunks(4).take(height);
+        let positions: Vec<u8> = words.flat_map(|word| (u32::from(word[0]) % rows).to_le_bytes()).collect();
+        let suffixes = &bytes[..2 * height];
+        let table = PairTable::open(&offsets, suffixes, &offsets, suffixes, &positions, rows, 8);
+        let (hits, _) = ball(&table.unwrap(), Level::best(), &HalfBalls::new(8), address, radius);
+        prop_assert!(hits.iter().all(|hit| hit.row < rows));
     }
 }
