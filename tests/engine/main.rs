@@ -5,6 +5,7 @@
 mod corruption;
 mod crash;
 mod facts;
+mod filters;
 mod format;
 mod oracle;
 mod plans;
