@@ -7,11 +7,13 @@ mod crash;
 mod facts;
 mod filters;
 mod format;
+mod limits;
 mod oracle;
 mod plans;
 mod read_only;
 mod reader;
 mod snapshots;
+mod states;
 mod threads;
 
 use hashdb::{Address, Code, Database, Options};
