@@ -127,6 +127,23 @@ pub enum Error {
         /// Last sequence number found.
         found: u64,
     },
+    /// A repair would give up records or values that cannot be read. Nothing was changed: restore a
+    /// backup, or run `hashdb repair --accept-loss`
+    /// ([`RepairOptions::accept_loss`](crate::RepairOptions::accept_loss)).
+    #[error(
+        "repairing {} would give up at least {records} records and {values} values: {detail}",
+        path.display()
+    )]
+    WouldLose {
+        /// The database directory.
+        path: PathBuf,
+        /// Records that are known to be gone.
+        records: u64,
+        /// Values that are known to be gone.
+        values: u64,
+        /// What is known about it.
+        detail: String,
+    },
     /// The record store failed or found damage in its own files.
     #[error("{}: {source}", path.display())]
     Records {
@@ -226,7 +243,7 @@ impl Error {
     #[must_use]
     pub fn is_corruption(&self) -> bool {
         match self {
-            Self::Corruption { .. } | Self::RolledBack { .. } => true,
+            Self::Corruption { .. } | Self::RolledBack { .. } | Self::WouldLose { .. } => true,
             Self::Records { source, .. } => source.corruption,
             _ => false,
         }

@@ -22,6 +22,7 @@ mod options;
 mod query;
 mod record;
 mod recover;
+mod repair;
 mod seal;
 mod search;
 mod segment;
@@ -48,6 +49,7 @@ pub use options::{
 };
 pub use query::Query;
 pub use record::Record;
+pub use repair::{RepairOptions, RepairReport};
 #[cfg(feature = "__internals")]
 pub use segment::probe_segment;
 pub use snapshot::{Readable, Snapshot};
@@ -133,6 +135,26 @@ impl Database {
     /// As [`Database::open`], but never [`Error::Locked`](crate::Error::Locked).
     pub fn open_read_only(path: impl AsRef<Path>, options: Options) -> Result<Self> {
         Engine::open_read_only(path.as_ref(), options).map(Self::start)
+    }
+
+    /// Repairs a damaged database that nobody has open. Where its records can be read, nothing is
+    /// lost: segments, keys, pending entries, tombstones, counters and the superblock are made anew
+    /// from them, and a record whose entry cannot be read from its key and its row. Where they cannot,
+    /// nothing is changed unless [`RepairOptions::accept_loss`] says that what is gone may be given up;
+    /// then what can be read is salvaged. Damaged files are moved to the folder `damaged`, never
+    /// removed. A repair that was interrupted is finished by the next one.
+    ///
+    /// Takes 8 bytes of memory a record at most, and a record store of which blocks cannot be read is
+    /// written anew: that takes as much room on the disk as it has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldLose`](crate::Error::WouldLose) if something would be lost: nothing was changed.
+    /// [`Error::Locked`](crate::Error::Locked) if the database is open,
+    /// [`Error::UnsupportedFormat`](crate::Error::UnsupportedFormat) for a newer format,
+    /// [`Error::Io`](crate::Error::Io) or [`Error::Records`](crate::Error::Records) if the disk fails.
+    pub fn repair(path: impl AsRef<Path>, options: RepairOptions) -> Result<RepairReport> {
+        repair::repair(path.as_ref(), options)
     }
 
     /// Whether a path holds a database, by its superblock.

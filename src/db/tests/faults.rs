@@ -70,9 +70,29 @@ impl Fs for FaultFs {
         OsFs.rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.0.tick(to)?;
+        OsFs.hard_link(from, to)
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> Result<()> {
+        self.0.tick(to)?;
+        OsFs.copy(from, to)
+    }
+
     fn remove(&self, path: &Path) -> Result<()> {
         self.0.tick(path)?;
         OsFs.remove(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        self.0.tick(path)?;
+        OsFs.remove_dir(path)
+    }
+
+    fn free_bytes(&self, path: &Path) -> Result<u64> {
+        self.0.tick(path)?;
+        OsFs.free_bytes(path)
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
@@ -107,6 +127,11 @@ impl FsFile for FaultFile {
     fn sync(&mut self) -> Result<()> {
         self.0.tick(&self.1)?;
         self.2.sync()
+    }
+
+    fn allocate(&mut self, bytes: u64) -> Result<()> {
+        self.0.tick(&self.1)?;
+        self.2.allocate(bytes)
     }
 }
 
