@@ -27,7 +27,9 @@ mod seal;
 mod search;
 mod segment;
 mod snapshot;
+mod space;
 mod stats;
+mod strict;
 mod ticket;
 mod verify;
 mod view;
@@ -53,6 +55,7 @@ pub use repair::{RepairOptions, RepairReport};
 #[cfg(feature = "__internals")]
 pub use segment::probe_segment;
 pub use snapshot::{Readable, Snapshot};
+pub use space::SpaceReport;
 pub use stats::{SegmentStats, Stats};
 pub use ticket::Written;
 pub use verify::{Damage, VerifyReport};
@@ -155,6 +158,30 @@ impl Database {
     /// [`Error::Io`](crate::Error::Io) or [`Error::Records`](crate::Error::Records) if the disk fails.
     pub fn repair(path: impl AsRef<Path>, options: RepairOptions) -> Result<RepairReport> {
         repair::repair(path.as_ref(), options)
+    }
+
+    /// Makes room on a full disk: gives the file BALLAST back ([`Options::ballast_bytes`]), opens the
+    /// database for writing, which needs some, and reclaims the space of deleted records. The reserve
+    /// is taken again by a later seal or compaction, when there is room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::open`]; if the disk is still too full, room has to be made elsewhere.
+    pub fn recover_space(path: impl AsRef<Path>, options: Options) -> Result<SpaceReport> {
+        space::recover_space(path.as_ref(), options)
+    }
+
+    /// Looks at the files of a database that nobody has open for what cannot be seen any more once
+    /// it is: a log that ends in half a record, as a crash during an unacknowledged write leaves it, and
+    /// files that do not belong there. Changes nothing; see [`Database::verify`] for everything else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotADatabase`](crate::Error::NotADatabase),
+    /// [`Error::Locked`](crate::Error::Locked) if a process has it open for writing, and
+    /// [`Error::Io`](crate::Error::Io) if a folder cannot be listed.
+    pub fn check_files(path: impl AsRef<Path>) -> Result<Vec<Damage>> {
+        strict::check_files(path.as_ref())
     }
 
     /// Whether a path holds a database, by its superblock.
@@ -261,8 +288,11 @@ impl Database {
     }
 
     /// Reads every byte that hashdb owns and holds the parts against each other: superblock,
-    /// records, keys, values, pending entries, tombstones, segments. Of the encoder's weights it sees
-    /// that they are there; whether they are right, `Autoencoder::from_bytes` says.
+    /// records, keys, values, pending entries, tombstones, segments. The record store checks every
+    /// block of every table, those of its own indexes and filters too; blob files are checked as far
+    /// as a value lies in them. Its log was read when the database was opened, its manifest too. Of
+    /// the encoder's weights it sees that they are there; whether they are right,
+    /// `Autoencoder::from_bytes` says.
     ///
     /// # Errors
     ///

@@ -91,6 +91,9 @@ impl Engine {
         verifier.superblock();
         verifier.segments();
         verifier.memtable();
+        if let Err(error) = self.records.verify_tables() {
+            verifier.error(&error);
+        }
         verifier.families();
         verifier.model();
         let mut report = verifier.report;

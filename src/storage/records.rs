@@ -387,7 +387,11 @@ pub(super) fn scan_options() -> ReadOptions {
 
 /// Names the log in an error about it: RocksDB does not always, and who has to mend it must know.
 fn name_log(error: Error) -> Error {
-    let Error::Records { path, source } = error else { return error };
+    let Error::Records { path, mut source } = error else { return error };
+    // A file that the manifest names is gone.
+    source.corruption |= ["No such file or directory", "Column family not found"]
+        .iter()
+        .any(|sign| source.message.contains(sign));
     let about_a_log = source.corruption
         && !source.message.contains(".sst")
         && !source.message.contains("MANIFEST");

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use rocksdb::{DB, DBRawIterator, FlushOptions};
 
 use super::records::{Access, Family, Records, RecordsSnapshot, scan_options, store_options};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::storage::fs::{Fs, ensure_dir, remove_tree};
 
 /// A stretch of a family that could not be read.
 #[derive(Debug, Clone)]
 pub(crate) struct Gap {
-    /// Whether the family was readable before it, or behind it.
+    /// Nothing of the family can be read.
     pub(crate) whole: bool,
     /// What the store said.
     pub(crate) error: String,
@@ -189,9 +189,4 @@ fn is_whole_log(bytes: &[u8]) -> bool {
         }
         true
     })
-}
-
-/// Whether an error is about the store at all, so that salvaging makes sense.
-pub(crate) fn is_of_store(error: &Error) -> bool {
-    matches!(error, Error::Records { .. } | Error::RolledBack { .. })
 }

@@ -10,6 +10,7 @@ mod oracle;
 mod plans;
 mod read_only;
 mod reader;
+mod repair;
 mod snapshots;
 mod threads;
 

@@ -86,7 +86,6 @@ impl<'a> Plan<'a> {
         let bound = meta.state.map(|state| state.sealed_bound);
         let (witnesses, bad) = repair.witnesses(&meta.schema, &meta.entries, bound)?;
         findings.bad_segments = bad;
-        let beyond = witnesses.iter().map(|witness| witness.max_id() + 1).max();
         Ok(Self {
             snapshot,
             changes: Changes::new(target),
@@ -94,7 +93,7 @@ impl<'a> Plan<'a> {
             findings,
             witnesses,
             live: RoaringTreemap::new(),
-            bound: bound.or(beyond).unwrap_or(0),
+            bound: bound.unwrap_or(0),
             valued: RoaringTreemap::new(),
             present: RoaringTreemap::new(),
             tombstones: RoaringTreemap::new(),
@@ -112,6 +111,10 @@ impl<'a> Plan<'a> {
         self.read_records()?;
         self.read_keys()?;
         self.settle_contested()?;
+        if self.meta.state.is_none() {
+            // Which records were sealed nobody knows: all of them are from now on.
+            self.bound = self.highest_id().map_or(0, |id| id + 1);
+        }
         self.drop_wrong_segments();
         for id in &self.present - &self.valued {
             self.changes.delete_id(Family::Values, id)?;

@@ -143,13 +143,12 @@ impl Plan<'_> {
 
     /// The code that a segment or a pending entry has for a location.
     fn code_of(&self, location: Location) -> Result<Option<Vec<u8>>> {
-        if location.id >= self.bound {
-            let entry = self.snapshot.get(Family::Pending, &encode_id(location.id))?;
-            let code = entry.as_deref().and_then(|entry| {
-                let (address, code) = decode_pending(&self.meta.schema, entry).ok()?;
-                (address == location.address).then(|| code.to_vec())
-            });
-            return Ok(code);
+        let entry = self.snapshot.get(Family::Pending, &encode_id(location.id))?;
+        if let Some((address, code)) =
+            entry.as_deref().and_then(|entry| decode_pending(&self.meta.schema, entry).ok())
+            && address == location.address
+        {
+            return Ok(Some(code.to_vec()));
         }
         for witness in self.witnesses.iter().filter(|witness| witness.wrong.is_none()) {
             if let Some(code) = witness.code_at(location)? {
