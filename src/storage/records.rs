@@ -127,8 +127,12 @@ impl Records {
     ) -> Result<Self> {
         let cache = Cache::new_lru_cache(cache_bytes);
         let options = store_options(access);
-        let families = Family::ALL
-            .map(|family| ColumnFamilyDescriptor::new(family.name(), family.options(&cache)));
+        let families = Family::ALL.map(|family| {
+            let mut options = family.options(&cache);
+            // Tables that are gone after a salvaging open were not named by the manifest.
+            options.set_disable_auto_compactions(access == Access::Salvage);
+            ColumnFamilyDescriptor::new(family.name(), options)
+        });
         if access != Access::Create && !path.join("CURRENT").is_file() {
             return Err(damage(path, "the file CURRENT is missing"));
         }

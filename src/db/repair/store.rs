@@ -48,6 +48,10 @@ impl Repair {
     pub(super) fn finish_swap(&mut self) -> Result<()> {
         let (records, ready) = (self.layout.records(), self.layout.salvage().join(READY));
         if !records.exists() && ready.is_dir() {
+            if self.options.dry_run {
+                let rule = "cannot look at a repair that was interrupted; run it again first";
+                return Err(Error::invalid("dry run", rule));
+            }
             self.fs.rename(&ready, &records)?;
             self.fs.sync_dir(self.layout.root())?;
         }

@@ -107,7 +107,7 @@ impl Plan<'_> {
             match entry {
                 // Decided among the records that claim it.
                 _ if self.contested.contains_key(&key) => {}
-                Some(entry) => self.revive(key, entry)?,
+                Some(entry) => self.revive(&key, entry)?,
                 None => self.changes.delete(Family::Keys, &key)?,
             }
         }
@@ -115,14 +115,14 @@ impl Plan<'_> {
     }
 
     /// Makes a record from its key and its row, if there is a row.
-    fn revive(&mut self, key: Vec<u8>, entry: KeyEntry) -> Result<()> {
+    fn revive(&mut self, key: &[u8], entry: KeyEntry) -> Result<()> {
         let KeyEntry { location, has_value } = entry;
         let id = location.id;
         let deleted = self.tombstones.contains(id) || self.live.contains(id);
         let code = if deleted { None } else { self.code_of(location)? };
         let Some(code) = code else {
             self.lost_unless_replaced(id);
-            return self.changes.delete(Family::Keys, &key);
+            return self.changes.delete(Family::Keys, key);
         };
         self.findings.records_rebuilt += 1;
         self.live.insert(id);
@@ -135,9 +135,9 @@ impl Plan<'_> {
         } else if has_value {
             self.findings.lost_values += 1;
             let entry = KeyEntry { location, has_value: false };
-            self.changes.put(Family::Keys, key.clone(), entry.encode())?;
+            self.changes.put(Family::Keys, key.to_vec(), entry.encode())?;
         }
-        let record = [&[u8::from(kept)], code.as_slice(), key.as_slice()].concat();
+        let record = [&[u8::from(kept)], code.as_slice(), key].concat();
         self.changes.put(Family::Records, location.encode(), record)
     }
 
