@@ -26,10 +26,14 @@ impl Engine {
     /// Makes the reserve if it is due. A seal or merge that is done does not fail for it: without
     /// a reserve the database works as well, and `Stats` tells that there is none.
     pub(crate) fn keep_ballast(&self) {
-        let segments: u64 = self.view().segments.iter().map(|segment| segment.file_bytes()).sum();
         let (fs, path) = (self.options.fs.as_ref(), self.layout.ballast());
-        let size = segments + self.records.file_bytes();
-        let _told_by_stats = ballast::keep(fs, &path, self.options.ballast_bytes, size);
+        let _told_by_stats = ballast::keep(fs, &path, self.options.ballast_bytes, self.size());
+    }
+
+    /// Bytes of the segments and of the record store's tables.
+    fn size(&self) -> u64 {
+        let segments: u64 = self.view().segments.iter().map(|segment| segment.file_bytes()).sum();
+        segments + self.records.file_bytes()
     }
 }
 
@@ -46,7 +50,14 @@ pub(crate) fn recover_space(path: &Path, options: Options) -> Result<SpaceReport
     // It would be made again at once otherwise.
     let engine = Engine::open(path, options.background(false).ballast_bytes(0))?;
     engine.sync()?;
-    let not_compacted = engine.compact().err().map(|error| error.to_string());
+    // Compacting writes everything anew before it removes anything.
+    let needed = engine.size().saturating_mul(9) / 8;
+    let free = fs.free_bytes(path)?;
+    let not_compacted = if free < needed {
+        Some(format!("it takes {needed} free bytes, there are {free}"))
+    } else {
+        engine.compact().err().map(|error| error.to_string())
+    };
     drop(engine);
     Ok(SpaceReport { released, free_before, free: fs.free_bytes(path)?, not_compacted })
 }

@@ -86,9 +86,18 @@ pub(crate) enum Access {
     ReadOnly,
     /// For reading, and a log that ends in half a record is refused too.
     Strict,
-    /// For writing, on a copy: takes what can be read up to the first damage in the log and leaves
-    /// out tables that are gone.
+    /// For writing, on a copy: takes what can be read up to the first damage in the log.
     Salvage,
+    /// The same, and does without tables that are gone. What lies behind the first damage of a log it
+    /// reads on, so that there may be holes.
+    Lenient,
+}
+
+impl Access {
+    /// Whether the store may be changed in ways that its owner would not want.
+    fn is_of_a_copy(self) -> bool {
+        matches!(self, Self::Salvage | Self::Lenient)
+    }
 }
 
 /// An open record store.
@@ -130,14 +139,14 @@ impl Records {
         let families = Family::ALL.map(|family| {
             let mut options = family.options(&cache);
             // Tables that are gone after a salvaging open were not named by the manifest.
-            options.set_disable_auto_compactions(access == Access::Salvage);
+            options.set_disable_auto_compactions(access.is_of_a_copy());
             ColumnFamilyDescriptor::new(family.name(), options)
         });
         if access != Access::Create && !path.join("CURRENT").is_file() {
             return Err(damage(path, "the file CURRENT is missing"));
         }
         let db = match access {
-            Access::Create | Access::Write | Access::Salvage => {
+            Access::Create | Access::Write | Access::Salvage | Access::Lenient => {
                 DB::open_cf_descriptors(&options, path, families)
             }
             Access::ReadOnly | Access::Strict => {
@@ -313,19 +322,19 @@ pub(super) fn store_options(access: Access) -> Options {
     options.create_missing_column_families(access == Access::Create);
     options.set_wal_recovery_mode(match access {
         Access::Strict => DBRecoveryMode::AbsoluteConsistency,
-        Access::Salvage => DBRecoveryMode::PointInTime,
+        Access::Salvage | Access::Lenient => DBRecoveryMode::PointInTime,
         Access::Create | Access::Write | Access::ReadOnly => {
             DBRecoveryMode::TolerateCorruptedTailRecords
         }
     });
-    options.set_paranoid_checks(access != Access::Salvage);
+    options.set_paranoid_checks(access != Access::Lenient);
     options.set_max_background_jobs(2);
     options.set_max_total_wal_size(MAX_LOG_BYTES);
     options.set_keep_log_file_num(KEPT_INFO_LOGS);
     options.set_log_level(LogLevel::Warn);
     // A log that is gone, or shorter than it was when the next one was begun, is refused. On for
     // readers too: RocksDB crashes in a read-only open that has it off where the writer had it on.
-    options.set_track_and_verify_wals_in_manifest(access != Access::Salvage);
+    options.set_track_and_verify_wals_in_manifest(!access.is_of_a_copy());
     options
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn rebuild_manifest(fs: &dyn Fs, path: &Path, scratch: &Path) -> Resu
         fs.copy(&scratch.join(table), &path.join(format!("{number:06}.sst")))?;
     }
     remove_tree(fs, scratch)?;
-    DB::repair(&store_options(Access::Salvage), path)
+    DB::repair(&store_options(Access::Lenient), path)
         .map_err(|error| super::records::failure(path, &error))
 }
 

@@ -162,7 +162,10 @@ impl Patient {
     fn is_a_prefix(&self, what: &str) {
         let db = Database::open_read_only(self.path(), small()).unwrap();
         let keys: BTreeSet<_> = db.iter().map(|record| record.unwrap().key).collect();
-        assert!(self.states.contains(&keys), "{what}: {} records with holes", keys.len());
+        let near = self.states.iter().min_by_key(|state| state.symmetric_difference(&keys).count());
+        let wrong: Vec<_> = near.unwrap().symmetric_difference(&keys).collect();
+        let wrong: Vec<_> = wrong.into_iter().map(|key| String::from_utf8_lossy(key)).collect();
+        assert!(wrong.is_empty(), "{what}: {} records, but for {wrong:?}", keys.len());
     }
 
     /// Repaired without leave: nothing is lost.
@@ -300,6 +303,8 @@ fn a_superblock_is_made_anew_from_the_record_store() {
     }
 }
 
+/// With RocksDB's paranoid checks off, point-in-time recovery reads on behind a damaged block of the log:
+/// the last two records came back while 43 before them were gone. What is salvaged must be a prefix.
 #[test]
 fn a_flipped_bit_in_the_log_is_refused_by_name_and_repaired_with_leave() {
     let ward = Ward::new();

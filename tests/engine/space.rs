@@ -1,5 +1,6 @@
 //! A disk that has run full, for real: a small file system in memory, which takes root to mount.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -30,6 +31,11 @@ impl Drop for Disk<'_> {
     }
 }
 
+fn free_bytes(path: &Path) -> u64 {
+    let output = Command::new("df").args(["--output=avail", "-B1"]).arg(path).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().last().unwrap().trim().parse().unwrap()
+}
+
 #[test]
 fn a_full_disk_is_readable_and_the_reserve_makes_it_writable() {
     let folder = tempfile::tempdir().unwrap();
@@ -40,29 +46,36 @@ fn a_full_disk_is_readable_and_the_reserve_makes_it_writable() {
     let path = disk.0.join("db");
     let options = || small().ballast_bytes(4 << 20);
     let (address, code) = (Address::new(7, 8).unwrap(), Code::from_bytes(&[7; 8]).unwrap());
-    let value = vec![5; 3000];
     let db = Database::create(&path, options()).unwrap();
-    let mut acknowledged = 0;
-    let failure = loop {
+    let put = |number: u64| {
         // Values that do not compress to nothing, so that the disk fills.
-        let mut value = value.clone();
-        let mut random = crate::Random(acknowledged);
-        value.fill_with(|| random.next().to_le_bytes()[0]);
-        match db.put(&key(acknowledged), address, code.clone(), &value) {
+        let mut random = crate::Random(number);
+        let value: Vec<u8> = (0..3000).map(|_| random.next().to_le_bytes()[0]).collect();
+        db.put(&key(number), address, code.clone(), &value)
+    };
+    let mut acknowledged = 0;
+    while acknowledged < 1500 {
+        put(acknowledged).unwrap();
+        acknowledged += 1;
+    }
+    db.compact().unwrap();
+    assert_eq!(db.stats().ballast_bytes, 4 << 20, "the reserve is there");
+    // Somebody else takes all but a megabyte; recovery has to write what the log holds.
+    let mut filler = std::fs::File::create(disk.0.join("filler")).unwrap();
+    let free = free_bytes(disk.0);
+    for _ in 0..(free - (1 << 20)) / 4096 {
+        filler.write_all(&[1; 4096]).unwrap();
+    }
+    let failure = loop {
+        match put(acknowledged) {
             Ok(()) => acknowledged += 1,
             Err(error) => break error,
         }
-        if acknowledged == 1500 {
-            db.compact().unwrap();
-            assert_eq!(db.stats().ballast_bytes, 4 << 20, "the reserve is there");
-        }
     };
     assert!(failure.is_disk_full(), "{failure}");
-    assert!(acknowledged > 1500, "{acknowledged} records filled the disk");
     drop(db);
-    // Whatever closing gave back is taken by somebody else.
-    let mut filler = std::fs::File::create(disk.0.join("filler")).unwrap();
-    while std::io::Write::write_all(&mut filler, &[1; 4096]).is_ok() {}
+    // Whatever closing gave back is taken, too.
+    while filler.write_all(&[1; 4096]).is_ok() {}
     let error = Database::open(&path, options()).unwrap_err();
     assert!(error.is_disk_full(), "{error}");
     let reader = Database::open_read_only(&path, options()).unwrap();

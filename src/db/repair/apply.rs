@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::hamming::Level;
 use crate::storage::fs::ensure_dir;
 use crate::storage::manifest::{STATE_KEY, Schema, SegmentEntry, State};
-use crate::storage::records::{Access, Family, Records};
+use crate::storage::records::{Access, Family, Records, RecordsBatch};
 use crate::storage::superblock::Superblock;
 
 /// Ids that are skipped where it is not known which were given out last.
@@ -37,7 +37,8 @@ impl Repair {
         let mut next_segment = self.next_segment(&plan)?;
         let mut made = Vec::new();
         let (schema, index) = (plan.meta.schema, plan.meta.index);
-        plan.rows(|columns| {
+        records.write(plan.changes.rest(), false)?;
+        plan.rows(&records.snapshot(), |columns| {
             made.push(self.make_segment(&schema, index, next_segment, &columns)?);
             next_segment += 1;
             Ok(())
@@ -53,7 +54,7 @@ impl Repair {
         self.set_segments_aside(&live)?;
 
         let state = self.state(&plan, work, next_segment);
-        let mut last = plan.changes.rest();
+        let mut last = RecordsBatch::default();
         for bad in &findings.bad_segments {
             last.delete(Family::Meta, SegmentEntry::key(bad.number));
         }

@@ -62,6 +62,12 @@ impl Repair {
         let path = self.layout.records();
         let mark = self.superblock.map_or(0, |superblock| superblock.sequence);
         let original = self.examine(&path, Access::ReadOnly)?;
+        // Logs are read up to their first damage, so that what is left is what was there at some
+        // moment; a manifest made from tables would go on behind the damage.
+        let log_at_fault = original.is_none()
+            && self.report.damages.iter().any(|damage| {
+                damage.description.contains(".log") || damage.description.contains("Size mismatch")
+            });
         let whole =
             original.as_ref().is_some_and(|census| census.sequence >= mark && !census.blind);
         if let Some(census) = original.as_ref().filter(|_| whole) {
@@ -73,17 +79,26 @@ impl Repair {
             self.report.note(&path, &error.to_string());
         }
         ensure_dir(self.fs.as_ref(), &self.layout.salvage())?;
-        let (path, census) = self.best_copy(&path, mark)?;
+        let (path, census) = self.best_copy(&path, mark, log_at_fault)?;
         self.rewritten(&path, &census, true)
     }
 
     /// The copy that holds most of what the store held.
-    fn best_copy(&mut self, records: &Path, mark: u64) -> Result<(PathBuf, Census)> {
+    fn best_copy(
+        &mut self,
+        records: &Path,
+        mark: u64,
+        log_at_fault: bool,
+    ) -> Result<(PathBuf, Census)> {
         let folder = self.layout.salvage();
         let (copy, other) = (folder.join(COPY), folder.join(FROM_TABLES));
         copy_store(self.fs.as_ref(), records, &copy)?;
         let before = tables_on_disk(self.fs.as_ref(), &copy)?;
-        let first = self.examine(&copy, Access::Salvage)?;
+        let mut first = self.examine(&copy, Access::Salvage)?;
+        if first.is_none() {
+            copy_store(self.fs.as_ref(), records, &copy)?;
+            first = self.examine(&copy, Access::Lenient)?;
+        }
         let left_out = match &first {
             // Its manifest does not name them, so opening removed them from the copy.
             Some(_) => {
@@ -94,13 +109,13 @@ impl Repair {
         };
         if let Some(census) = &first
             && !census.blind
-            && (census.sequence >= mark || !left_out)
+            && (census.sequence >= mark || !left_out || log_at_fault)
         {
             return first.map(|census| (copy, census)).ok_or(Error::Poisoned);
         }
         copy_store(self.fs.as_ref(), records, &other)?;
         rebuild_manifest(self.fs.as_ref(), &other, &folder.join(SCRATCH))?;
-        let second = self.examine(&other, Access::Salvage)?;
+        let second = self.examine(&other, Access::Lenient)?;
         match (first, second) {
             (Some(first), Some(second)) if first.records >= second.records => Ok((copy, first)),
             (_, Some(second)) => Ok((other, second)),
@@ -172,7 +187,7 @@ impl Repair {
         ensure_dir(self.fs.as_ref(), &self.layout.salvage())?;
         let fresh = self.layout.salvage().join(FRESH);
         crate::storage::fs::remove_tree(self.fs.as_ref(), &fresh)?;
-        let access = if salvaged { Access::Salvage } else { Access::ReadOnly };
+        let access = if salvaged { Access::Lenient } else { Access::ReadOnly };
         let source = Arc::new(Records::open(path, access, 0, None)?);
         let target = Records::open(&fresh, Access::Create, 0, None)?;
         copy_entries(&source.snapshot(), &target)?;

@@ -250,14 +250,19 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Hands over the rows that no segment has, in order, in pieces that become segments.
-    pub(super) fn rows(&self, mut each: impl FnMut(Columns) -> Result<()>) -> Result<()> {
+    /// Hands over the rows that no segment has, in order, in pieces that become segments. `snapshot`
+    /// holds the records that this plan brought back, too.
+    pub(super) fn rows(
+        &self,
+        snapshot: &RecordsSnapshot,
+        mut each: impl FnMut(Columns) -> Result<()>,
+    ) -> Result<()> {
         let width = usize::from(self.meta.schema.code_bits / 8);
         let (mut columns, mut found) = (Columns::new(width), 0);
         if self.homeless.is_empty() {
             return Ok(());
         }
-        each_record(&self.snapshot, &self.meta.schema, |record| {
+        each_record(snapshot, &self.meta.schema, |record| {
             if !self.homeless.contains(record.id) {
                 return Ok(());
             }
@@ -272,7 +277,7 @@ impl<'a> Plan<'a> {
             // A scan that ends early must not become a segment that misses rows.
             let expected = self.homeless.len();
             let what = Corruption::Mismatch { field: "rows to rebuild", expected, found };
-            return Err(self.snapshot.damage(&what));
+            return Err(snapshot.damage(&what));
         }
         if columns.is_empty() { Ok(()) } else { each(columns) }
     }
