@@ -207,7 +207,9 @@ impl Options {
     /// Bytes on the disk that are kept back in the file BALLAST, default 64 MiB, 0 for none. A disk that
     /// has run full leaves no room to open a database for writing; [`Database::recover_space`] gives this
     /// room back. It is taken after a seal or a compaction, once the database itself is as large and
-    /// the disk has four times as much left, so that a small database stays small.
+    /// the disk has four times as much left, so that a small database stays small. Recovery writes what
+    /// the record store's log holds, mostly below 64 MiB and at most 256 MiB: a larger reserve is
+    /// for those who write large values.
     ///
     /// [`Database::recover_space`]: crate::Database::recover_space
     #[must_use]

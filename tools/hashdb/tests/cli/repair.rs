@@ -1,6 +1,7 @@
 //! `hashdb repair`, `check --strict` and `recover-space` as their users meet them.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::Place;
 
@@ -99,4 +100,39 @@ fn recover_space_tells_what_is_free() {
     assert_eq!(place.json(&["check", "db", "--strict"])[0]["clean"], true);
     place.fails(1, "nowhere is not a hashdb database", &["recover-space", "nowhere"]);
     place.fails(1, "nowhere is not a hashdb database", &["repair", "nowhere"]);
+}
+
+/// Unmounts when dropped.
+struct Disk(PathBuf);
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "{}", self.0.display());
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_with_the_way_out() {
+    let place = Place::with_records();
+    let disk = place.path("disk");
+    crate::write(&disk.join("db/file"), b"");
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&disk).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        eprintln!(
+            "SKIPPED a_full_disk_is_told_with_the_way_out: cannot mount a tmpfs (needs root)"
+        );
+        return;
+    }
+    let _disk = Disk(disk);
+    assert_eq!(place.shell("cp -r db disk/db && cat /dev/zero >disk/filler").code, Some(1));
+    let put = ["put", "disk/db", "d", "--code", "0000000000000000", "--address", "0000"];
+    place.fails(1, "hashdb recover-space makes room to write", &put);
+    assert_eq!(place.json(&["scan", "disk/db"]).len(), 3);
+    // It has no reserve, being so small; room has to be made by hand.
+    place.fails(1, "the disk is full", &["recover-space", "disk/db"]);
+    assert_eq!(place.shell("rm disk/filler").code, Some(0));
+    place.ok(&put);
+    assert_eq!(place.json(&["check", "disk/db"])[0]["records"], 4);
 }
