@@ -2,18 +2,21 @@
 //!
 //! `cargo bench --features __internals --profile dev --bench clusters`
 #![expect(
-    clippy::cast_possible_truncation,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "random bits are cut to size; recalls are what this bench is run for; it must stop if it cannot prepare its data"
+    reason = "recalls are what this bench is run for; it must stop if it cannot prepare its data"
 )]
 
+#[expect(dead_code, reason = "planted codes have no clusters")]
+#[path = "measure/data.rs"]
+mod data;
 mod measure;
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use data::{Data, Kind, WIDTH};
 use hashdb::Level;
 use hashdb::internals::index::{
     Budget, ClusterColumns, Clusters, Counters, Neighbor, Rows, TopK, Within, scan,
@@ -22,97 +25,16 @@ use measure::{Race, Random};
 
 const ROWS: u32 = 1_000_000;
 const QUERIES: usize = 2_000;
-const BYTES: usize = 32;
-
-/// Features of an item before they become a code.
-type Features = [f32; 64];
-
-/// Where codes come from: signs of random sums of features.
-struct Source {
-    random: Random,
-    sums: Vec<[f32; 8 * BYTES]>,
-    kind: Kind,
-}
-
-enum Kind {
-    /// Tight clusters, 200 rows each, themselves in groups of 25.
-    Mixture(Vec<Features>),
-    /// Twenty latent numbers and some noise, no clusters: the harder and the more honest one.
-    Smooth(Vec<Features>),
-}
-
-impl Source {
-    fn mixture() -> Self {
-        let mut random = Random(11);
-        let sums = (0..64).map(|_| std::array::from_fn(|_| normal(&mut random))).collect();
-        let clusters = ROWS as usize / 200;
-        let groups: Vec<Features> = features(&mut random, clusters / 25);
-        let centre = |index: usize| {
-            std::array::from_fn(|i| groups[index % groups.len()][i] + 0.6 * normal(&mut random))
-        };
-        let centres = (0..clusters).map(centre).collect();
-        Self { random, sums, kind: Kind::Mixture(centres) }
-    }
-
-    fn smooth() -> Self {
-        let mut random = Random(11);
-        let sums = (0..64).map(|_| std::array::from_fn(|_| normal(&mut random))).collect();
-        let latent = features(&mut random, 20);
-        Self { random, sums, kind: Kind::Smooth(latent) }
-    }
-
-    fn features(&mut self) -> Features {
-        let (mut features, noise) = match &self.kind {
-            Kind::Mixture(centres) => (centres[self.random.next() as usize % centres.len()], 0.45),
-            Kind::Smooth(latent) => {
-                let mut features = [0.0; 64];
-                for direction in latent {
-                    let share = normal(&mut self.random);
-                    features.iter_mut().zip(direction).for_each(|(f, d)| *f += share * d);
-                }
-                (features, 0.5)
-            }
-        };
-        features.iter_mut().for_each(|feature| *feature += noise * normal(&mut self.random));
-        features
-    }
-
-    fn codes(&mut self, count: usize) -> Vec<u8> {
-        let mut codes = vec![0; count * BYTES];
-        for code in codes.chunks_mut(BYTES) {
-            let features = self.features();
-            let mut values = [0.0; 8 * BYTES];
-            for (feature, sums) in features.iter().zip(&self.sums) {
-                values.iter_mut().zip(sums).for_each(|(value, sum)| *value += feature * sum);
-            }
-            for (unit, value) in values.iter().enumerate() {
-                code[unit / 8] |= u8::from(*value > 0.0) << (7 - unit % 8);
-            }
-        }
-        codes
-    }
-}
-
-/// About a normal number: the sum of four uniform ones.
-fn normal(random: &mut Random) -> f32 {
-    let bits = random.next();
-    let sum: u64 = (0..4).map(|part| bits >> (16 * part) & 0xffff).sum();
-    (sum as f32 - 131_070.0) / 37_837.0
-}
-
-fn features(random: &mut Random, count: usize) -> Vec<Features> {
-    (0..count).map(|_| std::array::from_fn(|_| normal(random))).collect()
-}
 
 /// A segment with its lists, and queries that are not in it.
-struct Data<'a> {
+struct Lists<'a> {
     rows: Rows<'a>,
     clusters: Clusters<'a>,
-    queries: &'a [u8],
+    queries: &'a [Vec<u8>],
     level: Level,
 }
 
-impl Data<'_> {
+impl Lists<'_> {
     fn scan(&self, query: &[u8], k: usize) -> Vec<Neighbor> {
         let mut top = TopK::new(k);
         scan(&self.rows, self.level, query, &mut top, |_| true, &mut Counters::default());
@@ -142,7 +64,7 @@ impl Data<'_> {
     /// Prints what the lists find of the 1, 10 and 100 nearest, by distance, and how much they read.
     fn print_recall(&self, name: &str, k: usize, target: f64, budget: Budget) {
         let (mut found, mut counters, sample) = (0, Counters::default(), 300);
-        for query in self.queries.chunks(BYTES).take(sample) {
+        for query in self.queries.iter().take(sample) {
             let farthest = self.scan(query, k)[k - 1].distance;
             let answer = self.lists(query, k, budget, &mut counters).into_sorted();
             found += answer.iter().filter(|n| n.distance <= farthest).count();
@@ -154,14 +76,14 @@ impl Data<'_> {
     }
 
     fn race(&self, criterion: &mut Criterion, name: &str) {
-        for query in self.queries.chunks(BYTES).take(50) {
+        for query in self.queries.iter().take(50) {
             assert_eq!(self.rings(query, 10), self.scan(query, 10));
             let all = self.scan(query, 1000);
             let radius = all[20].distance;
             let near = all.partition_point(|n| n.distance <= radius);
             assert!(near == 1000 || self.within(query, radius) == all[..near]);
         }
-        let mut fresh = self.queries.chunks(BYTES).cycle();
+        let mut fresh = self.queries.iter().cycle();
         let mut next = move || black_box(fresh.next().unwrap());
         let mut race = Race::new(format!("10 of {ROWS} {name} codes"));
         race.run(criterion, "scan", || drop(black_box(self.scan(next(), 10))));
@@ -186,19 +108,19 @@ impl Data<'_> {
 }
 
 fn clusters(criterion: &mut Criterion) {
-    for (name, mut source) in [("mixture", Source::mixture()), ("smooth", Source::smooth())] {
-        let (codes, queries) = (source.codes(ROWS as usize), source.codes(QUERIES));
+    for (name, kind) in [("mixture", Kind::Mixture), ("smooth", Kind::Smooth)] {
+        let Data { codes, queries } = Data::new(kind, ROWS as usize, QUERIES);
         let (level, start) = (Level::best(), Instant::now());
-        let columns = ClusterColumns::build(level, &codes, BYTES).unwrap();
+        let columns = ClusterColumns::build(level, &codes, WIDTH).unwrap();
         println!("BUILD {ROWS} {name} codes: {:.1?}", start.elapsed());
         let ids = Random(12).bytes(8 * ROWS as usize);
         let addresses: Vec<u8> = (0..ROWS).flat_map(u32::to_le_bytes).collect();
         let start = Instant::now();
-        let clusters = Clusters::open(columns.borrow(), ROWS, BYTES).unwrap();
+        let clusters = Clusters::open(columns.borrow(), ROWS, WIDTH).unwrap();
         println!("OPEN {} lists: {:.1?}", clusters.lists(), start.elapsed());
-        let rows = Rows::new(&ids, &addresses, &codes, BYTES).unwrap();
+        let rows = Rows::new(&ids, &addresses, &codes, WIDTH).unwrap();
         assert!(clusters.matches(&rows));
-        Data { rows, clusters, queries: &queries, level }.race(criterion, name);
+        Lists { rows, clusters, queries: &queries, level }.race(criterion, name);
     }
 }
 

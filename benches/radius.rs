@@ -2,65 +2,48 @@
 //!
 //! `cargo bench --features __internals --bench radius`
 #![expect(
-    clippy::cast_possible_truncation,
     clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "random bits are cut to size; figures are printed; without data a bench must stop"
+    reason = "figures are printed; without data a bench must stop"
 )]
 
+#[expect(dead_code, reason = "one kind of codes is enough here")]
+#[path = "measure/data.rs"]
+mod data;
 mod measure;
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use data::{Data, Kind, WIDTH};
 use hashdb::internals::index::{
     Counters, MultiCost, MultiIndex, MultiIndexColumns, Rows, TopK, Within, scan,
 };
 use hashdb::{Level, Neighbor};
 use measure::{Race, Random};
 
-const CODE_BYTES: usize = 32;
-
 /// Queries of a race: so many that none comes twice while its cache lines are at hand.
 const QUERIES: usize = 4096;
 
-/// Random codes, and around every query ten that differ in up to 39 bits.
-struct Data {
+/// Codes with ids, and queries.
+struct Table {
     ids: Vec<u8>,
     addresses: Vec<u8>,
     codes: Vec<u8>,
     queries: Vec<Vec<u8>>,
 }
 
-impl Data {
-    fn planted(rows: usize) -> Self {
-        let mut random = Random(4);
-        let mut codes = random.bytes(rows * CODE_BYTES);
-        let queries: Vec<_> = (0..QUERIES).map(|_| random.bytes(CODE_BYTES)).collect();
-        for query in &queries {
-            for _ in 0..10 {
-                let row = random.next() as usize % rows;
-                let code = &mut codes[row * CODE_BYTES..][..CODE_BYTES];
-                code.copy_from_slice(query);
-                for _ in 0..random.next() % 40 {
-                    let bit = random.next() as usize % (CODE_BYTES * 8);
-                    code[bit / 8] ^= 1 << (bit % 8);
-                }
-            }
-        }
-        Self::new(codes, queries)
-    }
-
-    fn new(codes: Vec<u8>, queries: Vec<Vec<u8>>) -> Self {
-        let rows = codes.len() / CODE_BYTES;
+impl Table {
+    fn new(Data { codes, queries }: Data) -> Self {
+        let rows = codes.len() / WIDTH;
         let ids = (0..rows as u64).flat_map(u64::to_le_bytes).collect();
         Self { ids, addresses: vec![0; rows * 4], codes, queries }
     }
 
     fn rows(&self) -> Rows<'_> {
-        Rows::new(&self.ids, &self.addresses, &self.codes, CODE_BYTES).unwrap()
+        Rows::new(&self.ids, &self.addresses, &self.codes, WIDTH).unwrap()
     }
 }
 
@@ -72,12 +55,12 @@ struct Plans<'a> {
 }
 
 impl<'a> Plans<'a> {
-    fn new(data: &'a Data, columns: &'a MultiIndexColumns) -> Self {
+    fn new(data: &'a Table, columns: &'a MultiIndexColumns) -> Self {
         let rows = data.rows();
         let MultiIndexColumns { order, offsets, partners, rows: postings, selectivity } = columns;
         let height = u32::try_from(rows.len()).unwrap();
         let index =
-            MultiIndex::open(order, offsets, partners, postings, selectivity, height, CODE_BYTES);
+            MultiIndex::open(order, offsets, partners, postings, selectivity, height, WIDTH);
         Self { rows, index: index.unwrap(), level: Level::best() }
     }
 
@@ -126,9 +109,9 @@ impl<'a> Plans<'a> {
 /// Radius search among random codes.
 fn planted(criterion: &mut Criterion) {
     for rows in [1_000_000, 10_000_000] {
-        let data = Data::planted(rows);
+        let data = Table::new(Data::new(Kind::Planted, rows, QUERIES));
         let start = Instant::now();
-        let columns = MultiIndexColumns::build(&data.codes, CODE_BYTES).unwrap();
+        let columns = MultiIndexColumns::build(&data.codes, WIDTH).unwrap();
         println!("TIME {rows} codes: built in {:.2?}", start.elapsed());
         let start = Instant::now();
         let plans = Plans::new(&data, &columns);
@@ -161,7 +144,7 @@ fn photographs(_: &mut Criterion) {
     let hashes = |name: &str| -> Option<Vec<Vec<u8>>> {
         let text = std::fs::read_to_string(folder.join("pdq/hashes").join(name)).ok()?;
         let bytes = |hex: &str| {
-            (0..CODE_BYTES).map(|at| u8::from_str_radix(&hex[at * 2..][..2], 16).unwrap()).collect()
+            (0..WIDTH).map(|at| u8::from_str_radix(&hex[at * 2..][..2], 16).unwrap()).collect()
         };
         Some(text.lines().map(bytes).collect())
     };
@@ -169,8 +152,8 @@ fn photographs(_: &mut Criterion) {
         eprintln!("SKIPPED photographs: no pdq/hashes in {}", folder.display());
         return;
     };
-    let data = Data::new(haystack.concat(), needles);
-    let columns = MultiIndexColumns::build(&data.codes, CODE_BYTES).unwrap();
+    let data = Table::new(Data { codes: haystack.concat(), queries: needles });
+    let columns = MultiIndexColumns::build(&data.codes, WIDTH).unwrap();
     let plans = Plans::new(&data, &columns);
     for radius in 0..=plans.index.max_radius() {
         let name = format!("{} hashes of photographs", plans.rows.len());

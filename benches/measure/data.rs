@@ -1,7 +1,7 @@
 //! Seeded sets of 256-bit codes, none of them a test alone: uniform codes flatter a multi-index,
 //! tight clusters flatter cluster lists, and real codes lie between the last two.
 
-use crate::random::Random;
+use super::Random;
 
 /// Bytes of a code.
 pub(crate) const WIDTH: usize = 32;

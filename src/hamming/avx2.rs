@@ -93,6 +93,14 @@ pub(super) fn prefetch(bytes: &[u8]) {
     }
 }
 
+/// See [`super::prefetch_line`].
+#[inline]
+pub(super) fn prefetch_line<T>(value: &T) {
+    // SAFETY: the address is borrowed, and a prefetch of any address is harmless. Every x86-64 has
+    // the instruction.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) };
+}
+
 /// Four rows a step, one distance a lane.
 #[target_feature(enable = "avx2,popcnt")]
 fn rows_within_detected<const WORDS: usize>(

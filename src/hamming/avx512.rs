@@ -1,20 +1,21 @@
-//! Kernels for AVX-512 with VPOPCNTDQ and BITALG.
+//! Kernels for AVX-512 with VPOPCNTDQ, BITALG and VBMI2.
 #![expect(unsafe_code, reason = "vector loads and stores; calls of code for detected features")]
 
 use std::arch::x86_64::{
-    __m256i, __m512i, __mmask8, __mmask32, _mm512_add_epi16, _mm512_add_epi64,
+    __m256i, __m512i, __mmask8, __mmask32, _mm512_add_epi16, _mm512_add_epi64, _mm512_and_si512,
     _mm512_cmple_epu16_mask, _mm512_cmple_epu32_mask, _mm512_cmple_epu64_mask,
     _mm512_cvtepi64_epi32, _mm512_cvtepu16_epi64, _mm512_extracti32x4_epi32,
-    _mm512_mask_cmple_epu32_mask, _mm512_maskz_compress_epi64, _mm512_maskz_loadu_epi16,
+    _mm512_mask_cmple_epu32_mask, _mm512_maskz_compress_epi16, _mm512_maskz_loadu_epi16,
     _mm512_maskz_loadu_epi64, _mm512_maskz_permutexvar_epi64, _mm512_min_epu32, _mm512_or_si512,
     _mm512_permutexvar_epi64, _mm512_popcnt_epi16, _mm512_popcnt_epi32, _mm512_popcnt_epi64,
-    _mm512_set_epi64, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
-    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_storeu_si512,
-    _mm512_sub_epi16, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _mm512_set_epi16, _mm512_set_epi64, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
+    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi16, _mm512_slli_epi64,
+    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 use std::mem::transmute;
 
-pub(super) use super::avx2::prefetch;
+pub(super) use super::avx2::{prefetch, prefetch_line};
 use super::block::{Block, first_lanes, for_each_block};
 use super::{Band, BatchHit, Hit, Level, RowHit, Run, scalar};
 
@@ -25,6 +26,7 @@ pub(super) fn available() -> bool {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vpopcntdq")
         && is_x86_feature_detected!("avx512bitalg")
+        && is_x86_feature_detected!("avx512vbmi2")
         && is_x86_feature_detected!("popcnt")
 }
 
@@ -98,7 +100,9 @@ pub(super) fn within_u16(runs: &[Run<'_>], hit: impl FnMut(usize, usize, u32)) {
 }
 
 /// Eight rows a step, one distance a lane.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn rows_within_detected<const WORDS: usize>(
     query: &[u8],
     rows: &[u8],
@@ -123,7 +127,9 @@ fn rows_within_detected<const WORDS: usize>(
 }
 
 /// Eight rows a step.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn distances_detected<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [u32]) {
     let pattern = pattern::<WORDS>(query);
     let (outs, rest) = out.as_chunks_mut::<8>();
@@ -137,7 +143,9 @@ fn distances_detected<const WORDS: usize>(query: &[u8], rows: &[u8], out: &mut [
 
 /// The query as [`differences`] compares it: as often as it fits into a vector, or over two.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn pattern<const WORDS: usize>(query: &[u8]) -> [__m512i; 2] {
     let place = match WORDS {
         1 | 2 => WORDS * 8,
@@ -153,7 +161,9 @@ fn pattern<const WORDS: usize>(query: &[u8]) -> [__m512i; 2] {
 
 /// The distances of eight rows, in their order.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn row_sums<const WORDS: usize>(codes: &[u8], pattern: [__m512i; 2]) -> __m512i {
     let pair = |index: usize| {
         let first = differences::<WORDS>(codes, index, pattern);
@@ -176,7 +186,9 @@ fn row_sums<const WORDS: usize>(codes: &[u8], pattern: [__m512i; 2]) -> __m512i 
 /// The differing bits in the words of vector `index` of eight rows: of 8, 4 or 2 rows where so many
 /// fit, else of one row, whose words from the ninth on are added to the first ones.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn differences<const WORDS: usize>(codes: &[u8], index: usize, pattern: [__m512i; 2]) -> __m512i {
     let count = |codes, pattern| _mm512_popcnt_epi64(_mm512_xor_si512(codes, pattern));
     let row = index * WORDS * 8;
@@ -197,7 +209,9 @@ fn differences<const WORDS: usize>(codes: &[u8], index: usize, pattern: [__m512i
 }
 
 /// Sixteen codes a step, for all queries.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn batch_within_detected<const WORDS: usize>(
     queries: &[u8],
     rows: &[u8],
@@ -222,7 +236,9 @@ fn batch_within_detected<const WORDS: usize>(
 
 /// The first query from `start` on that a code of the block is near to. Nothing is called here, so
 /// that the codes stay in registers while the queries pass.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn first_near<const WORDS: usize>(
     block: &Block<WORDS>,
     queries: &[[[u8; 8]; WORDS]],
@@ -244,7 +260,9 @@ fn first_near<const WORDS: usize>(
 
 /// The words of sixteen codes, eight codes a vector.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn load_block<const WORDS: usize>(block: &Block<WORDS>) -> [[__m512i; 2]; WORDS] {
     let mut codes = [[_mm512_setzero_si512(); 2]; WORDS];
     for (codes, [low, high]) in codes.iter_mut().zip(&block.words) {
@@ -255,7 +273,9 @@ fn load_block<const WORDS: usize>(block: &Block<WORDS>) -> [[__m512i; 2]; WORDS]
 
 /// The distances of sixteen codes to one query.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn lane_sums<const WORDS: usize>(
     codes: &[[__m512i; 2]; WORDS],
     query: &[[u8; 8]; WORDS],
@@ -271,7 +291,9 @@ fn lane_sums<const WORDS: usize>(
 }
 
 /// Sixteen values a step.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn distances_u32_detected(query: u32, column: &[u8], out: &mut [u32]) {
     let pattern = _mm512_set1_epi32(query.cast_signed());
     let (steps, column_left) = column.as_chunks::<64>();
@@ -285,7 +307,9 @@ fn distances_u32_detected(query: u32, column: &[u8], out: &mut [u32]) {
 }
 
 /// Sixteen distances a step, four steps together: mostly none of them is near.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn at_most_detected(distances: &[u32], limit: u32, mut hit: impl FnMut(usize)) {
     let bound = _mm512_set1_epi32(limit.cast_signed());
     let (blocks, _) = distances.as_chunks::<64>();
@@ -305,7 +329,9 @@ fn at_most_detected(distances: &[u32], limit: u32, mut hit: impl FnMut(usize)) {
 }
 
 /// Hits are rare: the few distances are counted again, rather than stored for every value.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn within_u16_detected(runs: &[Run<'_>], mut hit: impl FnMut(usize, usize, u32)) {
     for (index, run) in runs.iter().enumerate() {
         let pattern = _mm512_set1_epi16(run.query.cast_signed());
@@ -325,7 +351,9 @@ fn within_u16_detected(runs: &[Run<'_>], mut hit: impl FnMut(usize, usize, u32))
 }
 
 /// Every value of a vector is turned into a hit, and those that are none are squeezed out.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn collect_u16_detected(bands: &[Band<'_>], hits: &mut Vec<Hit>) {
     for band in bands {
         // 17 is more than any distance.
@@ -352,31 +380,49 @@ fn collect_u16_detected(bands: &[Band<'_>], hits: &mut Vec<Hit>) {
 
 /// Appends a hit for each set bit of `near`; the first lane is row `row`.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn push_hits(near: __mmask32, row: u32, distances: __m512i, hits: &mut Vec<Hit>) {
     const LANES: usize = 32;
     hits.reserve(LANES + 8);
-    let (lengths, parts) = (near.to_le_bytes(), parts(distances));
-    let mut count = hits.len();
-    for (part, (near, distances)) in (0_u32..).zip(lengths.into_iter().zip(parts)) {
-        let first = i64::from(row.wrapping_add(part * 8));
-        let rows =
-            _mm512_add_epi64(_mm512_set1_epi64(first), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
+    // A lane's distance, at most 33, and its number share its 16 bits; the hits are moved to the front.
+    let lanes = _mm512_or_si512(_mm512_slli_epi16::<8>(distances), lane_numbers());
+    let squeezed = _mm512_maskz_compress_epi16(near, lanes);
+    let (begin, count) = (hits.len(), near.count_ones() as usize);
+    let first = _mm512_set1_epi64(row.into());
+    for (part, lanes) in parts(squeezed).into_iter().enumerate() {
+        if part * 8 >= count {
+            break;
+        }
         // A hit as one number: the row in the lower half, the distance in the upper one.
-        let pairs = _mm512_or_si512(_mm512_slli_epi64::<32>(distances), rows);
-        let pairs = _mm512_maskz_compress_epi64(near, pairs);
-        // SAFETY: there is room for 8 hits behind `count`: 40 were reserved, and each of the parts
-        // before has added 8 at most. A hit is two numbers of 32 bits in this order.
-        unsafe { _mm512_storeu_si512(hits.as_mut_ptr().add(count).cast(), pairs) };
-        count += near.count_ones() as usize;
+        let rows = _mm512_add_epi64(_mm512_and_si512(lanes, _mm512_set1_epi64(0xff)), first);
+        let pairs = _mm512_or_si512(_mm512_slli_epi64::<32>(_mm512_srli_epi64::<8>(lanes)), rows);
+        // SAFETY: there is room for the 32 hits behind `begin`: 40 were reserved. A hit is two
+        // numbers of 32 bits in this order.
+        unsafe { _mm512_storeu_si512(hits.as_mut_ptr().add(begin + part * 8).cast(), pairs) };
     }
     // SAFETY: as many hits were written, and the room for them was reserved.
-    unsafe { hits.set_len(count) };
+    unsafe { hits.set_len(begin + count) };
+}
+
+/// The numbers of the 32 lanes of 16 bits.
+#[inline]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
+fn lane_numbers() -> __m512i {
+    _mm512_set_epi16(
+        31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9,
+        8, 7, 6, 5, 4, 3, 2, 1, 0,
+    )
 }
 
 /// The lanes of 16 bits, eight at a time, as 64-bit numbers.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn parts(lanes: __m512i) -> [__m512i; 4] {
     [
         _mm512_cvtepu16_epi64(_mm512_extracti32x4_epi32::<0>(lanes)),
@@ -388,14 +434,18 @@ fn parts(lanes: __m512i) -> [__m512i; 4] {
 
 /// Adds neighbouring words of two vectors: `a` in the even words of the result, `b` in the odd ones.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn add_words(a: __m512i, b: __m512i) -> __m512i {
     _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b))
 }
 
 /// Adds neighbouring lanes of 128 bits: `a` in the lower half of the result, `b` in the upper one.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn add_lanes(a: __m512i, b: __m512i) -> __m512i {
     let even = _mm512_shuffle_i64x2::<0b10_00_10_00>(a, b);
     let odd = _mm512_shuffle_i64x2::<0b11_01_11_01>(a, b);
@@ -403,7 +453,9 @@ fn add_lanes(a: __m512i, b: __m512i) -> __m512i {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn load(bytes: &[u8; 64]) -> __m512i {
     // SAFETY: the same bytes as a vector; every pattern of bits is one.
     unsafe { transmute::<[u8; 64], __m512i>(*bytes) }
@@ -411,7 +463,9 @@ fn load(bytes: &[u8; 64]) -> __m512i {
 
 /// The first `count` words, at most eight, and zeros.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn load_words(bytes: &[u8], count: usize) -> __m512i {
     let bytes = &bytes[..count * 8];
     let present = first_lanes(count) & 0xff;
@@ -420,7 +474,9 @@ fn load_words(bytes: &[u8], count: usize) -> __m512i {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn load_lanes(lanes: &[u64; 8]) -> __m512i {
     // SAFETY: the same bytes as a vector; every pattern of bits is one.
     unsafe { transmute::<[u64; 8], __m512i>(*lanes) }
@@ -428,7 +484,9 @@ fn load_lanes(lanes: &[u64; 8]) -> __m512i {
 
 /// Up to 32 values, zeros beyond them, and the mask of those that are there.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn load_values(values: &[[u8; 2]]) -> (__m512i, __mmask32) {
     let present = first_lanes(values.len());
     // SAFETY: the mask has a bit for each of `values`, and nothing else is read.
@@ -437,7 +495,9 @@ fn load_values(values: &[[u8; 2]]) -> (__m512i, __mmask32) {
 
 /// Stores eight 64-bit numbers as 32-bit ones.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
 fn store_narrowed(out: &mut [u32; 8], sums: __m512i) {
     // SAFETY: eight lanes of 32 bits are that many numbers.
     *out = unsafe { transmute::<__m256i, [u32; 8]>(_mm512_cvtepi64_epi32(sums)) };

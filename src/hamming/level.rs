@@ -23,7 +23,7 @@ pub enum Level {
     Scalar,
     /// AVX2 and POPCNT: x86-64 since 2013.
     Avx2,
-    /// AVX-512 with F, BW, VL, VPOPCNTDQ and BITALG: Ice Lake, Zen 4 and later.
+    /// AVX-512 with F, BW, VL, VPOPCNTDQ, BITALG and VBMI2: Ice Lake, Zen 4 and later.
     Avx512,
     /// NEON: every 64-bit ARM.
     Neon,

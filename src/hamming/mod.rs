@@ -233,6 +233,12 @@ pub fn prefetch(level: Level, bytes: &[u8]) {
     dispatch!(level, prefetch(&bytes[..bytes.len().min(4096)]));
 }
 
+/// Asks for the cache line in which a value begins, which is read soon.
+#[inline]
+pub fn prefetch_line<T>(level: Level, value: &T) {
+    dispatch!(level, prefetch_line(value));
+}
+
 fn check_width(width: usize, rows: &[u8]) {
     assert!((8..=128).contains(&width) && width.is_multiple_of(8), "no width of codes");
     assert!(rows.len().is_multiple_of(width), "whole rows");

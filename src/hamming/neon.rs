@@ -11,7 +11,7 @@ use std::arch::aarch64::{
 use std::mem::transmute;
 
 use super::block::{Block, LANES, first_lanes, for_each_block};
-pub(super) use super::scalar::prefetch;
+pub(super) use super::scalar::{prefetch, prefetch_line};
 use super::{BatchHit, RowHit, Run, scalar};
 
 /// Whether this processor has what the kernels of this file use.

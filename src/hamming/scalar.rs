@@ -172,3 +172,7 @@ pub(super) fn within_run(run: &Run<'_>, start: usize, mut hit: impl FnMut(usize,
 /// See [`super::prefetch`]: nothing portable does that.
 #[inline]
 pub(super) fn prefetch(_bytes: &[u8]) {}
+
+/// See [`super::prefetch_line`]: nothing portable does that.
+#[inline]
+pub(super) fn prefetch_line<T>(_value: &T) {}

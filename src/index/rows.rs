@@ -3,6 +3,7 @@
 use super::columns::check_length;
 use crate::code::Code;
 use crate::error::Corruption;
+use crate::hamming::{self, Level};
 
 /// Borrowed columns of equal height, at most `u32::MAX` rows.
 ///
@@ -73,6 +74,14 @@ impl<'a> Rows<'a> {
     #[must_use]
     pub fn id(&self, row: usize) -> u64 {
         u64::from_le_bytes(self.ids[row])
+    }
+
+    /// Asks for the cache line of an id that is read soon; of a row that is not there, for nothing.
+    #[inline]
+    pub(super) fn prefetch_id(&self, level: Level, row: u32) {
+        if let Some(id) = self.ids.get(row as usize) {
+            hamming::prefetch_line(level, id);
+        }
     }
 
     /// The address of row `row`.

@@ -249,14 +249,19 @@ impl Records {
 
     /// Bytes of the store's files, without its log.
     pub(crate) fn file_bytes(&self) -> u64 {
-        let property = |family: Family, name: &str| {
+        Family::ALL.iter().map(|&family| self.family_bytes(family)).sum()
+    }
+
+    /// Bytes of the files of one family, compressed as they are.
+    pub(crate) fn family_bytes(&self, family: Family) -> u64 {
+        let property = |name: &str| {
             let handle = self.db.cf_handle(family.name())?;
             self.db.property_int_value_cf(handle, name).ok().flatten()
         };
-        let sum = |name: &str| -> u64 {
-            Family::ALL.iter().filter_map(|&family| property(family, name)).sum()
-        };
-        sum("rocksdb.total-sst-files-size") + sum("rocksdb.total-blob-file-size")
+        ["rocksdb.total-sst-files-size", "rocksdb.total-blob-file-size"]
+            .into_iter()
+            .filter_map(property)
+            .sum()
     }
 }
 
@@ -347,11 +352,21 @@ impl fmt::Debug for RecordsSnapshot {
 impl RecordsSnapshot {
     /// The store that was frozen.
     pub(crate) fn records(&self) -> &Records {
+        self.store()
+    }
+
+    /// The store that was frozen, to be told from others.
+    pub(crate) fn store(&self) -> &Arc<Records> {
         self.cell.borrow_owner()
     }
 
     pub(super) fn frozen(&self) -> &Snapshot<'_> {
         &self.cell.borrow_dependent().0
+    }
+
+    /// The number of the last change that it shows.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.cell.borrow_dependent().0.sequence_number()
     }
 
     /// The value of a key.

@@ -5,7 +5,9 @@
 mod corruption;
 mod crash;
 mod facts;
+mod filters;
 mod format;
+mod limits;
 mod oracle;
 mod plans;
 mod read_only;
@@ -13,6 +15,7 @@ mod reader;
 mod repair;
 mod snapshots;
 mod space;
+mod states;
 mod threads;
 
 use hashdb::{Address, Code, Database, Options};

@@ -2,6 +2,8 @@
 //! replaced records, filters, batches; uniform, clustered and skewed codes, ties included.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashdb::{
     Code, Database, Filter, IndexOptions, Neighbor, Options, Plan, Query, Readable, WriteBatch,
@@ -276,6 +278,65 @@ fn filters_restrict_every_search() {
         assert_eq!(pairs(&answer.neighbors), first(&sorted, 10), "{filter:?}");
         balls(&filled, &filter, admit);
     }
+}
+
+#[test]
+fn a_value_filter_is_exact_under_every_plan_before_and_after_it_reads_all_values() {
+    type Accepts = fn(u64) -> bool;
+    let mut filled = Filled::new(Kind::Clustered, IndexOptions::default().prefix(true));
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    // Few pass, and so many that a selection of rows is no cheaper than another plan.
+    let accepts: [Accepts; 2] = [|number| number % 64 == 3, |number| number % 8 != 3];
+    for accepts in accepts {
+        let asked = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&asked);
+        let filter = Filter::values(move |value| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            accepts(u64::from_le_bytes(value.try_into().unwrap()))
+        });
+        let mut quiet = 0;
+        for round in 0..100 {
+            let code = if round % 3 == 0 { filled.code() } else { filled.near() };
+            let sorted = filled.sorted(&code, |_, number| accepts(number));
+            let asked_before = asked.load(Ordering::Relaxed);
+            let plans = if quiet == 0 { &mut before } else { &mut after };
+            let mut search = |query: Query, expected: &[(u32, u64)]| {
+                let explained = filled.db.explain(&query.filter(filter.clone())).unwrap();
+                assert_eq!(pairs(&explained.answer.neighbors), expected, "round {round}");
+                plans.extend(explained.sources.iter().map(|source| source.chosen));
+            };
+            for k in [1, 10, 300] {
+                search(Query::knn(code.clone(), k), first(&sorted, k));
+            }
+            for radius in [5, 20, 31, 60] {
+                search(Query::range(code.clone(), radius), within(&sorted, radius));
+            }
+            search(Query::approximate(code.clone(), 10), first(&sorted, 10));
+            if round > 40 {
+                search(Query::range(code, 110), within(&sorted, 110));
+            }
+            let count = asked.load(Ordering::Relaxed);
+            quiet = if count == asked_before { quiet + 1 } else { 0 };
+            if quiet == 8 {
+                break;
+            }
+        }
+        assert_eq!(quiet, 8, "the predicate was asked for ever");
+        let asked = asked.load(Ordering::Relaxed);
+        assert!(asked <= filled.live.len() as u64, "asked {asked} times");
+        for code in [filled.code(), filled.near()] {
+            let sorted = filled.sorted(&code, |_, number| accepts(number));
+            let queries = vec![Query::knn(code, 7).filter(filter.clone()); 70];
+            for answer in filled.db.search_batch(&queries, 2).unwrap() {
+                assert_eq!(pairs(&answer.neighbors), first(&sorted, 7));
+            }
+        }
+    }
+    for plan in [Plan::Scan, Plan::MultiIndex, Plan::Rings] {
+        assert!(before.contains(&plan), "{plan} was never taken before");
+        assert!(after.contains(&plan), "{plan} was never taken after");
+    }
+    assert!(after.contains(&Plan::Selection));
 }
 
 /// Balls with a filter are the balls without it, less what it does not admit.

@@ -13,7 +13,7 @@ use crate::db::query::{Query, Wanted};
 use crate::db::segment::Segment;
 use crate::db::view::View;
 use crate::error::Result;
-use crate::index::{self, Counters, Hit, Neighbor, Rows, TopK};
+use crate::index::{self, Counters, Neighbor, PairTable, Rows, TopK};
 
 /// Answers a query that begins at addresses.
 pub(super) fn ball(
@@ -57,14 +57,26 @@ struct BallSearch<'a> {
 impl BallSearch<'_> {
     fn all(&mut self, address: Address, radius: u32, trace: &mut Trace) -> Result<Vec<Neighbor>> {
         validate_address(address, &self.tools.schema)?;
-        let mut found = Vec::new();
-        self.for_each_source(address, radius, trace, |search, rows, hits| {
+        let (mut found, mut hits) = (Vec::new(), Vec::new());
+        self.for_each_source(address, radius, trace, |search, rows, table| {
             let first = found.len();
-            // A loop of its own, in which the cache misses of many rows are under way together.
-            found.extend(hits.iter().map(|hit| {
-                let row = hit.row as usize;
-                Neighbor { distance: hit.distance, id: rows.id(row), address: rows.address(row) }
-            }));
+            let SearchTools { level, half_balls, .. } = search.tools;
+            let counters = &mut search.counters;
+            if let Some(table) = table {
+                let (ball, address) = (half_balls, address.value());
+                table.neighbors(*level, ball, address, radius, rows, &mut found, counters);
+            } else {
+                hits.clear();
+                index::ball_scan(rows, *level, address.value(), radius, &mut hits, counters);
+                found.extend(hits.iter().map(|hit| {
+                    let row = hit.row as usize;
+                    Neighbor {
+                        distance: hit.distance,
+                        id: rows.id(row),
+                        address: rows.address(row),
+                    }
+                }));
+            }
             search.retain_admitted(&mut found, first)
         })?;
         Neighbor::sort(&mut found);
@@ -98,80 +110,76 @@ impl BallSearch<'_> {
     ) -> Result<Vec<Neighbor>> {
         validate_address(address, &self.tools.schema)?;
         validate_code(code, &self.tools.schema)?;
-        let level = self.tools.level;
-        let mut top = TopK::new(k);
-        self.for_each_source(address, radius, trace, |search, rows, hits| {
+        let (mut top, mut hits) = (TopK::new(k), Vec::new());
+        self.for_each_source(address, radius, trace, |search, rows, table| {
+            let SearchTools { level, half_balls, .. } = search.tools;
+            let (view, counters) = (search.view, &mut search.counters);
+            hits.clear();
+            let address = address.value();
+            match table {
+                Some(table) => {
+                    table.ball(*level, half_balls, address, radius, &mut hits, counters);
+                }
+                None => index::ball_scan(rows, *level, address, radius, &mut hits, counters),
+            }
             // Codes lie in address order: reading them in row order is reading forward.
             hits.sort_unstable();
             let positions = hits.iter().map(|hit| hit.row);
-            let (view, counters) = (search.view, &mut search.counters);
             search.admission.guard(view, |live| {
-                index::rerank(rows, level, code.as_bytes(), positions, &mut top, live, counters);
+                index::rerank(rows, *level, code.as_bytes(), positions, &mut top, live, counters);
             })
         })?;
         Ok(top.into_sorted())
     }
 
-    /// Hands the rows of the ball to `visit`, source by source, deleted ones included.
+    /// Hands each source to `visit`, with its pair table where looking the ball up costs less than a
+    /// scan of the addresses.
     fn for_each_source(
         &mut self,
         address: Address,
         radius: u32,
         trace: &mut Trace,
-        mut visit: impl FnMut(&mut Self, &Rows<'_>, &mut Vec<Hit>) -> Result<()>,
+        mut visit: impl FnMut(&mut Self, &Rows<'_>, Option<&PairTable<'_>>) -> Result<()>,
     ) -> Result<()> {
-        let (view, mut hits) = (self.view, Vec::new());
+        let view = self.view;
         for rows in view.memtable.rows() {
             trace.begin(None, rows.len());
-            hits.clear();
-            self.scan(&rows, address, radius, &mut hits);
-            visit(self, &rows, &mut hits)?;
+            visit(self, &rows, None)?;
             trace.end(Plan::AddressScan);
         }
         for segment in &view.segments {
             let rows = segment.rows()?;
             trace.begin(Some(segment.number()), rows.len());
-            hits.clear();
-            let plan = self.segment(segment, &rows, address, radius, &mut hits, trace)?;
-            visit(self, &rows, &mut hits)?;
-            trace.end(plan);
+            let table = self.table(segment, rows.len(), address, radius, trace)?;
+            visit(self, &rows, table)?;
+            trace.end(if table.is_some() { Plan::Ball } else { Plan::AddressScan });
         }
         Ok(())
     }
 
-    /// The ball in one segment, by its pair table or by a scan of its addresses, whichever costs
-    /// less.
-    fn segment(
+    /// The pair table of a segment, if the ball costs less by it than by a scan of the addresses.
+    fn table<'s>(
         &mut self,
-        segment: &Segment,
-        rows: &Rows<'_>,
+        segment: &'s Segment,
+        rows: usize,
         address: Address,
         radius: u32,
-        hits: &mut Vec<Hit>,
         trace: &mut Trace,
-    ) -> Result<Plan> {
-        let (level, balls) = (self.tools.level, &self.tools.half_balls);
+    ) -> Result<Option<&'s PairTable<'s>>> {
         let half_bits = self.tools.schema.address_bits.div_ceil(2);
-        let scan = planner::address_scan(rows.len());
+        let scan = planner::address_scan(rows);
         trace.consider(Plan::AddressScan, scan);
-        let least = planner::ball(half_bits, radius, 0);
-        if least <= scan
-            && let Some(table) = segment.table()?
-        {
-            let rows = table.cost(balls, address.value(), radius);
-            let cost = planner::ball(half_bits, radius, rows);
-            trace.consider(Plan::Ball, cost);
-            if cost <= scan {
-                self.used_table = true;
-                table.ball(level, balls, address.value(), radius, hits, &mut self.counters);
-                return Ok(Plan::Ball);
-            }
+        if planner::ball(half_bits, radius, 0) > scan {
+            return Ok(None);
         }
-        self.scan(rows, address, radius, hits);
-        Ok(Plan::AddressScan)
-    }
-
-    fn scan(&mut self, rows: &Rows<'_>, address: Address, radius: u32, hits: &mut Vec<Hit>) {
-        index::ball_scan(rows, self.tools.level, address.value(), radius, hits, &mut self.counters);
+        let Some(table) = segment.table()? else { return Ok(None) };
+        let compared = table.cost(&self.tools.half_balls, address.value(), radius);
+        let cost = planner::ball(half_bits, radius, compared);
+        trace.consider(Plan::Ball, cost);
+        if cost > scan {
+            return Ok(None);
+        }
+        self.used_table = true;
+        Ok(Some(table))
     }
 }

@@ -7,7 +7,7 @@ mod ball;
 mod collector;
 mod nearest;
 mod parallel;
-mod planner;
+pub(in crate::db) mod planner;
 mod visit;
 
 pub(crate) use parallel::search_batch;

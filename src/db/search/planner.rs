@@ -37,6 +37,18 @@ const CANDIDATE: Cost = 25.0;
 const PASSED: Cost = 25.0;
 /// For each of the k nearest, what a bound of their distances is worth: it fetches a few times k ids.
 const BOUNDED: Cost = 1_500.0;
+/// Passing an id of a segment over, to see whether a filter selects it.
+const PASSED_ID: Cost = 1.5;
+/// A step of the binary search for a row, whose cache line may be far.
+const SEARCH_STEP: Cost = 15.0;
+/// Looking up the value of a record and asking a predicate of it.
+const LOOKED_UP_VALUE: Cost = 2_500.0;
+/// The same for the next value of a scan.
+const SCANNED_VALUE: Cost = 130.0;
+/// Reading a byte of a value.
+const VALUE_BYTE: Cost = 1.0;
+/// Beginning a scan of values.
+const VALUE_SEEK: Cost = 50_000.0;
 /// A scan that costs less is made without looking for something better.
 pub(crate) const WORTH_PLANNING: Cost = 10_000.0;
 
@@ -64,6 +76,12 @@ pub(crate) fn ball(half_bits: u8, radius: u32, rows: u64) -> Cost {
 /// Fetching rows that lie apart.
 pub(crate) fn fetch(rows: usize, code_bytes: usize) -> Cost {
     rows as Cost * (FETCHED_ROW + words(code_bytes) * SCANNED_WORD)
+}
+
+/// How many rows can be fetched at such a cost.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounding is harmless")]
+pub(crate) fn fetches(cost: Cost, code_bytes: usize) -> usize {
+    (cost / fetch(1, code_bytes)) as usize
 }
 
 /// Finding a bound for the `k` nearest, many times over: a bound is worth a small part of a scan.
@@ -95,6 +113,26 @@ pub(crate) fn multi_index_probes(cost: MultiCost) -> Cost {
 /// A scan of prefixes, of which this share passes.
 pub(crate) fn prefix_scan(rows: usize, passed: f64) -> Cost {
     rows as Cost * (2.0 * SCANNED_WORD + passed * PASSED)
+}
+
+/// Looking through all ids of a segment.
+pub(crate) fn id_scan(rows: usize) -> Cost {
+    rows as Cost * PASSED_ID
+}
+
+/// Searching for so many rows of a segment by address and id.
+pub(crate) fn row_searches(wanted: usize, rows: usize) -> Cost {
+    wanted as Cost * Cost::from(rows.max(1).ilog2() + 1) * SEARCH_STEP
+}
+
+/// Asking a predicate of one record, whose value has so many bytes.
+pub(crate) fn value_look_up(bytes: usize) -> Cost {
+    LOOKED_UP_VALUE + bytes as Cost * VALUE_BYTE
+}
+
+/// Asking a predicate of so many values in order, of so many bytes together.
+pub(crate) fn value_scan(values: u64, bytes: u64) -> Cost {
+    VALUE_SEEK + values as Cost * SCANNED_VALUE + bytes as Cost * VALUE_BYTE
 }
 
 fn words(code_bytes: usize) -> Cost {

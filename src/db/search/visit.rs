@@ -65,10 +65,12 @@ impl Visit<'_> {
 
     /// The rows that a filter selects, if they are few.
     fn selection(&mut self, search: &mut Nearest<'_>) -> Result<Option<Plan>> {
-        let Admission::Selected(selection) = &search.admission else { return Ok(None) };
-        let selected = selection.rows(self.segment)?;
-        let cost = planner::fetch(selected.len(), self.rows.code_bytes());
-        if self.weigh(Plan::Selection, cost) > self.scan_cost(search) {
+        let (scan, width) = (self.scan_cost(search), self.rows.code_bytes());
+        let most = planner::fetches(scan, width);
+        let Some(selected) = search.admission.rows(self.view, self.segment, most)? else {
+            return Ok(None);
+        };
+        if self.weigh(Plan::Selection, planner::fetch(selected.len(), width)) > scan {
             return Ok(None);
         }
         let Nearest { code, collector, counters, .. } = search;
@@ -196,10 +198,6 @@ impl Visit<'_> {
         let Nearest { collector: Collector::Top(top), admission, counters, .. } = search else {
             return Ok(());
         };
-        if matches!(admission, Admission::Values(_)) {
-            // The predicate would be asked of the same records twice.
-            return Ok(());
-        }
         let mut near = TopK::new(top.k());
         // Twice as many rows as are wanted, and enough for a good bound of few.
         let rows_a_list = self.rows.len() / clusters.lists().max(1);

@@ -125,6 +125,11 @@ impl Segment {
         self.info.max_id
     }
 
+    /// Bounds of the ids of its rows, both included.
+    pub(crate) fn id_range(&self) -> (u64, u64) {
+        (self.info.min_id, self.info.max_id)
+    }
+
     pub(crate) fn file_bytes(&self) -> u64 {
         self.entry.file_bytes
     }

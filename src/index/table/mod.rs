@@ -20,12 +20,14 @@ mod tests;
 pub use build::PairTableColumns;
 pub use split::HalfBalls;
 
-use side::{PROBES, Side, Target};
+use side::{Batch, PROBES, Side, Target};
 use split::Split;
 
-use super::Counters;
 use super::columns::{check_length, check_offsets, check_rows};
 use super::radii::Radii;
+use super::{Counters, Neighbor, Rows};
+use std::slice;
+
 use crate::code::Address;
 use crate::error::Corruption;
 use crate::hamming::{self, Hit, Level};
@@ -108,6 +110,104 @@ impl<'a> PairTable<'a> {
         hits: &mut Vec<Hit>,
         counters: &mut Counters,
     ) {
+        let mut batches = self.batches(level, balls, address, radius, counters);
+        // The hits from here on hold entries of the low side, which are to become rows.
+        let mut entries = hits.len();
+        let mut next = batches.next();
+        while let Some((order, batch)) = next {
+            // The cache lines of the batch behind are under way while this one is scanned.
+            next = batches.next();
+            let before = hits.len();
+            hamming::collect_u16(level, batch.bands(), hits);
+            match order {
+                Order::High => entries = hits.len(),
+                Order::Low => {
+                    let (earlier, new) = hits[entries..].split_at_mut(before - entries);
+                    for hit in new {
+                        hamming::prefetch_line(level, &self.positions[hit.row as usize]);
+                    }
+                    self.set_rows(earlier);
+                    entries = before;
+                }
+            }
+        }
+        self.set_rows(&mut hits[entries..]);
+    }
+
+    /// Appends every record whose address lies within `radius` of `address`, each once, in no
+    /// particular order. `rows` are those of the segment that the table was built from.
+    ///
+    /// Addresses are put together from the halves at hand, so that of a row only its id is fetched.
+    ///
+    /// Cost: that of [`PairTable::ball`], and a cache line a record.
+    #[expect(clippy::too_many_arguments, reason = "what is asked, of what, and where it goes")]
+    pub fn neighbors(
+        &self,
+        level: Level,
+        balls: &HalfBalls,
+        address: u32,
+        radius: u32,
+        rows: &Rows<'_>,
+        found: &mut Vec<Neighbor>,
+        counters: &mut Counters,
+    ) {
+        let first = found.len();
+        let mut batches = self.batches(level, balls, address, radius, counters);
+        // Until their turn comes, neighbours hold in place of their ids their rows, and those from
+        // here on entries of the low side.
+        let (mut entries, mut hits) = (first, Vec::new());
+        let mut next = batches.next();
+        while let Some((order, batch)) = next {
+            next = batches.next();
+            let before = found.len();
+            for (half, band) in batch.buckets() {
+                hits.clear();
+                hamming::collect_u16(level, slice::from_ref(band), &mut hits);
+                match order {
+                    Order::High => found.extend(hits.iter().map(|hit| {
+                        let low = self.by_high.suffix(hit.row);
+                        rows.prefetch_id(level, hit.row);
+                        near(hit, self.split.address(half, low))
+                    })),
+                    Order::Low => found.extend(hits.iter().map(|hit| {
+                        let high = self.by_low.suffix(hit.row);
+                        hamming::prefetch_line(level, &self.positions[hit.row as usize]);
+                        near(hit, self.split.address(high, half))
+                    })),
+                }
+            }
+            match order {
+                Order::High => entries = found.len(),
+                Order::Low => {
+                    self.enter_rows(level, rows, &mut found[entries..before]);
+                    entries = before;
+                }
+            }
+        }
+        self.enter_rows(level, rows, &mut found[entries..]);
+        for near in &mut found[first..] {
+            near.id = rows.id(place(near));
+        }
+    }
+
+    /// Puts rows in the place of entries of the low side and asks for their ids.
+    fn enter_rows(&self, level: Level, rows: &Rows<'_>, found: &mut [Neighbor]) {
+        for near in found {
+            let row = u32::from_le_bytes(self.positions[place(near)]);
+            rows.prefetch_id(level, row);
+            near.id = row.into();
+        }
+    }
+
+    /// Looks up the buckets of a ball, a few at a time.
+    fn batches<'t>(
+        &'t self,
+        level: Level,
+        balls: &'t HalfBalls,
+        address: u32,
+        radius: u32,
+        counters: &'t mut Counters,
+    ) -> impl Iterator<Item = (Order, Batch<'a>)> + 't {
         let (high, low) = self.split.halves(address);
         let radii = Radii::new(radius);
         let masks = balls.high.within(radii.first);
@@ -118,32 +218,14 @@ impl<'a> PairTable<'a> {
 
         let first = by_high.masks.chunks(PROBES).map(|masks| (Order::High, masks));
         let second = by_low.masks.chunks(PROBES).map(|masks| (Order::Low, masks));
-        let mut batches = first.chain(second).map(|(order, masks)| match order {
-            Order::High => (order, self.by_high.gather(level, &by_high, masks)),
-            Order::Low => (order, self.by_low.gather(level, &by_low, masks)),
-        });
-        // The hits from here on hold entries of the low side, which are to become rows.
-        let mut entries = hits.len();
-        let mut next = batches.next();
-        while let Some((order, batch)) = next {
-            // The cache lines of the batch behind are under way while this one is scanned.
-            next = batches.next();
+        first.chain(second).map(move |(order, masks)| {
+            let batch = match order {
+                Order::High => self.by_high.gather(level, &by_high, masks),
+                Order::Low => self.by_low.gather(level, &by_low, masks),
+            };
             counters.candidates += batch.entries();
-            let before = hits.len();
-            hamming::collect_u16(level, batch.bands(), hits);
-            match order {
-                Order::High => entries = hits.len(),
-                Order::Low => {
-                    let (earlier, new) = hits[entries..].split_at_mut(before - entries);
-                    for hit in new {
-                        hamming::prefetch(level, &self.positions[hit.row as usize]);
-                    }
-                    self.set_rows(earlier);
-                    entries = before;
-                }
-            }
-        }
-        self.set_rows(&mut hits[entries..]);
+            (order, batch)
+        })
     }
 
     /// Puts rows in the place of entries of the low side.
@@ -177,4 +259,15 @@ fn checked_offsets<'a>(
     let (offsets, _) = column.as_chunks();
     check_offsets(field, offsets, rows)?;
     Ok(offsets)
+}
+
+/// A neighbour whose id is not known yet; its row or entry stands there.
+fn near(hit: &Hit, address: u32) -> Neighbor {
+    Neighbor { distance: hit.distance, id: hit.row.into(), address }
+}
+
+/// The row or entry that stands in the place of an id.
+#[expect(clippy::cast_possible_truncation, reason = "rows have 32 bits")]
+fn place(near: &Neighbor) -> usize {
+    near.id as usize
 }

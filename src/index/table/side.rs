@@ -35,12 +35,19 @@ pub(super) struct Target<'a> {
 /// Buckets that were looked up and are not scanned yet.
 pub(super) struct Batch<'a> {
     bands: [Band<'a>; PROBES],
+    /// The half that selects each bucket.
+    halves: [u16; PROBES],
     len: usize,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn bands(&self) -> &[Band<'a>] {
         &self.bands[..self.len]
+    }
+
+    /// The buckets with the half that selects each.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = (u16, &Band<'a>)> {
+        self.halves.into_iter().zip(self.bands())
     }
 
     /// How many entries the buckets hold.
@@ -53,9 +60,11 @@ impl<'a> Side<'a> {
     /// Looks up the buckets of some masks, at most [`PROBES`], and asks for their cache lines.
     #[inline]
     pub(super) fn gather(&self, level: Level, target: &Target<'_>, masks: &[u32]) -> Batch<'a> {
-        let mut batch = Batch { bands: [Band::default(); PROBES], len: masks.len().min(PROBES) };
-        for (band, mask) in batch.bands.iter_mut().zip(masks) {
-            let entries = self.bucket(u32::from(target.bucket) ^ mask);
+        let len = masks.len().min(PROBES);
+        let mut batch = Batch { bands: [Band::default(); PROBES], halves: [0; PROBES], len };
+        for ((band, half), mask) in batch.bands.iter_mut().zip(&mut batch.halves).zip(masks) {
+            *half = target.bucket ^ half_of(*mask);
+            let entries = self.bucket(u32::from(*half));
             // Entries are numbered by offsets of 32 bits.
             band.first_row = u32::try_from(entries.start).unwrap_or(u32::MAX);
             band.column = self.suffixes.get(entries).unwrap_or_default();
@@ -66,6 +75,12 @@ impl<'a> Side<'a> {
             hamming::prefetch(level, band.column.as_flattened());
         }
         batch
+    }
+
+    /// The suffix of an entry.
+    #[inline]
+    pub(super) fn suffix(&self, entry: u32) -> u16 {
+        u16::from_le_bytes(self.suffixes[entry as usize])
     }
 
     /// How many entries the buckets of some masks hold.
@@ -84,4 +99,10 @@ impl<'a> Side<'a> {
             _ => 0..0,
         }
     }
+}
+
+/// A mask of a half as such: halves have at most 16 bits.
+#[expect(clippy::cast_possible_truncation, reason = "masks of halves have at most 16 bits")]
+fn half_of(mask: u32) -> u16 {
+    mask as u16
 }

@@ -23,6 +23,12 @@ impl Split {
         let low = address & ((1 << self.low_bits) - 1);
         (high as u16, low as u16)
     }
+
+    /// The address of two halves.
+    #[inline]
+    pub(super) fn address(self, high: u16, low: u16) -> u32 {
+        u32::from(high) << self.low_bits | u32::from(low)
+    }
 }
 
 /// All masks of both halves of an address: what every look-up in a database probes with.

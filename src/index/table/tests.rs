@@ -64,6 +64,17 @@ fn ball(
     (hits, counters)
 }
 
+const ID_OF_FIRST_ROW: u64 = 1 << 40;
+
+/// Ids that rise with the row, so that answers sorted by id are in the order of rows.
+fn ids_of(rows: usize) -> Vec<u8> {
+    (ID_OF_FIRST_ROW..).take(rows).flat_map(u64::to_le_bytes).collect()
+}
+
+fn rows_of<'a>(ids: &'a [u8], addresses: &'a [u8], codes: &'a [u8]) -> Rows<'a> {
+    Rows::new(ids, addresses, codes, 8).unwrap()
+}
+
 /// The ball by definition.
 fn slow_ball(addresses: &[u32], address: u32, radius: u32) -> Vec<Hit> {
     let hits =
@@ -79,6 +90,9 @@ fn balls_are_complete_and_name_each_row_once() {
             let addresses = sorted_addresses(rows, bits, spread, 3);
             let columns = build(&addresses, bits).unwrap();
             let table = open(&columns, rows, bits).unwrap();
+            let (ids, codes) = (ids_of(rows), vec![0; 8 * rows]);
+            let addresses_in_bytes: Vec<_> =
+                addresses.iter().flat_map(|address| address.to_le_bytes()).collect();
             let mut random = Random(5);
             for radius in (0..=u32::from(bits) + 2).chain([u32::MAX]) {
                 let address = spread(&mut random) >> (32 - bits) ^ (1 << (random.next() % 8));
@@ -91,6 +105,18 @@ fn balls_are_complete_and_name_each_row_once() {
                     );
                     assert_eq!(counters.candidates, table.cost(&balls, address, radius));
                     assert_eq!(counters.distances, 0);
+                    let (mut found, mut others) = (Vec::new(), Counters::default());
+                    let rows = rows_of(&ids, &addresses_in_bytes, &codes);
+                    let near = &mut found;
+                    table.neighbors(level, &balls, address, radius, &rows, near, &mut others);
+                    found.sort_unstable_by_key(|near| near.id);
+                    let of_hit = |hit: &Hit| Neighbor {
+                        distance: hit.distance,
+                        id: ID_OF_FIRST_ROW + u64::from(hit.row),
+                        address: addresses[hit.row as usize],
+                    };
+                    assert_eq!(found, expected.iter().map(of_hit).collect::<Vec<_>>());
+                    assert_eq!(others, counters);
                 }
             }
         }
