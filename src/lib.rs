@@ -53,8 +53,8 @@ pub use code::{Address, Code};
 pub use db::{
     Answer, Damage, Database, EncoderModel, ExplainedSource, Explanation, Filter, IndexOptions,
     Iter, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options, Plan, Query, QueryStats,
-    Readable, Record, SegmentStats, Snapshot, Stats, VerifyReport, WriteBatch, WriteOptions,
-    Written,
+    Readable, Record, RepairOptions, RepairReport, SegmentStats, Snapshot, SpaceReport, Stats,
+    VerifyReport, WriteBatch, WriteOptions, Written,
 };
 pub use error::{Corruption, Error, RecordError, Result};
 pub use hamming::Level;

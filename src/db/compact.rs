@@ -38,7 +38,9 @@ impl Engine {
         // The view holds the old segment files and pins what the store is about to drop.
         drop(view);
         drop(merging);
-        self.records.compact()
+        self.records.compact()?;
+        self.keep_ballast();
+        Ok(())
     }
 
     /// Notes which indexes merged segments carry.

@@ -251,6 +251,14 @@ fn recover(
     check_numbers(&state, superblock, &segments).map_err(damage)?;
     let memtable = read_pending(&schema, &state, &records)?;
     let deleted = read_tombstones(&records)?;
+    // A scan that ended early would leave records out of every answer: each row and each pending
+    // entry is a record or has a tombstone.
+    let rows: u64 = segments.iter().map(|segment| segment.row_count()).sum();
+    let rows = rows + memtable.len() as u64;
+    if rows != state.record_count.saturating_add(deleted.len() as u64) {
+        let (expected, found) = (state.record_count, rows.saturating_sub(deleted.len() as u64));
+        return Err(damage(Corruption::Mismatch { field: "indexed records", expected, found }));
+    }
     let view = View { records, segments, memtable, deleted, state };
     Ok(Recovered { encoder, index, superblock: *superblock, view })
 }
@@ -340,15 +348,17 @@ fn read_tombstones(records: &RecordsSnapshot) -> Result<DeletedIds> {
 
 /// Removes what an interrupted seal or compaction left in the segment folder.
 fn sweep(fs: &dyn Fs, layout: &Layout, view: &View) -> Result<()> {
-    for path in fs.list(&layout.segments())? {
+    let files = fs.list(&layout.segments())?.into_iter().filter(|path| {
         let live = view.segments.iter().any(|segment| segment.path() == path);
         let ours = path.extension().is_some_and(|kind| kind == "seg" || kind == "tmp");
-        if ours && !live {
-            match fs.remove(&path) {
-                // Whoever had the database before was about to remove it too.
-                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
-                removed => removed?,
-            }
+        ours && !live
+    });
+    let draft = layout.ballast().with_extension("tmp");
+    for path in files.chain(draft.exists().then_some(draft)) {
+        match fs.remove(&path) {
+            // Whoever had the database before was about to remove it too.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            removed => removed?,
         }
     }
     Ok(())

@@ -95,6 +95,8 @@ impl Engine {
         };
         self.publish(&mut commit, next);
         self.write_superblock(&mut commit)?;
+        drop(commit);
+        self.keep_ballast();
         Ok(true)
     }
 

@@ -24,12 +24,21 @@ pub(crate) trait Fs: Send + Sync + fmt::Debug {
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>>;
     /// Renames a file over another.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Gives a file a second name; both lie on one file system, else the error's kind is
+    /// `CrossesDevices`.
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Copies a file and makes the copy durable.
+    fn copy(&self, from: &Path, to: &Path) -> Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> Result<()>;
+    /// Removes an empty directory.
+    fn remove_dir(&self, path: &Path) -> Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> Result<()>;
     /// The paths in a directory, sorted.
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>>;
+    /// Bytes that an ordinary user may still write to the file system of a directory.
+    fn free_bytes(&self, path: &Path) -> Result<u64>;
 }
 
 /// A file open for writing.
@@ -40,6 +49,8 @@ pub(crate) trait FsFile: Send + fmt::Debug {
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> Result<()>;
     /// Makes content and length durable. After an error the content is in doubt: never retry.
     fn sync(&mut self) -> Result<()>;
+    /// Makes the file so long, with room on the disk for all of it.
+    fn allocate(&mut self, bytes: u64) -> Result<()>;
 }
 
 fn io_error(path: &Path, op: &'static str) -> impl FnOnce(io::Error) -> Error {
@@ -55,6 +66,31 @@ pub(crate) fn write_durably(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<()
     file.sync()?;
     fs.rename(&draft, path)?;
     path.parent().map_or(Ok(()), |parent| fs.sync_dir(parent))
+}
+
+/// Removes a directory with everything in it; one that is absent is no error.
+pub(crate) fn remove_tree(fs: &dyn Fs, path: &Path) -> Result<()> {
+    let entries = match fs.list(path) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+        listed => listed?,
+    };
+    for entry in entries {
+        if entry.is_dir() && !entry.is_symlink() {
+            remove_tree(fs, &entry)?;
+        } else {
+            fs.remove(&entry)?;
+        }
+    }
+    fs.remove_dir(path)
+}
+
+/// Creates a directory that may be there.
+pub(crate) fn ensure_dir(fs: &dyn Fs, path: &Path) -> Result<()> {
+    match fs.create_dir(path) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Ok(()) => path.parent().map_or(Ok(()), |parent| fs.sync_dir(parent)),
+        other => other,
+    }
 }
 
 /// The file system of the operating system.
@@ -97,8 +133,22 @@ impl Fs for OsFs {
         fs::rename(from, to).map_err(io_error(to, "rename a file to"))
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::hard_link(from, to).map_err(io_error(to, "link a file to"))
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::copy(from, to).map_err(io_error(to, "copy a file to"))?;
+        let copied = OpenOptions::new().write(true).open(to).map_err(io_error(to, "open"))?;
+        copied.sync_all().map_err(io_error(to, "sync"))
+    }
+
     fn remove(&self, path: &Path) -> Result<()> {
         fs::remove_file(path).map_err(io_error(path, "remove"))
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        fs::remove_dir(path).map_err(io_error(path, "remove directory"))
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
@@ -112,6 +162,12 @@ impl Fs for OsFs {
         let mut paths = paths.map_err(io_error(path, "list"))?;
         paths.sort();
         Ok(paths)
+    }
+
+    fn free_bytes(&self, path: &Path) -> Result<u64> {
+        let space = rustix::fs::statvfs(path)
+            .map_err(|error| io_error(path, "ask for the free space of")(io::Error::from(error)))?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
 }
 
@@ -133,5 +189,11 @@ impl FsFile for OsFile {
 
     fn sync(&mut self) -> Result<()> {
         self.file.sync_all().map_err(io_error(&self.path, "sync"))
+    }
+
+    fn allocate(&mut self, bytes: u64) -> Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        let failed = |error| io_error(&self.path, "allocate room for")(io::Error::from(error));
+        fallocate(&self.file, FallocateFlags::empty(), 0, bytes).map_err(failed)
     }
 }

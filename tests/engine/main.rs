@@ -1,5 +1,5 @@
 //! The engine from outside, one binary because each one links RocksDB.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "tests make and damage files themselves")]
 
 mod corruption;
@@ -12,7 +12,9 @@ mod oracle;
 mod plans;
 mod read_only;
 mod reader;
+mod repair;
 mod snapshots;
+mod space;
 mod states;
 mod threads;
 

@@ -15,9 +15,9 @@ use crate::storage::records::WriteFault;
 
 /// Counts operations down to the one that fails.
 #[derive(Debug)]
-struct Countdown {
-    left: AtomicI64,
-    for_ever: bool,
+pub(super) struct Countdown {
+    pub(super) left: AtomicI64,
+    pub(super) for_ever: bool,
 }
 
 impl Countdown {
@@ -32,7 +32,7 @@ impl Countdown {
 }
 
 #[derive(Debug)]
-struct FaultFs(Arc<Countdown>);
+pub(super) struct FaultFs(pub(super) Arc<Countdown>);
 
 #[derive(Debug)]
 struct FaultFile(Arc<Countdown>, PathBuf, Box<dyn FsFile>);
@@ -70,9 +70,29 @@ impl Fs for FaultFs {
         OsFs.rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.0.tick(to)?;
+        OsFs.hard_link(from, to)
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> Result<()> {
+        self.0.tick(to)?;
+        OsFs.copy(from, to)
+    }
+
     fn remove(&self, path: &Path) -> Result<()> {
         self.0.tick(path)?;
         OsFs.remove(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        self.0.tick(path)?;
+        OsFs.remove_dir(path)
+    }
+
+    fn free_bytes(&self, path: &Path) -> Result<u64> {
+        self.0.tick(path)?;
+        OsFs.free_bytes(path)
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
@@ -108,15 +128,22 @@ impl FsFile for FaultFile {
         self.0.tick(&self.1)?;
         self.2.sync()
     }
+
+    fn allocate(&mut self, bytes: u64) -> Result<()> {
+        self.0.tick(&self.1)?;
+        self.2.allocate(bytes)
+    }
 }
 
-fn options(fs: Arc<dyn Fs>) -> Options {
+pub(super) fn options(fs: Arc<dyn Fs>) -> Options {
     let mut options = Options::new().code_bits(64).address_bits(8).background(false);
+    // Small enough to be made, so that its operations fail too.
+    options = options.ballast_bytes(1000);
     options.fs = fs;
     options
 }
 
-fn put(db: &Database, number: u64) -> Result<()> {
+pub(super) fn put(db: &Database, number: u64) -> Result<()> {
     let code = Code::from_bytes(&number.to_le_bytes())?;
     let address = Address::new(u32::try_from(number % 256).unwrap(), 8)?;
     db.put(format!("key {number}").as_bytes(), address, code, b"value")

@@ -1,3 +1,5 @@
 //! Tests that need the inside of the engine: every n-th file operation of ours fails.
 
 mod faults;
+mod repair;
+mod space;

@@ -48,6 +48,8 @@ enum Command {
     Bench(cmd::bench::Args),
     Scan(cmd::scan::Args),
     Check(cmd::check::Args),
+    Repair(cmd::repair::Args),
+    RecoverSpace(cmd::recover_space::Args),
     Compact(cmd::compact::Args),
     Completions(cmd::completions::Args),
 }
@@ -74,6 +76,8 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Bench(args) => cmd::bench::run(&args),
         Command::Scan(args) => cmd::scan::run(&args),
         Command::Check(args) => cmd::check::run(&args),
+        Command::Repair(args) => cmd::repair::run(&args),
+        Command::RecoverSpace(args) => cmd::recover_space::run(&args),
         Command::Compact(args) => cmd::compact::run(&args),
         Command::Completions(args) => cmd::completions::run(&args),
     }

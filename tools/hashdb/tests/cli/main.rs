@@ -5,6 +5,7 @@ mod arrays;
 mod failures;
 mod images;
 mod records;
+mod repair;
 mod searches;
 mod training;
 mod vectors;
