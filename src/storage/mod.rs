@@ -14,3 +14,4 @@ pub(crate) mod mmap;
 pub(crate) mod records;
 pub(crate) mod segment;
 pub(crate) mod superblock;
+pub(crate) mod tree;

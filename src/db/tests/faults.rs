@@ -75,6 +75,16 @@ impl Fs for FaultFs {
         OsFs.remove(path)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.0.tick(to)?;
+        OsFs.hard_link(from, to)
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        self.0.tick(path)?;
+        OsFs.remove_dir(path)
+    }
+
     fn sync_dir(&self, path: &Path) -> Result<()> {
         self.0.tick(path)?;
         OsFs.sync_dir(path)
@@ -219,7 +229,7 @@ fn poison(fault: WriteFault, step: fn(&Database) -> Result<()>) {
     for number in 10..15 {
         put(&db, number).unwrap();
     }
-    *db.shared.engine.records.fault.lock() = Some(fault);
+    *db.shared.engine.records().fault.lock() = Some(fault);
     assert!(matches!(step(&db), Err(Error::Records { .. })), "the injected error is returned");
     // Readers go on; nothing that writes may touch a file any more.
     assert_eq!(db.len(), 14);
