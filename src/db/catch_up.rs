@@ -1,5 +1,6 @@
 //! Catching up: a read-only handle shows what the writer did since.
 
+use crate::bytes::Reader;
 use crate::db::engine::Engine;
 use crate::db::recover::{check_rollback, read_newest};
 use crate::error::{Corruption, Result};
@@ -18,7 +19,9 @@ impl Engine {
         let recovered = read_newest(&self.layout, &self.options, &before.segments)?;
         let (known, found) = (&commit.superblock, &recovered.superblock);
         if known.database_id != found.database_id {
-            let what = Corruption::Mismatch { field: "database id", expected: 0, found: 1 };
+            let start = |id: &[u8]| Reader::new(id).u64_be().unwrap_or_default();
+            let (expected, found) = (start(&known.database_id), start(&found.database_id));
+            let what = Corruption::Mismatch { field: "database id", expected, found };
             return Err(what.at(&self.layout.superblock(), 16));
         }
         let shown = before.records.records().latest_sequence();

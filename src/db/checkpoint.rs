@@ -42,9 +42,12 @@ impl Engine {
                 let _left_for_the_next = remove_tree(fs, &draft);
             })?;
             fs.rename(&draft, target)?;
-            sync_with_parent(fs, target)?;
-            capture.superblock.create(fs, &Layout::new(target).superblock())?;
-            Ok(info)
+            let finished = sync_with_parent(fs, target)
+                .and_then(|()| capture.superblock.create(fs, &Layout::new(target).superblock()));
+            if finished.is_err() {
+                let _no_database_without_superblock = remove_tree(fs, target);
+            }
+            finished.map(|()| info)
         })
     }
 }

@@ -6,6 +6,7 @@
 //! again; readers hold views.
 
 mod answer;
+mod backup;
 mod batch;
 mod capture;
 mod catch_up;
@@ -41,6 +42,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use answer::{Answer, Plan, QueryStats};
+pub use backup::{Backup, BackupCreated, BackupProgress, BackupReport, Generation};
 pub use batch::WriteBatch;
 pub use checkpoint::CheckpointInfo;
 pub use explain::{ExplainedSource, Explanation};

@@ -230,17 +230,10 @@ impl Records {
         Ok(())
     }
 
-    /// Writes what only memory and the log hold to tables, if it is more than `bytes`.
-    pub(crate) fn flush_beyond(&self, bytes: u64) -> Result<()> {
+    /// Writes what only memory and the log hold to tables, which ends the log.
+    pub(crate) fn flush(&self) -> Result<()> {
         let handles = Family::ALL.map(|family| self.family(family));
         let handles = handles.into_iter().collect::<Result<Vec<_>>>()?;
-        let in_memory = |handle: &&ColumnFamily| {
-            let size = self.db.property_int_value_cf(handle, "rocksdb.cur-size-all-mem-tables");
-            size.ok().flatten().unwrap_or(u64::MAX / 16)
-        };
-        if handles.iter().map(in_memory).sum::<u64>() <= bytes {
-            return Ok(());
-        }
         let handles: Vec<_> = handles.iter().collect();
         let flushed = self.db.flush_cfs_opt(&handles, &FlushOptions::default());
         flushed.map_err(|error| self.fail(&error))

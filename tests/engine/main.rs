@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "tests make and damage files themselves")]
 
+mod backup;
+mod checkpoint;
 mod corruption;
 mod crash;
 mod facts;

@@ -5,6 +5,7 @@ use crate::db::capture::{Capture, Staging};
 use crate::db::engine::Engine;
 use crate::error::Result;
 use crate::storage::superblock::Superblock;
+use crate::storage::tree::{file_bytes, is_absent};
 
 /// Log up to this size is copied while writers wait; a longer one is written to tables before.
 const SHORT_LOG_BYTES: u64 = 4 << 20;
@@ -20,7 +21,9 @@ impl Engine {
         // A poisoned handle may touch no file.
         drop(self.lock_commit()?);
         let staging = Staging::begin(&self.options.fs, &self.layout)?;
-        self.records().flush_beyond(SHORT_LOG_BYTES)?;
+        if self.log_bytes()? > SHORT_LOG_BYTES {
+            self.records().flush()?;
+        }
         let (view, superblock) = {
             let commit = self.lock_commit()?;
             let (records, view) = (self.records(), self.view());
@@ -43,6 +46,21 @@ impl Engine {
             staging.adopt(&self.layout.model(encoder), &staging.layout.model(encoder))?;
         }
         staging.finish(superblock)
+    }
+
+    /// Bytes of the record store's logs.
+    fn log_bytes(&self) -> Result<u64> {
+        let fs = self.options.fs.as_ref();
+        let mut total = 0;
+        for path in fs.list(&self.layout.records())? {
+            if path.extension().is_some_and(|kind| kind == "log") {
+                match file_bytes(fs, &path) {
+                    Err(error) if is_absent(&error) => {}
+                    bytes => total += bytes?,
+                }
+            }
+        }
+        Ok(total)
     }
 
     /// [`Engine::capture`], one at a time.

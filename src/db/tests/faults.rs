@@ -15,9 +15,9 @@ use crate::storage::records::WriteFault;
 
 /// Counts operations down to the one that fails.
 #[derive(Debug)]
-struct Countdown {
-    left: AtomicI64,
-    for_ever: bool,
+pub(super) struct Countdown {
+    pub(super) left: AtomicI64,
+    pub(super) for_ever: bool,
 }
 
 impl Countdown {
@@ -32,7 +32,7 @@ impl Countdown {
 }
 
 #[derive(Debug)]
-struct FaultFs(Arc<Countdown>);
+pub(super) struct FaultFs(pub(super) Arc<Countdown>);
 
 #[derive(Debug)]
 struct FaultFile(Arc<Countdown>, PathBuf, Box<dyn FsFile>);
@@ -120,13 +120,13 @@ impl FsFile for FaultFile {
     }
 }
 
-fn options(fs: Arc<dyn Fs>) -> Options {
+pub(super) fn options(fs: Arc<dyn Fs>) -> Options {
     let mut options = Options::new().code_bits(64).address_bits(8).background(false);
     options.fs = fs;
     options
 }
 
-fn put(db: &Database, number: u64) -> Result<()> {
+pub(super) fn put(db: &Database, number: u64) -> Result<()> {
     let code = Code::from_bytes(&number.to_le_bytes())?;
     let address = Address::new(u32::try_from(number % 256).unwrap(), 8)?;
     db.put(format!("key {number}").as_bytes(), address, code, b"value")

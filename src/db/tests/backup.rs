@@ -1,0 +1,167 @@
+//! The n-th file operation of a checkpoint, a backup or a restore fails, once or for ever, for every
+//! n: the earlier generations stay whole, the database goes on, and nothing half-made looks whole.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::faults::{Countdown, FaultFs, options, put};
+use crate::db::{Backup, Database, Readable as _};
+use crate::error::Error;
+use crate::storage::fs::{Fs, OsFs};
+
+/// A database with segments, deleted rows and a memtable.
+fn fill(path: &Path, fs: Arc<dyn Fs>) -> Database {
+    let db = Database::create(path, options(fs)).unwrap();
+    for number in 0..30 {
+        put(&db, number).unwrap();
+        if number % 10 == 9 {
+            db.seal().unwrap();
+        }
+    }
+    db.delete(b"key 3").unwrap();
+    put(&db, 40).unwrap();
+    db
+}
+
+/// Fails at the operation after `n` others; far away while something is prepared.
+fn countdown(for_ever: bool) -> Arc<Countdown> {
+    Arc::new(Countdown { left: AtomicI64::new(i64::MAX), for_ever })
+}
+
+fn keys(db: &Database) -> Vec<Vec<u8>> {
+    let mut keys: Vec<_> = db.iter().map(|record| record.unwrap().key).collect();
+    keys.sort();
+    keys
+}
+
+fn assert_whole(path: &Path, expected: &[Vec<u8>], n: i64) {
+    let db = Database::open(path, options(Arc::new(OsFs))).unwrap_or_else(|e| panic!("{n}: {e}"));
+    assert_eq!(keys(&db), expected, "fault {n}");
+    let report = db.verify().unwrap();
+    assert!(report.is_clean(), "fault {n}: {report:?}");
+}
+
+#[test]
+fn a_checkpoint_that_fails_leaves_no_database_and_the_origin_goes_on() {
+    for for_ever in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let faults = countdown(for_ever);
+        let db = fill(&directory.path().join("db"), Arc::new(FaultFs(Arc::clone(&faults))));
+        let expected = keys(&db);
+        let mut failures = 0;
+        for n in 0.. {
+            let target = directory.path().join(format!("copy {n}"));
+            faults.left.store(n, Ordering::SeqCst);
+            let made = db.checkpoint(&target);
+            let reached = faults.left.swap(i64::MAX, Ordering::SeqCst) < 0;
+            failures += usize::from(made.is_err());
+            match made {
+                Ok(info) => {
+                    assert_eq!(info.records, expected.len() as u64);
+                    assert_whole(&target, &expected, n);
+                }
+                // A superblock may have been renamed when the last sync failed; then all is there.
+                Err(_) if Database::exists(&target) => assert_whole(&target, &expected, n),
+                Err(_) => {}
+            }
+            // What was left behind does not stop the next one.
+            if n % 7 == 0 || !reached {
+                let again = directory.path().join(format!("again {n}"));
+                db.checkpoint(&again).unwrap();
+                assert_whole(&again, &expected, n);
+            }
+            if !reached {
+                assert!(failures > 25, "only {failures} of {n} operations failed");
+                break;
+            }
+        }
+        assert!(db.verify().unwrap().is_clean());
+        put(&db, 41).unwrap();
+    }
+}
+
+#[test]
+fn a_backup_that_fails_leaves_the_earlier_generations_whole() {
+    for for_ever in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, folder) = (directory.path().join("db"), directory.path().join("backups"));
+        let faults = countdown(for_ever);
+        let db = fill(&path, Arc::new(OsFs));
+        let mut backup = Backup::at(&folder).keep(2);
+        db.backup(&backup).unwrap();
+        let sound = backup.clone();
+        backup.fs = Arc::new(FaultFs(Arc::clone(&faults)));
+        let (mut failures, mut restored) = (0, 0);
+        for n in 0.. {
+            put(&db, 100 + u64::try_from(n).unwrap()).unwrap();
+            let before = sound.verify().unwrap();
+            faults.left.store(n, Ordering::SeqCst);
+            // In turn by the handle and by the directory.
+            let made = if n % 2 == 0 { db.backup(&backup) } else { backup.create(&path) };
+            let reached = faults.left.swap(i64::MAX, Ordering::SeqCst) < 0;
+            failures += usize::from(made.is_err());
+            let after = sound.verify().unwrap();
+            assert!(after.is_clean(), "fault {n}: {:?}", after.damages);
+            let newest = before.whole.last().unwrap();
+            assert!(after.whole.contains(newest), "fault {n} took generation {newest}");
+            assert!(made.is_err() || after.whole.len() == 2, "fault {n}: {after:?}");
+            if n % 10 == 0 || !reached {
+                let target = directory.path().join(format!("copy {n}"));
+                let made = db.backup(&sound).unwrap();
+                assert!(made.damaged.is_empty());
+                sound.restore(None, &target).unwrap();
+                assert_whole(&target, &keys(&db), n);
+                restored += 1;
+            }
+            if !reached {
+                assert!(failures > 30 && restored > 2, "only {failures} of {n} operations failed");
+                break;
+            }
+        }
+        // What failures left behind was swept.
+        let expected: std::collections::HashSet<_> = std::fs::read_dir(folder.join("files"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(expected.len() as u64, sound.verify().unwrap().files);
+    }
+}
+
+#[test]
+fn a_restore_that_fails_leaves_no_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("backups");
+    let db = fill(&directory.path().join("db"), Arc::new(OsFs));
+    let mut backup = Backup::at(&folder);
+    db.backup(&backup).unwrap();
+    let expected = keys(&db);
+    let sound = backup.clone();
+    for for_ever in [false, true] {
+        let faults = countdown(for_ever);
+        backup.fs = Arc::new(FaultFs(Arc::clone(&faults)));
+        for n in 0.. {
+            let target = directory.path().join(format!("copy {for_ever} {n}"));
+            faults.left.store(n, Ordering::SeqCst);
+            let restored = backup.restore(None, &target);
+            let reached = faults.left.swap(i64::MAX, Ordering::SeqCst) < 0;
+            match restored {
+                Ok(_) => assert_whole(&target, &expected, n),
+                Err(_) if Database::exists(&target) => assert_whole(&target, &expected, n),
+                // Where the failure was not the disk's last word, nothing is left to be cleared away.
+                Err(error) if !for_ever => {
+                    sound.restore(None, &target).unwrap_or_else(|e| panic!("{n}: {error}; {e}"));
+                }
+                Err(_) => {
+                    let opened = Database::open(&target, options(Arc::new(OsFs)));
+                    assert!(matches!(opened, Err(Error::NotADatabase { .. })), "fault {n}");
+                }
+            }
+            if !reached {
+                assert!(n > 30, "a restore has only {n} operations");
+                break;
+            }
+        }
+    }
+    assert!(sound.verify().unwrap().is_clean());
+}
