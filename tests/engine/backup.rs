@@ -104,9 +104,9 @@ fn a_generation_copies_only_what_is_new() {
     let second = db.backup(&backup).unwrap();
     assert!(second.generation.bytes > 50 * 9000, "{second:?}");
     assert!(second.new_bytes < 50_000, "one record more copied {} bytes", second.new_bytes);
-    // Nothing new: at most the superblock, whose generation rises.
+    // Nothing new: at most what RocksDB tidies up in small tables.
     let third = db.backup(&backup).unwrap();
-    assert!(third.new_files <= 3 && third.new_bytes < 50_000, "{third:?}");
+    assert!(third.new_bytes < 50_000, "{third:?}");
     let report = backup.verify().unwrap();
     let stored: u64 = first.new_bytes + second.new_bytes + third.new_bytes;
     assert_eq!((report.whole.len(), report.bytes), (3, stored));

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests make and damage files themselves")]
 
 mod backup;
+mod bounds;
 mod checkpoint;
 mod corruption;
 mod crash;
@@ -10,6 +11,7 @@ mod facts;
 mod format;
 mod oracle;
 mod plans;
+mod processes;
 mod read_only;
 mod reader;
 mod snapshots;

@@ -10,6 +10,11 @@ use crate::db::{Backup, Database, Readable as _};
 use crate::error::Error;
 use crate::storage::fs::{Fs, OsFs};
 
+/// In memory where that can be: the faults are ours, and thousands of syncs take their time.
+fn place() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A database with segments, deleted rows and a memtable.
 fn fill(path: &Path, fs: Arc<dyn Fs>) -> Database {
     let db = Database::create(path, options(fs)).unwrap();
@@ -45,7 +50,7 @@ fn assert_whole(path: &Path, expected: &[Vec<u8>], n: i64) {
 #[test]
 fn a_checkpoint_that_fails_leaves_no_database_and_the_origin_goes_on() {
     for for_ever in [false, true] {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = place();
         let faults = countdown(for_ever);
         let db = fill(&directory.path().join("db"), Arc::new(FaultFs(Arc::clone(&faults))));
         let expected = keys(&db);
@@ -84,7 +89,7 @@ fn a_checkpoint_that_fails_leaves_no_database_and_the_origin_goes_on() {
 #[test]
 fn a_backup_that_fails_leaves_the_earlier_generations_whole() {
     for for_ever in [false, true] {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = place();
         let (path, folder) = (directory.path().join("db"), directory.path().join("backups"));
         let faults = countdown(for_ever);
         let db = fill(&path, Arc::new(OsFs));
@@ -105,7 +110,10 @@ fn a_backup_that_fails_leaves_the_earlier_generations_whole() {
             assert!(after.is_clean(), "fault {n}: {:?}", after.damages);
             let newest = before.whole.last().unwrap();
             assert!(after.whole.contains(newest), "fault {n} took generation {newest}");
-            assert!(made.is_err() || after.whole.len() == 2, "fault {n}: {after:?}");
+            // A manifest that could not be read for once counts for nothing, and nothing is lost.
+            if made.is_ok_and(|made| made.damaged.is_empty()) {
+                assert_eq!(after.whole.len(), 2, "fault {n}: {after:?}");
+            }
             if n % 10 == 0 || !reached {
                 let target = directory.path().join(format!("copy {n}"));
                 let made = db.backup(&sound).unwrap();
@@ -130,7 +138,7 @@ fn a_backup_that_fails_leaves_the_earlier_generations_whole() {
 
 #[test]
 fn a_restore_that_fails_leaves_no_database() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = place();
     let folder = directory.path().join("backups");
     let db = fill(&directory.path().join("db"), Arc::new(OsFs));
     let mut backup = Backup::at(&folder);
