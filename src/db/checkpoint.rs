@@ -67,7 +67,8 @@ fn fill(fs: &dyn Fs, capture: &Capture, target: &Path, draft: &Path) -> Result<C
     }
     for file in &capture.files {
         let linked = link_or_copy(fs, &file.path, &draft.join(&file.name))?;
-        let bytes = if linked { &mut info.linked_bytes } else { &mut info.copied_bytes };
+        let shared = linked && file.is_shared();
+        let bytes = if shared { &mut info.linked_bytes } else { &mut info.copied_bytes };
         *bytes += file.bytes;
     }
     for folder in FOLDERS {

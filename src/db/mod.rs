@@ -266,7 +266,8 @@ impl Database {
     }
 
     /// Has a read-only handle show the newest state, whatever another process wrote since; says whether
-    /// there was anything newer. Snapshots that were taken before stay as they are. Costs what opening
+    /// there was anything newer. Snapshots that were taken before stay as they are, large values that the
+    /// writer has moved excepted. Costs what opening
     /// costs, without the segments that are open already. A handle that writes always shows the newest
     /// state: there is nothing to do.
     ///

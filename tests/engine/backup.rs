@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use hashdb::{Backup, Database, Error, Readable as _};
+use hashdb::{Backup, Database, Error, Readable as _, WriteBatch, WriteOptions};
 
 use crate::checkpoint::{assert_sound, while_writers_work};
 use crate::{Random, filled, key, small};
@@ -29,12 +29,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 fn change(db: &Database, seed: u64) {
     let mut random = Random(seed);
+    let mut batch = WriteBatch::new();
     for number in 0..40 {
         let value = vec![seed as u8; if number % 5 == 0 { 6000 } else { 10 }];
         let name = key(random.below(300));
-        db.put(&name, random.address(8, true), random.code(64, true), &value).unwrap();
-        db.delete(&key(random.below(300))).unwrap();
+        batch.put(&name, random.address(8, true), random.code(64, true), &value);
+        batch.delete(&key(random.below(300)));
     }
+    db.write(batch, WriteOptions::default()).unwrap();
 }
 
 #[test]
@@ -212,6 +214,11 @@ fn two_generations(directory: &Path) -> Backup {
     backup
 }
 
+/// A folder in memory where that can be: hundreds of restores sync thousands of times.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Verify must name the file; each generation restores or is refused with the whole ones named.
 fn assert_noticed(directory: &Path, backup: &Backup, file: &Path, what: &str) {
     let report = backup.verify().unwrap();
@@ -242,7 +249,7 @@ fn assert_noticed(directory: &Path, backup: &Backup, file: &Path, what: &str) {
 
 #[test]
 fn any_byte_of_a_backup_may_lie() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = in_memory();
     let backup = two_generations(directory.path());
     let folder = directory.path().join("backups");
     let mut all = files(&folder);
@@ -274,7 +281,7 @@ fn any_byte_of_a_backup_may_lie() {
 
 #[test]
 fn every_flipped_byte_and_every_cut_of_a_manifest_is_noticed() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = in_memory();
     let backup = two_generations(directory.path());
     let manifest = directory.path().join("backups/generations/000000000002.manifest");
     let bytes = std::fs::read(&manifest).unwrap();

@@ -10,7 +10,7 @@ use crate::{Random, filled, key, small};
 const WRITERS: u64 = 2;
 /// Records of a batch; a checkpoint must never hold a part of one.
 const BATCH: u64 = 5;
-const ROUNDS: u64 = 12;
+const ROUNDS: u64 = 8;
 
 /// The database is sound and its indexes answer as its records do.
 pub(crate) fn assert_sound(db: &Database) {
@@ -146,7 +146,7 @@ fn a_checkpoint_and_its_origin_go_separate_ways() {
     let db = filled(&path, small(), 200, 50);
     let target = directory.path().join("copy");
     let info = db.checkpoint(&target).unwrap();
-    assert!(info.linked_bytes > 0, "nothing was linked: {info:?}");
+    assert!(info.linked_bytes > 0 && info.copied_bytes > 0, "{info:?}");
     assert!(!path.join("staging").exists(), "the links that held the state are gone");
     let records: Vec<_> = db.iter().map(Result::unwrap).collect();
 

@@ -21,6 +21,7 @@ pub use check::BackupReport;
 use crate::db::Database;
 use crate::db::capture::Capture;
 use crate::db::options::Options;
+use crate::db::recover::read_superblock;
 use crate::error::Result;
 use crate::storage::fs::{Fs, OsFs};
 use crate::storage::layout::Layout;
@@ -145,8 +146,10 @@ impl Backup {
     pub fn create(&self, database: impl AsRef<Path>) -> Result<BackupCreated> {
         let mut options = Options::new();
         options.fs = Arc::clone(&self.fs);
-        let folder = Folder::open_or_create(self.fs.as_ref(), &self.path)?;
         let layout = Layout::new(database.as_ref());
+        // What is no database shall not leave an empty backup folder.
+        read_superblock(self.fs.as_ref(), &layout)?;
+        let folder = Folder::open_or_create(self.fs.as_ref(), &self.path)?;
         create::create(self, &folder, || Capture::of_directory(&layout, &options))
     }
 

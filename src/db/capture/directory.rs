@@ -137,9 +137,6 @@ fn gather_records(fs: &dyn Fs, from: &Path, to: &Path) -> Result<bool> {
             Some("sst" | "blob") => link_or_copy(fs, &path, &target).map(|_| ()),
             Some("log") => copy(fs, &path, &target, u64::MAX, |_| ()).map(|_| ()),
             _ if name == "IDENTITY" => copy(fs, &path, &target, u64::MAX, |_| ()).map(|_| ()),
-            _ if name.starts_with("OPTIONS-") && kind(&path).is_none() => {
-                link_or_copy(fs, &path, &target).map(|_| ())
-            }
             _ => Ok(()),
         };
         match done {

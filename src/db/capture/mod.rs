@@ -38,6 +38,14 @@ pub(crate) struct CapturedFile {
     pub(crate) bytes: u64,
 }
 
+impl CapturedFile {
+    /// Whether the database itself has the very same file, since it never changes.
+    pub(crate) fn is_shared(&self) -> bool {
+        !self.name.starts_with("records/")
+            || self.path.extension().is_some_and(|kind| kind == "sst" || kind == "blob")
+    }
+}
+
 /// The folders of a database that hold a state, beside its superblock.
 pub(crate) const FOLDERS: [&str; 3] = ["records", "segments", "models"];
 
