@@ -40,9 +40,8 @@ impl Lock {
     /// Keeps the owner of the lock out while reading, where the lock's file is there.
     pub(crate) fn share(path: &Path, root: &Path) -> Result<Option<Self>> {
         #[expect(clippy::disallowed_methods, reason = "a lock needs the file itself")]
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(_) => return Ok(None),
+        let Ok(file) = File::open(path) else {
+            return Ok(None);
         };
         match file.try_lock_shared() {
             Ok(()) => Ok(Some(Self { file })),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hashdb::{Code, Database, Error, Readable as _, WriteBatch, WriteOptions};
 
-use crate::{Random, filled, key, small};
+use crate::{Random, filled, key, low_byte, small};
 
 const WRITERS: u64 = 2;
 /// Records of a batch; a checkpoint must never hold a part of one.
@@ -40,7 +40,7 @@ fn batch(writer: u64, number: u64) -> WriteBatch {
     let name = |number: u64, record: u64| key((writer << 40) + number * BATCH + record);
     let mut batch = WriteBatch::new();
     for record in 0..BATCH {
-        let value = vec![record as u8; if record == 0 { 5000 } else { 8 }];
+        let value = vec![low_byte(record); if record == 0 { 5000 } else { 8 }];
         batch.put(&name(number, record), random.address(8, true), random.code(64, true), &value);
     }
     let newest = format!("newest {writer}").into_bytes();
@@ -79,9 +79,8 @@ pub(crate) fn while_writers_work(take: impl Fn(&Database, &std::path::Path, u64)
     let tried = [AtomicU64::new(0), AtomicU64::new(0)];
     let acknowledged = [AtomicU64::new(0), AtomicU64::new(0)];
     std::thread::scope(|scope| {
-        for writer in 0..WRITERS {
+        for (writer, (tried, acknowledged)) in (0..WRITERS).zip(tried.iter().zip(&acknowledged)) {
             let (db, done) = (db.clone(), &done);
-            let (tried, acknowledged) = (&tried[writer as usize], &acknowledged[writer as usize]);
             scope.spawn(move || {
                 for number in 0.. {
                     if done.load(Ordering::SeqCst) {
@@ -105,10 +104,10 @@ pub(crate) fn while_writers_work(take: impl Fn(&Database, &std::path::Path, u64)
             take(&db, &target, round);
             let after = tried.each_ref().map(|count| count.load(Ordering::SeqCst));
             let copy = Database::open(&target, options.clone()).unwrap();
-            for writer in 0..WRITERS as usize {
-                let found = batches(&copy, writer as u64);
+            for (writer, (before, after)) in (0..WRITERS).zip(before.iter().zip(&after)) {
+                let found = batches(&copy, writer);
                 assert!(
-                    before[writer] <= found && found <= after[writer],
+                    *before <= found && found <= *after,
                     "round {round}: {found} batches, {before:?} to {after:?}"
                 );
             }

@@ -37,6 +37,16 @@ impl Random {
         self.next() % bound
     }
 
+    /// An index into a list of `length` things.
+    fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap()
+    }
+
+    /// So many bytes, which nothing compresses.
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| low_byte(self.next())).collect()
+    }
+
     /// A code of `bits` bits; skewed ones repeat a few patterns with a few flipped bits.
     fn code(&mut self, bits: u16, skewed: bool) -> Code {
         let mut bytes: Vec<u8> = Vec::new();
@@ -70,6 +80,11 @@ impl Random {
 /// Small widths and no background thread: each test says when it seals.
 fn small() -> Options {
     Options::new().code_bits(64).address_bits(8).background(false)
+}
+
+/// The lowest byte of a number.
+fn low_byte(number: u64) -> u8 {
+    number.to_le_bytes()[0]
 }
 
 /// A key.

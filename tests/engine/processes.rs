@@ -8,7 +8,7 @@ use std::time::Duration;
 use hashdb::{Backup, Database, Error, Options, Readable as _, WriteBatch, WriteOptions};
 
 use crate::checkpoint::assert_sound;
-use crate::{Random, filled, key, small};
+use crate::{Random, filled, key, low_byte, small};
 
 const ROLE: &str = "HASHDB_PROCESS_ROLE";
 const PLACE: &str = "HASHDB_PROCESS_PLACE";
@@ -32,7 +32,7 @@ fn child() {
         "own" => own(&place),
         "follow" => follow(&place),
         "back up" => back_up(&place),
-        role => panic!("no role {role}"),
+        role => unreachable!("no role {role}"),
     }
 }
 
@@ -60,7 +60,7 @@ fn wait_for(lines: &mut impl Iterator<Item = std::io::Result<String>>, word: &st
             return rest.trim().to_owned();
         }
     }
-    panic!("the child ended without saying {word}");
+    unreachable!("the child ended without saying {word}");
 }
 
 fn own(place: &Path) {
@@ -100,7 +100,7 @@ fn batch(number: u64) -> WriteBatch {
     let mut random = Random(number);
     let mut batch = WriteBatch::new();
     for record in 0..10 {
-        let value = vec![number as u8; if record == 0 { LARGE } else { 5 }];
+        let value = vec![low_byte(number); if record == 0 { LARGE } else { 5 }];
         let (address, code) = (random.address(8, true), random.code(64, true));
         batch.put(&key(number * 10 + record), address, code, &value);
         if number >= 40 {
@@ -245,7 +245,7 @@ fn a_backup_that_is_killed_leaves_the_earlier_generations_whole() {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut made = wait_for(&mut lines, "made");
         // Killed while it reads one of the next files, or just behind.
-        for line in lines.by_ref().take(1 + random.below(20) as usize) {
+        for line in lines.by_ref().take(1 + random.index(20)) {
             if let Some((_, rest)) = line.unwrap().split_once("made") {
                 made = rest.trim().to_owned();
             }
@@ -308,10 +308,8 @@ impl Drop for SmallDisk {
 }
 
 fn is_full(error: &Error) -> bool {
-    match error {
-        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
-        other => panic!("{other}"),
-    }
+    let full = std::io::ErrorKind::StorageFull;
+    matches!(error, Error::Io { source, .. } if source.kind() == full)
 }
 
 /// More than the small disk holds.
@@ -319,7 +317,7 @@ fn put_large(db: &Database) {
     let mut random = Random(3);
     let mut batch = WriteBatch::new();
     for number in 0..400 {
-        let value: Vec<u8> = (0..LARGE).map(|_| random.next() as u8).collect();
+        let value = random.bytes(LARGE);
         batch.put(&key(1000 + number), random.address(8, true), random.code(64, true), &value);
     }
     db.write(batch, WriteOptions::default()).unwrap();
