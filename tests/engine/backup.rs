@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hashdb::{Backup, Database, Error, Readable as _, WriteBatch, WriteOptions};
 
-use crate::checkpoint::{assert_sound, while_writers_work};
+use crate::checkpoint::{ROUNDS, assert_sound, while_writers_work};
 use crate::{Random, filled, key, low_byte, small};
 
 /// What a database holds, values included.
@@ -119,7 +119,7 @@ fn a_generation_copies_only_what_is_new() {
 fn a_backup_beside_writers_is_a_published_state() {
     let directory = tempfile::tempdir().unwrap();
     let backup = Backup::at(directory.path().join("backups")).keep(3);
-    while_writers_work(|db, target, round| {
+    while_writers_work(&directory, 60, ROUNDS, |db, target, round| {
         let created = if round % 2 == 0 {
             db.backup(&backup).unwrap()
         } else {
@@ -131,6 +131,18 @@ fn a_backup_beside_writers_is_a_published_state() {
         assert_eq!((copy.len(), copy.stats().sequence), (restored.records, restored.sequence));
     });
     assert!(backup.verify().unwrap().is_clean());
+}
+
+/// Beside a writer in another process a state is put together from files that come and go: tables of a
+/// flush, logs that it ends, segments of a merge.
+#[test]
+fn a_backup_beside_a_writer_that_flushes_all_the_time_is_a_published_state() {
+    let directory = in_memory();
+    let backup = Backup::at(directory.path().join("backups")).keep(1);
+    while_writers_work(&directory, 2, 30, |db, target, _| {
+        backup.create(db.stats().path).unwrap();
+        backup.restore(None, target).unwrap();
+    });
 }
 
 #[test]

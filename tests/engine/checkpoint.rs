@@ -10,7 +10,7 @@ use crate::{Random, filled, key, low_byte, small};
 const WRITERS: u64 = 2;
 /// Records of a batch; a checkpoint must never hold a part of one.
 const BATCH: u64 = 5;
-const ROUNDS: u64 = 8;
+pub(crate) const ROUNDS: u64 = 8;
 
 /// The database is sound and its indexes answer as its records do.
 pub(crate) fn assert_sound(db: &Database) {
@@ -71,8 +71,12 @@ fn batches(db: &Database, writer: u64) -> u64 {
 /// Lets writers write, seal and compact while `take` is called again and again; `take` makes a database
 /// of the current state. Each must hold a prefix of what each writer wrote: all that was
 /// acknowledged before, nothing that was begun after.
-pub(crate) fn while_writers_work(take: impl Fn(&Database, &std::path::Path, u64)) {
-    let directory = tempfile::tempdir().unwrap();
+pub(crate) fn while_writers_work(
+    directory: &tempfile::TempDir,
+    compact_every: u64,
+    rounds: u64,
+    take: impl Fn(&Database, &std::path::Path, u64),
+) {
     let options = small().background(true).memtable_records(150);
     let db = Database::create(directory.path().join("db"), options.clone()).unwrap();
     let done = AtomicBool::new(false);
@@ -90,14 +94,16 @@ pub(crate) fn while_writers_work(take: impl Fn(&Database, &std::path::Path, u64)
                     db.write(batch(writer, number), WriteOptions { sync: number % 3 == 0 })
                         .unwrap();
                     acknowledged.store(number + 1, Ordering::SeqCst);
-                    if number % 60 == 59 && writer == 0 {
+                    // Checking takes longer the more there is.
+                    std::thread::sleep(Duration::from_millis(1));
+                    if number % compact_every == 0 && writer == 0 {
                         db.compact().unwrap();
                     }
                 }
             });
         }
         let _stop = Stop(&done);
-        for round in 0..ROUNDS {
+        for round in 0..rounds {
             std::thread::sleep(Duration::from_millis(15 * (round % 3)));
             let target = directory.path().join(format!("copy {round}"));
             let before = acknowledged.each_ref().map(|count| count.load(Ordering::SeqCst));
@@ -115,7 +121,7 @@ pub(crate) fn while_writers_work(take: impl Fn(&Database, &std::path::Path, u64)
         }
     });
     let written: u64 = tried.iter().map(|count| count.load(Ordering::SeqCst)).sum();
-    assert!(written > 4 * ROUNDS, "only {written} batches were written: this shows little");
+    assert!(written > 4 * rounds, "only {written} batches were written: this shows little");
     assert_sound(&db);
 }
 
@@ -130,7 +136,8 @@ impl Drop for Stop<'_> {
 
 #[test]
 fn a_checkpoint_beside_writers_is_a_published_state() {
-    while_writers_work(|db, target, _| {
+    let directory = tempfile::tempdir().unwrap();
+    while_writers_work(&directory, 60, ROUNDS, |db, target, _| {
         let info = db.checkpoint(target).unwrap();
         let copy = Database::open_read_only(target, small()).unwrap();
         assert_eq!((copy.len(), copy.stats().sequence), (info.records, info.sequence));
