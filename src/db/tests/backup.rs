@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::faults::{Countdown, FaultFs, options, put};
+use crate::db::capture::Capture;
 use crate::db::{Backup, Database, Readable as _};
 use crate::error::Error;
 use crate::storage::fs::{Fs, OsFs};
+use crate::storage::layout::Layout;
 
 /// In memory where that can be: the faults are ours, and thousands of syncs take their time.
 fn place() -> tempfile::TempDir {
@@ -31,7 +33,7 @@ fn fill(path: &Path, fs: Arc<dyn Fs>) -> Database {
 
 /// Fails at the operation after `n` others; far away while something is prepared.
 fn countdown(for_ever: bool) -> Arc<Countdown> {
-    Arc::new(Countdown { left: AtomicI64::new(i64::MAX), for_ever })
+    Arc::new(Countdown { left: AtomicI64::new(i64::MAX), for_ever, meddle: None })
 }
 
 fn keys(db: &Database) -> Vec<Vec<u8>> {
@@ -172,4 +174,64 @@ fn a_restore_that_fails_leaves_no_database() {
         }
     }
     assert!(sound.verify().unwrap().is_clean());
+}
+
+/// What a writer in another process may do at any moment of a capture.
+fn meddle(db: &Database) {
+    put(db, 1000).unwrap();
+    // Ends the log, replaces tables and segments, and removes what they were.
+    db.compact().unwrap();
+    put(db, 1001).unwrap();
+}
+
+/// A directory is captured file by file while a writer in another process goes on. Were a log copied
+/// whose predecessor had just been flushed and removed, or a manifest older than the tables, records in
+/// the middle would be missing without any error. So the writer writes, flushes and writes before each
+/// single operation of a capture.
+#[test]
+fn a_writer_that_meddles_at_any_moment_of_a_capture_costs_no_record() {
+    let directory = place();
+    let path = directory.path().join("db");
+    let db = fill(&path, Arc::new(OsFs));
+    let expected = keys(&db);
+    for n in 0.. {
+        let writer = db.clone();
+        let faults = Arc::new(Countdown {
+            left: AtomicI64::new(n),
+            for_ever: false,
+            meddle: Some(Box::new(move || meddle(&writer))),
+        });
+        let seen = options(Arc::new(FaultFs(Arc::clone(&faults))));
+        let capture = Capture::of_directory(&Layout::new(&path), &seen)
+            .unwrap_or_else(|error| panic!("{n}: {error}"));
+        let copy = open_captured(&capture, &directory.path().join(format!("copy {n}")));
+        drop(capture);
+        let report = copy.verify().unwrap();
+        assert!(report.is_clean(), "{n}: {report:?}");
+        // All from before, and of what came meanwhile the first or both.
+        let mut found = keys(&copy);
+        found.retain(|key| key != b"key 1000" && key != b"key 1001");
+        assert_eq!(found, expected, "{n}");
+        let [first, second] =
+            [b"key 1000", b"key 1001"].map(|key| copy.get(key).unwrap().is_some());
+        assert!(first || !second, "{n}: a hole");
+        if faults.left.load(Ordering::SeqCst) >= 0 {
+            assert!(n > 40, "a capture has only {n} operations");
+            break;
+        }
+        db.delete(b"key 1000").unwrap();
+        db.delete(b"key 1001").unwrap();
+    }
+}
+
+/// A database of the captured files.
+fn open_captured(capture: &Capture, target: &Path) -> Database {
+    for folder in ["", "records", "segments", "models"] {
+        OsFs.create_dir(&target.join(folder)).unwrap();
+    }
+    for file in &capture.files {
+        OsFs.hard_link(&file.path, &target.join(&file.name)).unwrap();
+    }
+    capture.superblock.create(&OsFs, &Layout::new(target).superblock()).unwrap();
+    Database::open(target, options(Arc::new(OsFs))).unwrap()
 }
