@@ -25,12 +25,14 @@ use crate::storage::lock::Lock;
 use crate::storage::manifest::{
     ENCODER_KEY, INDEX_KEY, SCHEMA_KEY, STATE_KEY, Schema, SegmentEntry, State,
 };
+use crate::storage::mark::Mark;
 use crate::storage::records::{Access, Family, Records, RecordsBatch, RecordsSnapshot};
 use crate::storage::superblock::Superblock;
+use crate::storage::tree::is_absent;
 
-/// How often a reader beside a live writer starts over when the segments that it read about were
-/// compacted away before it had opened them.
-const READ_ONLY_ATTEMPTS: u32 = 10;
+/// How often a reader beside a live writer starts over when what it read about was flushed or
+/// compacted away before it had opened it.
+const READ_ONLY_ATTEMPTS: u32 = 20;
 /// No database counts this far; a number from here on is damage.
 const MAX_COUNTER: u64 = 1 << 62;
 const RETRY_PAUSE: Duration = Duration::from_millis(2);
@@ -136,23 +138,49 @@ pub(crate) fn read_newest(
         // Read before the records: a superblock of a later moment would look like a rollback.
         let (superblock, _torn) = read_superblock(options.fs.as_ref(), layout)?;
         validate_widths(superblock.code_bits, superblock.address_bits)?;
-        let opened = Records::open(&layout.records(), Access::ReadOnly, options.cache_bytes, None)
-            .and_then(|records| {
-                let records = Arc::new(records);
-                check_rollback(layout, &superblock, records.latest_sequence())?;
-                recover(layout, options, &superblock, records.snapshot(), known)
-            });
+        let opened = read_once(layout, options, &superblock, known);
         match opened {
-            Err(error) if attempt < READ_ONLY_ATTEMPTS && overtaken(&error) => {
+            Ok(None) if attempt >= READ_ONLY_ATTEMPTS => {
+                let owner = Lock::owner(&layout.lock());
+                return Err(Error::Locked { path: layout.root().to_path_buf(), owner });
+            }
+            Ok(None) => {
+                std::thread::sleep(RETRY_PAUSE * attempt);
+                attempt += 1;
+            }
+            Ok(Some(recovered)) => return Ok(recovered),
+            Err(error)
+                if attempt < READ_ONLY_ATTEMPTS && (overtaken(&error) || is_absent(&error)) =>
+            {
                 if attempt > 1 && !Lock::is_held(&layout.lock()) {
                     return Err(error);
                 }
                 std::thread::sleep(RETRY_PAUSE * attempt);
                 attempt += 1;
             }
-            done => return done,
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// Reads the state of this moment; `None` if the writer changed its files meanwhile.
+fn read_once(
+    layout: &Layout,
+    options: &Options,
+    superblock: &Superblock,
+    known: &[Arc<Segment>],
+) -> Result<Option<Recovered>> {
+    let (fs, folder) = (options.fs.as_ref(), layout.records());
+    let before = Mark::of(fs, &folder);
+    // Of a damaged store its own error says more than the mark's.
+    let records = Records::open(&folder, Access::ReadOnly, options.cache_bytes, None)?;
+    // It has read its manifest and its logs by now, and holds its tables open.
+    if !before?.still_holds(&Mark::of(fs, &folder)?) {
+        return Ok(None);
+    }
+    let records = Arc::new(records);
+    check_rollback(layout, superblock, records.latest_sequence())?;
+    recover(layout, options, superblock, records.snapshot(), known).map(Some)
 }
 
 /// Whether a live writer may be the cause: it removes segments, tables and logs while a reader

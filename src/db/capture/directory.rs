@@ -1,13 +1,10 @@
 //! The capture of a directory that another process may be writing to.
 //!
-//! RocksDB notes every table that comes, and every table and log that may go, in its manifest before
-//! it touches a file. So the manifest is copied first, then tables are linked and logs are copied;
-//! if the manifest, the names of the logs and the lengths of all but the newest are the same
-//! afterwards, the copy is what a crash at that moment would have left: opening it recovers a
-//! consistent state. It is opened, and the segments that it names are linked; one that is gone by
+//! The manifest is copied first, then tables are linked and logs are copied; if their [`Mark`] still
+//! holds afterwards, the copy is what a crash at that moment would have left: opening it recovers
+//! a consistent state. It is opened, and the segments that it names are linked; one that is gone by
 //! then was compacted away. Whenever the writer was faster, all begins anew.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +12,18 @@ use std::time::Duration;
 use crate::db::capture::{Capture, Staging};
 use crate::db::options::Options;
 use crate::db::recover::{check_rollback, overtaken, read_superblock, recover};
-use crate::error::{Corruption, Error, Result};
+use crate::error::{Error, Result};
 use crate::storage::fs::Fs;
 use crate::storage::layout::Layout;
 use crate::storage::lock::Lock;
+use crate::storage::mark::{Mark, kind};
 use crate::storage::records::{Access, Records};
 use crate::storage::superblock::Superblock;
-use crate::storage::tree::{copy, file_bytes, is_absent, link_or_copy};
+use crate::storage::tree::{copy, is_absent, link_or_copy};
 
 /// How often a capture begins anew because the writer was faster.
 const ATTEMPTS: u32 = 20;
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
-/// CURRENT holds one file name.
-const MAX_CURRENT_BYTES: u64 = 4096;
 
 impl Capture {
     /// Captures the newest state of a directory, whoever writes to it.
@@ -88,45 +84,12 @@ fn gather(staging: &Staging, origin: &Layout, options: &Options) -> Result<Optio
     }))
 }
 
-/// What tells whether the record store's set of files changed.
-#[derive(Debug, PartialEq, Eq)]
-struct Mark {
-    current: Vec<u8>,
-    manifest_bytes: u64,
-    /// The logs and their lengths, oldest first.
-    logs: BTreeMap<String, u64>,
-}
-
-impl Mark {
-    fn of(fs: &dyn Fs, folder: &Path) -> Result<Self> {
-        let current = fs.read(&folder.join("CURRENT"), MAX_CURRENT_BYTES)?;
-        let manifest_bytes = file_bytes(fs, &folder.join(manifest_name(folder, &current)?))?;
-        let mut logs = BTreeMap::new();
-        for path in fs.list(folder)? {
-            if kind(&path) == Some("log") {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                logs.insert(name.into_owned(), file_bytes(fs, &path)?);
-            }
-        }
-        Ok(Self { current, manifest_bytes, logs })
-    }
-
-    /// Whether at most the newest log grew since.
-    fn still_holds(&self, now: &Self) -> bool {
-        let newest = self.logs.len().saturating_sub(1);
-        self.current == now.current
-            && self.manifest_bytes == now.manifest_bytes
-            && self.logs.keys().eq(now.logs.keys())
-            && self.logs.values().take(newest).eq(now.logs.values().take(newest))
-    }
-}
-
 /// Copies and links the files of a record store; says whether they are of one moment.
 fn gather_records(fs: &dyn Fs, from: &Path, to: &Path) -> Result<bool> {
     let before = Mark::of(fs, from)?;
     fs.create_dir(to)?;
-    let manifest = manifest_name(from, &before.current)?;
-    copy(fs, &from.join(&manifest), &to.join(&manifest), before.manifest_bytes, |_| ())?;
+    let manifest = &before.manifest;
+    copy(fs, &from.join(manifest), &to.join(manifest), before.manifest_bytes, |_| ())?;
     let mut current = fs.create(&to.join("CURRENT"))?;
     current.write_all(&before.current)?;
     current.sync()?;
@@ -147,19 +110,4 @@ fn gather_records(fs: &dyn Fs, from: &Path, to: &Path) -> Result<bool> {
     }
     fs.sync_dir(to)?;
     Ok(before.still_holds(&Mark::of(fs, from)?))
-}
-
-/// The manifest that CURRENT names.
-fn manifest_name(folder: &Path, current: &[u8]) -> Result<String> {
-    let name = std::str::from_utf8(current).unwrap_or_default().trim_end();
-    let number = name.strip_prefix("MANIFEST-").unwrap_or_default();
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        let what = Corruption::Missing { what: "the name of the manifest" };
-        return Err(what.at(&folder.join("CURRENT"), 0));
-    }
-    Ok(name.to_owned())
-}
-
-fn kind(path: &Path) -> Option<&str> {
-    path.extension().and_then(|kind| kind.to_str())
 }

@@ -231,6 +231,53 @@ fn a_writer_that_meddles_at_any_moment_of_a_capture_costs_no_record() {
     }
 }
 
+/// A reader beside a writer reads the manifest, then the logs that it names. Where the writer flushed in
+/// between, the log was gone and its records with it: the reader showed the newest ones and not those
+/// before, without an error. Now it looks again whether the files are those that it began with.
+#[test]
+fn a_reader_that_opens_while_the_writer_flushes_misses_no_record() {
+    let directory = place();
+    let path = directory.path().join("db");
+    let db = Database::create(&path, options(Arc::new(OsFs))).unwrap();
+    put(&db, 0).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1.. {
+                if done.load(Ordering::SeqCst) {
+                    return;
+                }
+                put(&db, number).unwrap();
+                if number % 3 == 0 {
+                    db.engine().records().flush().unwrap();
+                    std::thread::sleep(std::time::Duration::from_millis(4));
+                }
+            }
+        });
+        let read = || {
+            let (mut opened, begun) = (0, std::time::Instant::now());
+            while opened < 20 && begun.elapsed() < std::time::Duration::from_secs(4) {
+                // A writer this fast may also keep a reader out, with an error.
+                let reader = Database::open_read_only(&path, options(Arc::new(OsFs)));
+                let Ok(reader) = reader else { continue };
+                opened += 1;
+                let found = keys(&reader);
+                for number in 0..reader.len() {
+                    let key = format!("key {number}").into_bytes();
+                    assert!(found.contains(&key), "{number} of {} is missing", reader.len());
+                }
+                assert_eq!(found.len() as u64, reader.len());
+            }
+            assert!(opened > 0, "no reader came in: this shows nothing");
+        };
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+        done.store(true, Ordering::SeqCst);
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
 /// A database of the captured files.
 fn open_captured(capture: &Capture, target: &Path) -> Database {
     for folder in ["", "records", "segments", "models"] {
