@@ -163,7 +163,8 @@ pub(crate) fn read_newest(
     }
 }
 
-/// Reads the state of this moment; `None` if the writer changed its files meanwhile.
+/// Reads the state of this moment; `None` if the writer removed a log meanwhile. A table that it removed
+/// is an error of the record store.
 fn read_once(
     layout: &Layout,
     options: &Options,
@@ -175,7 +176,7 @@ fn read_once(
     // Of a damaged store its own error says more than the mark's.
     let records = Records::open(&folder, Access::ReadOnly, options.cache_bytes, None)?;
     // It has read its manifest and its logs by now, and holds its tables open.
-    if !before?.still_holds(&Mark::of(fs, &folder)?) {
+    if !before?.keeps_logs(&Mark::of(fs, &folder)?) {
         return Ok(None);
     }
     let records = Arc::new(records);

@@ -22,7 +22,7 @@ use crate::storage::superblock::Superblock;
 use crate::storage::tree::{copy, is_absent, link_or_copy};
 
 /// How often a capture begins anew because the writer was faster.
-const ATTEMPTS: u32 = 20;
+const ATTEMPTS: u32 = 40;
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 impl Capture {
