@@ -38,7 +38,7 @@ impl Engine {
         // The view holds the old segment files and pins what the store is about to drop.
         drop(view);
         drop(merging);
-        self.records.compact()?;
+        self.records().compact()?;
         self.keep_ballast();
         Ok(())
     }
@@ -48,7 +48,7 @@ impl Engine {
         let mut commit = self.lock_commit()?;
         let mut changes = RecordsBatch::default();
         changes.put(Family::Meta, INDEX_KEY, index.encode());
-        if let Err(error) = self.records.write(changes, true) {
+        if let Err(error) = self.records().write(changes, true) {
             commit.poisoned = true;
             return Err(error);
         }
@@ -151,7 +151,7 @@ impl Engine {
         let state =
             State { next_segment: current.state.next_segment.max(number + 1), ..current.state };
         changes.put(Family::Meta, STATE_KEY, state.encode());
-        if let Err(error) = self.records.write(changes, true) {
+        if let Err(error) = self.records().write(changes, true) {
             commit.poisoned = true;
             return Err(error);
         }
@@ -165,7 +165,7 @@ impl Engine {
         segments.extend(merged);
         segments.sort_unstable_by_key(|segment| segment.number());
         let next = View {
-            records: self.records.snapshot(),
+            records: self.records().snapshot(),
             segments,
             memtable: current.memtable.clone(),
             deleted: current.deleted.retain(|id| dropped.binary_search(&id).is_err()),

@@ -77,7 +77,7 @@ impl Engine {
             ..current.state
         };
         changes.put(Family::Meta, STATE_KEY, state.encode());
-        if let Err(error) = self.records.write(changes, true) {
+        if let Err(error) = self.records().write(changes, true) {
             commit.poisoned = true;
             return Err(error);
         }
@@ -85,7 +85,7 @@ impl Engine {
         segments.extend(segment);
         segments.sort_unstable_by_key(|segment| segment.number());
         let next = View {
-            records: self.records.snapshot(),
+            records: self.records().snapshot(),
             segments,
             memtable: current.memtable.split_off(bound),
             deleted: current

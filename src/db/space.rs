@@ -33,7 +33,7 @@ impl Engine {
     /// Bytes of the segments and of the record store's tables.
     fn size(&self) -> u64 {
         let segments: u64 = self.view().segments.iter().map(|segment| segment.file_bytes()).sum();
-        segments + self.records.file_bytes()
+        segments + self.records().file_bytes()
     }
 }
 

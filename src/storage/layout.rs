@@ -60,6 +60,15 @@ impl Layout {
         self.root.join("salvage")
     }
 
+    /// Where a checkpoint or a backup gathers its files; nothing lasting is kept there.
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.root.join("staging")
+    }
+
+    pub(crate) fn staging_lock(&self) -> PathBuf {
+        self.root.join("staging.lock")
+    }
+
     pub(crate) fn models(&self) -> PathBuf {
         self.root.join("models")
     }

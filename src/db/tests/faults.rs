@@ -13,16 +13,29 @@ use crate::error::{Error, Result};
 use crate::storage::fs::{Fs, FsFile, OsFs};
 use crate::storage::records::WriteFault;
 
-/// Counts operations down to the one that fails.
-#[derive(Debug)]
+/// Counts operations down to the one that fails, or before which something happens.
 pub(super) struct Countdown {
     pub(super) left: AtomicI64,
     pub(super) for_ever: bool,
+    /// What happens instead of a failure.
+    pub(super) meddle: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Countdown {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Countdown").field("left", &self.left).finish_non_exhaustive()
+    }
 }
 
 impl Countdown {
     fn tick(&self, path: &Path) -> Result<()> {
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
+        if let Some(meddle) = &self.meddle {
+            if left == 0 {
+                meddle();
+            }
+            return Ok(());
+        }
         if left == 0 || (left < 0 && self.for_ever) {
             let source = io::Error::other("injected");
             return Err(Error::Io { path: path.to_path_buf(), op: "touch", source });
@@ -211,7 +224,7 @@ fn fail_every_operation(for_ever: bool) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
         drop(Database::create(&path, options(Arc::new(OsFs))).unwrap());
-        let countdown = Arc::new(Countdown { left: AtomicI64::new(n), for_ever });
+        let countdown = Arc::new(Countdown { left: AtomicI64::new(n), for_ever, meddle: None });
         let told = workload(&path, Arc::new(FaultFs(Arc::clone(&countdown))));
         let reached = countdown.left.load(Ordering::SeqCst) < 0;
         check(&path, &told, n);
@@ -246,7 +259,7 @@ fn poison(fault: WriteFault, step: fn(&Database) -> Result<()>) {
     for number in 10..15 {
         put(&db, number).unwrap();
     }
-    *db.shared.engine.records.fault.lock() = Some(fault);
+    *db.shared.engine.records().fault.lock() = Some(fault);
     assert!(matches!(step(&db), Err(Error::Records { .. })), "the injected error is returned");
     // Readers go on; nothing that writes may touch a file any more.
     assert_eq!(db.len(), 14);
@@ -279,7 +292,8 @@ fn creation_that_fails_leaves_no_database() {
     for n in 0.. {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
-        let countdown = Arc::new(Countdown { left: AtomicI64::new(n), for_ever: true });
+        let countdown =
+            Arc::new(Countdown { left: AtomicI64::new(n), for_ever: true, meddle: None });
         let created = Database::create(&path, options(Arc::new(FaultFs(countdown))));
         if created.is_ok() {
             assert!(n > 3, "creation has only {n} operations");

@@ -1,5 +1,6 @@
 //! Tests that need the inside of the engine: every n-th file operation of ours fails.
 
+mod backup;
 mod faults;
 mod repair;
 mod space;

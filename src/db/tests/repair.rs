@@ -201,7 +201,7 @@ fn killed_at_every_step(damages: &[&str], accept_loss: bool) {
     for n in 0.. {
         let path = directory.path().join(n.to_string());
         copy(&template, &path);
-        let countdown = Arc::new(Countdown { left: AtomicI64::new(n), for_ever: true });
+        let countdown = Arc::new(Countdown { left: AtomicI64::new(n), for_ever: true, meddle: None });
         let repair_options = RepairOptions::new().accept_loss(accept_loss);
         let fs = Arc::new(FaultFs(Arc::clone(&countdown)));
         // Reading everything at the end lists what it cannot read instead of failing.

@@ -51,6 +51,8 @@ enum Command {
     Repair(cmd::repair::Args),
     RecoverSpace(cmd::recover_space::Args),
     Compact(cmd::compact::Args),
+    Backup(cmd::backup::Args),
+    Restore(cmd::restore::Args),
     Completions(cmd::completions::Args),
 }
 
@@ -79,6 +81,8 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Repair(args) => cmd::repair::run(&args),
         Command::RecoverSpace(args) => cmd::recover_space::run(&args),
         Command::Compact(args) => cmd::compact::run(&args),
+        Command::Backup(args) => cmd::backup::run(&args),
+        Command::Restore(args) => cmd::restore::run(&args),
         Command::Completions(args) => cmd::completions::run(&args),
     }
 }
