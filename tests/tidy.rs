@@ -23,7 +23,8 @@ const FLOORS: [&[&str]; 9] = [
 const MODEL_MAY_IMPORT: [&str; 4] = ["error", "bytes", "hamming", "code"];
 
 /// Foreign crates and the only places that may name them.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 9] = [
+    ("fail::", &["storage/failpoint.rs"]),
     ("rocksdb::", &["storage/records.rs"]),
     ("memmap2::", &["storage/mmap.rs"]),
     ("candle_core::", &["model/"]),

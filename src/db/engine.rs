@@ -17,6 +17,7 @@ use crate::db::view::View;
 use crate::error::{Error, Result};
 use crate::hamming::Level;
 use crate::index::HalfBalls;
+use crate::storage::failpoint;
 use crate::storage::layout::Layout;
 use crate::storage::manifest::Schema;
 use crate::storage::records::Records;
@@ -152,6 +153,7 @@ impl Engine {
             commit.poisoned = true;
             return Err(error);
         }
+        failpoint::reach("sync.flushed");
         if self.records.latest_sequence() == commit.superblock.sequence {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::storage::failpoint;
 
 /// The file operations that hashdb's own files need.
 pub(crate) trait Fs: Send + Sync + fmt::Debug {
@@ -53,7 +54,9 @@ pub(crate) fn write_durably(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<()
     let mut file = fs.create(&draft)?;
     file.write_all(bytes)?;
     file.sync()?;
+    failpoint::reach("durable.written");
     fs.rename(&draft, path)?;
+    failpoint::reach("durable.renamed");
     path.parent().map_or(Ok(()), |parent| fs.sync_dir(parent))
 }
 

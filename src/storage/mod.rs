@@ -6,6 +6,7 @@
 //! every file operation of our own goes through the trait [`fs::Fs`]. The bytes are described in
 //! storage-format.md and nowhere else.
 
+pub(crate) mod failpoint;
 pub(crate) mod fs;
 pub(crate) mod layout;
 pub(crate) mod lock;
