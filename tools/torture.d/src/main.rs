@@ -9,11 +9,13 @@
 
 mod child;
 mod crash;
+mod judge;
 mod model;
 mod plan;
 mod points;
 mod report;
 mod rows;
+mod still;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +59,8 @@ struct Cli {
 enum Inner {
     #[command(hide = true)]
     Child(child::Args),
+    #[command(hide = true)]
+    Judge(judge::Args),
 }
 
 /// What every row is given.
@@ -113,6 +117,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.inner {
         Some(Inner::Child(args)) => return child::run(&args).map(|()| ExitCode::SUCCESS),
+        Some(Inner::Judge(args)) => return judge::run(&args).map(|()| ExitCode::SUCCESS),
         None => {}
     }
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..1 << 40));

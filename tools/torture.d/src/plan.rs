@@ -25,6 +25,8 @@ pub(crate) enum Flavour {
     Busy,
     /// Large values, so that a small disk fills.
     Heavy,
+    /// A small load and a few steps, for a database that is then damaged at rest.
+    Still,
 }
 
 /// A plan: a seed and a flavour.
@@ -95,12 +97,13 @@ impl Plan {
     pub(crate) fn new(seed: u64, flavour: Flavour) -> Self {
         let mut random = generator(seed, u64::MAX);
         let loaded = flavour == Flavour::Loaded;
+        let still = flavour == Flavour::Still;
         Self {
             seed,
             flavour,
             // Prefixes are kept of codes longer than 128 bits only.
-            code_bits: if loaded { 192 } else { pick(&mut random, &[64, 128, 256]) },
-            address_bits: pick(&mut random, &[8, 9, 12, 16]),
+            code_bits: if loaded || still { 192 } else { pick(&mut random, &[64, 128, 256]) },
+            address_bits: if still { 12 } else { pick(&mut random, &[8, 9, 12, 16]) },
             memtable_records: if loaded { 4000 } else { pick(&mut random, &[20, 60, 200]) },
             mmap: random.bool(),
         }
@@ -113,13 +116,20 @@ impl Plan {
             .address_bits(self.address_bits)
             .memtable_records(self.memtable_records)
             .mmap(self.mmap)
-            .background(self.flavour != Flavour::Unsynced && self.flavour != Flavour::Busy)
+            .background(matches!(
+                self.flavour,
+                Flavour::Mixed | Flavour::Loaded | Flavour::Synced | Flavour::Heavy
+            ))
             .index(IndexOptions::default().prefix(self.seed.is_multiple_of(2)))
     }
 
     /// The first step that is no bulk load.
     pub(crate) fn loaded_steps(&self) -> u64 {
-        if self.flavour == Flavour::Loaded { LOADED_STEPS } else { 0 }
+        match self.flavour {
+            Flavour::Loaded => LOADED_STEPS,
+            Flavour::Still => 1,
+            _ => 0,
+        }
     }
 
     pub(crate) fn step(&self, number: u64) -> Step {
@@ -133,7 +143,7 @@ impl Plan {
         let sync = match self.flavour {
             Flavour::Unsynced => false,
             Flavour::Synced => true,
-            Flavour::Mixed | Flavour::Loaded | Flavour::Busy | Flavour::Heavy => random.bool(),
+            _ => random.bool(),
         };
         Step { changes, sync, then: self.then(&mut random, number) }
     }
@@ -147,10 +157,10 @@ impl Plan {
     }
 
     fn key(&self, random: &mut Rng) -> Vec<u8> {
-        let bulk = self.flavour == Flavour::Loaded && random.u8(..3) == 0;
+        let bulk = self.loaded_steps() > 0 && random.u8(..3) == 0;
         let keys = if self.flavour == Flavour::Heavy { 1 << 40 } else { KEYS };
         if bulk {
-            format!("bulk {}", random.u64(..LOADED_STEPS * LOADED_BATCH)).into_bytes()
+            format!("bulk {}", random.u64(..self.loaded_steps() * LOADED_BATCH)).into_bytes()
         } else {
             format!("key {}", random.u64(..keys)).into_bytes()
         }
@@ -192,7 +202,7 @@ impl Plan {
 
     fn then(&self, random: &mut Rng, number: u64) -> Then {
         let roll = match self.flavour {
-            Flavour::Unsynced => return Then::Nothing,
+            Flavour::Unsynced | Flavour::Still => return Then::Nothing,
             // What was loaded is merged, with all indexes, while the parent takes aim.
             Flavour::Loaded if number == LOADED_STEPS => return Then::Compact,
             Flavour::Busy => random.u8(..22),

@@ -1,6 +1,8 @@
 //! The rows: each tries one kind of misfortune many times.
 
-mod kill;
+mod flip;
+pub(crate) mod kill;
+mod truncate;
 
 use anyhow::{Result, bail};
 
@@ -11,7 +13,8 @@ use crate::report::Outcome;
 pub(crate) type Run = fn(&Context) -> Result<Outcome>;
 
 /// All rows, the quickest judges first.
-const ALL: &[(&str, Run)] = &[("kill", kill::run)];
+const ALL: &[(&str, Run)] =
+    &[("kill", kill::run), ("flip", flip::run), ("truncate", truncate::run)];
 
 /// The rows of these names, all if none is named.
 pub(crate) fn choose(names: &[String]) -> Result<Vec<(&'static str, Run)>> {
