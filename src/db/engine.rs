@@ -20,6 +20,7 @@ use crate::index::HalfBalls;
 use crate::storage::failpoint;
 use crate::storage::layout::Layout;
 use crate::storage::manifest::Schema;
+use crate::storage::mark;
 use crate::storage::records::Records;
 use crate::storage::superblock::Superblock;
 
@@ -133,6 +134,7 @@ impl Engine {
     /// Notes in the superblock that everything up to now is durable. The caller has just synced
     /// the record store.
     pub(crate) fn write_superblock(&self, commit: &mut CommitState) -> Result<()> {
+        mark::write(self.options.fs.as_ref(), &self.layout.records())?;
         let state = self.view.read().state;
         let next = Superblock {
             generation: commit.superblock.generation + 1,
@@ -154,6 +156,8 @@ impl Engine {
             return Err(error);
         }
         failpoint::reach("sync.flushed");
+        // Closing ends here: the manifest may have grown without a write.
+        mark::write(self.options.fs.as_ref(), &self.layout.records())?;
         if self.records.latest_sequence() == commit.superblock.sequence {
             return Ok(());
         }

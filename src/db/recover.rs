@@ -25,6 +25,7 @@ use crate::storage::lock::Lock;
 use crate::storage::manifest::{
     ENCODER_KEY, INDEX_KEY, SCHEMA_KEY, STATE_KEY, Schema, SegmentEntry, State,
 };
+use crate::storage::mark;
 use crate::storage::records::{Access, Family, Records, RecordsBatch, RecordsSnapshot};
 use crate::storage::superblock::Superblock;
 
@@ -68,6 +69,7 @@ impl Engine {
         }
         records.write(changes, true)?;
         failpoint::reach("create.batch");
+        mark::write(fs.as_ref(), &layout.records())?;
         // The superblock comes last: a directory that has one is a whole database.
         let superblock = Superblock {
             database_id,
@@ -114,6 +116,9 @@ impl Engine {
         failpoint::reach("open.recovered");
         sweep(fs.as_ref(), &layout, &recovered.view)?;
         failpoint::reach("open.swept");
+        // Opening has begun a new manifest.
+        mark::write(fs.as_ref(), &layout.records())?;
+        failpoint::reach("open.marked");
         if torn {
             // The next generation goes where the torn slot is.
             superblock.generation += 1;

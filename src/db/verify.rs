@@ -15,6 +15,7 @@ use crate::db::view::View;
 use crate::error::{Error, Result};
 use crate::index::Rows;
 
+use crate::storage::mark;
 use crate::storage::records::Family;
 use crate::storage::superblock::Superblock;
 
@@ -89,6 +90,7 @@ impl Engine {
             deleted_rows: 0,
         };
         verifier.superblock();
+        verifier.mark();
         verifier.segments();
         verifier.memtable();
         verifier.families();
@@ -130,6 +132,13 @@ impl<'a> Verifier<'a> {
             _ => self.engine.layout.root().to_path_buf(),
         };
         self.damage(&path, error.to_string());
+    }
+
+    fn mark(&mut self) {
+        let fs = self.engine.options.fs.as_ref();
+        if let Err(error) = mark::verify(fs, &self.engine.layout.records()) {
+            self.error(&error);
+        }
     }
 
     fn superblock(&mut self) {

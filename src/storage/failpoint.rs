@@ -15,6 +15,7 @@ pub const POINTS: &[&str] = &[
     "open.records",
     "open.recovered",
     "open.swept",
+    "open.marked",
     "commit.begin",
     "commit.written",
     "commit.published",

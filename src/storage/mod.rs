@@ -11,6 +11,7 @@ pub(crate) mod fs;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod manifest;
+pub(crate) mod mark;
 pub(crate) mod mmap;
 pub(crate) mod records;
 pub(crate) mod segment;

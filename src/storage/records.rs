@@ -17,7 +17,9 @@ use rocksdb::{
 use self_cell::self_cell;
 
 use crate::error::{Corruption, Error, RecordError, Result};
+use crate::storage::fs::OsFs;
 use crate::storage::lock::Lock;
+use crate::storage::mark;
 
 /// The column families (storage-format.md, section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +138,9 @@ impl Records {
         options.set_track_and_verify_wals_in_manifest(true);
         let families = Family::ALL
             .map(|family| ColumnFamilyDescriptor::new(family.name(), family.options(&cache)));
+        if matches!(access, Access::Write | Access::ReadOnly) {
+            mark::check(&OsFs, path)?;
+        }
         let db = match access {
             Access::Create | Access::Write => DB::open_cf_descriptors(&options, path, families),
             Access::ReadOnly => DB::open_cf_descriptors_read_only(&options, path, families, false),

@@ -83,7 +83,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn work(args: &Args) -> Result<()> {
     let plan = Plan::new(args.seed, args.flavour);
-    let mut db = Database::open(&args.path, plan.options()).context("open")?;
+    // A failpoint may lie in the creation.
+    let there = args.point.is_none() || Database::exists(&args.path);
+    let mut db = if there {
+        Database::open(&args.path, plan.options()).context("open")?
+    } else {
+        Database::create(&args.path, plan.options()).context("create")?
+    };
     say("o\n")?;
     for number in args.from..args.to {
         let step = plan.step(number);

@@ -9,6 +9,7 @@
 
 mod child;
 mod crash;
+mod disk;
 mod judge;
 mod model;
 mod plan;

@@ -1,7 +1,11 @@
 //! The rows: each tries one kind of misfortune many times.
 
+mod enospc;
+mod failpoint;
 mod flip;
 pub(crate) mod kill;
+mod power;
+mod rocksdb_io;
 mod truncate;
 
 use anyhow::{Result, bail};
@@ -12,9 +16,24 @@ use crate::report::Outcome;
 /// What runs a row.
 pub(crate) type Run = fn(&Context) -> Result<Outcome>;
 
-/// All rows, the quickest judges first.
-const ALL: &[(&str, Run)] =
-    &[("kill", kill::run), ("flip", flip::run), ("truncate", truncate::run)];
+/// All rows.
+const ALL: &[(&str, Run)] = &[
+    ("kill", kill::run),
+    ("failpoint", failpoint::run),
+    ("power", power::run),
+    ("flip", flip::run),
+    ("truncate", truncate::run),
+    ("enospc", enospc::run),
+    ("nthio", nth_io),
+    ("rocksdb-io", rocksdb_io::run),
+];
+
+/// The trait that all file operations of the library's own go through is not for others to implement.
+fn nth_io(_: &Context) -> Result<Outcome> {
+    Ok(Outcome::skipped(
+        "the library's own tests do it: cargo test -p hashdb --features __internals --lib faults",
+    ))
+}
 
 /// The rows of these names, all if none is named.
 pub(crate) fn choose(names: &[String]) -> Result<Vec<(&'static str, Run)>> {
