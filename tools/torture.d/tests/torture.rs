@@ -1,5 +1,6 @@
 //! The tool itself: that it passes where nothing is wrong, and sees what is.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::disallowed_methods, reason = "the test damages a file")]
 
 use std::io::Write as _;
 use std::path::Path;
@@ -42,7 +43,6 @@ fn a_state_that_is_one_step_short_or_long_is_wrong() {
     let mut bytes = std::fs::read(&segment).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
-    #[expect(clippy::disallowed_methods, reason = "the test damages a file")]
     std::fs::write(&segment, bytes).unwrap();
     let verdict = judged(&path, 30);
     assert!(verdict.starts_with("damaged") || verdict.starts_with("refused"), "{verdict}");
