@@ -25,9 +25,9 @@ use crate::storage::lock::Lock;
 use crate::storage::manifest::{
     ENCODER_KEY, INDEX_KEY, SCHEMA_KEY, STATE_KEY, Schema, SegmentEntry, State,
 };
-use crate::storage::mark;
 use crate::storage::records::{Access, Family, Records, RecordsBatch, RecordsSnapshot};
 use crate::storage::superblock::Superblock;
+use crate::storage::watermark;
 
 /// How often a reader beside a live writer starts over when the segments that it read about were
 /// compacted away before it had opened them.
@@ -69,7 +69,7 @@ impl Engine {
         }
         records.write(changes, true)?;
         failpoint::reach("create.batch");
-        mark::write(fs.as_ref(), &layout.records())?;
+        watermark::write(fs.as_ref(), &layout.records())?;
         // The superblock comes last: a directory that has one is a whole database.
         let superblock = Superblock {
             database_id,
@@ -117,7 +117,7 @@ impl Engine {
         sweep(fs.as_ref(), &layout, &recovered.view)?;
         failpoint::reach("open.swept");
         // Opening has begun a new manifest.
-        mark::write(fs.as_ref(), &layout.records())?;
+        watermark::write(fs.as_ref(), &layout.records())?;
         failpoint::reach("open.marked");
         if torn {
             // The next generation goes where the torn slot is.

@@ -15,9 +15,9 @@ use crate::db::view::View;
 use crate::error::{Error, Result};
 use crate::index::Rows;
 
-use crate::storage::mark;
 use crate::storage::records::Family;
 use crate::storage::superblock::Superblock;
+use crate::storage::watermark;
 
 /// What [`Database::verify`](crate::Database::verify) found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Engine {
             deleted_rows: 0,
         };
         verifier.superblock();
-        verifier.mark();
+        verifier.watermark();
         verifier.segments();
         verifier.memtable();
         verifier.families();
@@ -134,9 +134,9 @@ impl<'a> Verifier<'a> {
         self.damage(&path, error.to_string());
     }
 
-    fn mark(&mut self) {
+    fn watermark(&mut self) {
         let fs = self.engine.options.fs.as_ref();
-        if let Err(error) = mark::verify(fs, &self.engine.layout.records()) {
+        if let Err(error) = watermark::verify(fs, &self.engine.layout.records()) {
             self.error(&error);
         }
     }

@@ -19,7 +19,7 @@ use self_cell::self_cell;
 use crate::error::{Corruption, Error, RecordError, Result};
 use crate::storage::fs::OsFs;
 use crate::storage::lock::Lock;
-use crate::storage::mark;
+use crate::storage::watermark;
 
 /// The column families (storage-format.md, section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Records {
         let families = Family::ALL
             .map(|family| ColumnFamilyDescriptor::new(family.name(), family.options(&cache)));
         if matches!(access, Access::Write | Access::ReadOnly) {
-            mark::check(&OsFs, path)?;
+            watermark::check(&OsFs, path)?;
         }
         let db = match access {
             Access::Create | Access::Write => DB::open_cf_descriptors(&options, path, families),

@@ -198,7 +198,7 @@ fn a_manifest_that_is_cut_or_flipped_is_refused() {
     }
     write(&manifest, &bytes);
     // A damaged mark is named, and costs nobody the database.
-    let mark = path.join("records/MARK");
+    let mark = path.join("records/WATERMARK");
     let whole = read(&mark);
     for at in 0..whole.len() {
         let mut flipped = whole.clone();

@@ -59,6 +59,7 @@ pub(crate) fn kind_of(file: &Path) -> &'static str {
         (_, Some("seg")) => "seg",
         ("SUPERBLOCK", _) => "superblock",
         ("CURRENT", _) => "current",
+        ("WATERMARK", _) => "watermark",
         ("IDENTITY", _) => "identity",
         (name, _) if name.starts_with("MANIFEST") => "manifest",
         (name, _) if name.starts_with("OPTIONS") => "options",

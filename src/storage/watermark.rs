@@ -1,4 +1,4 @@
-//! MARK: how much of the record store's manifest is known to be durable, and its checksum
+//! WATERMARK: how much of the record store's manifest is known to be durable, and its checksum
 //! (storage-format.md, section 4.3).
 //!
 //! RocksDB takes a manifest that ends too early, or in whose last part a length was changed, for one
@@ -14,8 +14,8 @@ use crate::bytes::{Reader, Writer};
 use crate::error::{Corruption, Error, Result};
 use crate::storage::fs::{Fs, write_durably};
 
-const MAGIC: &[u8; 8] = b"HASHDBMK";
-const MARK_BYTES: u64 = 32;
+const MAGIC: &[u8; 8] = b"HASHDBWM";
+const WATERMARK_BYTES: u64 = 32;
 /// CURRENT holds one file name.
 const MAX_CURRENT_BYTES: u64 = 4096;
 /// More than RocksDB lets a manifest grow to before it begins another.
@@ -62,7 +62,7 @@ impl Mark {
     /// The mark of a store, if it has one; `Err` if it cannot be read or is damaged.
     fn read(fs: &dyn Fs, records: &Path) -> Result<Option<Self>> {
         let path = mark_path(records);
-        match fs.read(&path, MARK_BYTES) {
+        match fs.read(&path, WATERMARK_BYTES) {
             Err(error) if is_absent(&error) => Ok(None),
             read => Self::decode(&read?).map(Some).map_err(|what| what.at(&path, 0)),
         }
@@ -70,7 +70,7 @@ impl Mark {
 }
 
 fn mark_path(records: &Path) -> PathBuf {
-    records.join("MARK")
+    records.join("WATERMARK")
 }
 
 fn is_absent(error: &Error) -> bool {
