@@ -56,6 +56,23 @@ pub enum Error {
         /// The path that was opened.
         path: PathBuf,
     },
+    /// The path holds no hashdb backups, or something beside them. Check the path; a new backup folder
+    /// is made where nothing is.
+    #[error("{} is not a folder of hashdb backups", path.display())]
+    NotABackup {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// A generation of a backup cannot be restored. Restore one that is whole.
+    #[error("generation {generation} is damaged: {source}; {}", whole_generations(whole))]
+    DamagedBackup {
+        /// The generation that was to be restored.
+        generation: u64,
+        /// The generations of the folder that are whole, oldest first.
+        whole: Vec<u64>,
+        /// The first damage that was found.
+        source: Box<Error>,
+    },
     /// The path is taken. Open the database instead, or choose another path.
     #[error("{} already exists and is not empty", path.display())]
     AlreadyExists {
@@ -135,6 +152,15 @@ pub enum Error {
         /// What it said.
         source: RecordError,
     },
+}
+
+fn whole_generations(whole: &[u64]) -> String {
+    let numbers: Vec<_> = whole.iter().map(u64::to_string).collect();
+    match whole.len() {
+        0 => "no other generation is whole".to_owned(),
+        1 => format!("generation {} is whole", numbers.join("")),
+        _ => format!("generations {} are whole", numbers.join(", ")),
+    }
 }
 
 /// What the record store (RocksDB) said; its type stays private to the storage floor.
@@ -226,7 +252,7 @@ impl Error {
     #[must_use]
     pub fn is_corruption(&self) -> bool {
         match self {
-            Self::Corruption { .. } | Self::RolledBack { .. } => true,
+            Self::Corruption { .. } | Self::RolledBack { .. } | Self::DamagedBackup { .. } => true,
             Self::Records { source, .. } => source.corruption,
             _ => false,
         }

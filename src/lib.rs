@@ -51,10 +51,10 @@ mod storage;
 
 pub use code::{Address, Code};
 pub use db::{
-    Answer, Damage, Database, EncoderModel, ExplainedSource, Explanation, Filter, IndexOptions,
-    Iter, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options, Plan, Query, QueryStats,
-    Readable, Record, SegmentStats, Snapshot, Stats, VerifyReport, WriteBatch, WriteOptions,
-    Written,
+    Answer, Backup, BackupCreated, BackupProgress, BackupReport, CheckpointInfo, Damage, Database,
+    EncoderModel, ExplainedSource, Explanation, Filter, Generation, IndexOptions, Iter,
+    MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options, Plan, Query, QueryStats, Readable,
+    Record, SegmentStats, Snapshot, Stats, VerifyReport, WriteBatch, WriteOptions, Written,
 };
 pub use error::{Corruption, Error, RecordError, Result};
 pub use hamming::Level;

@@ -85,14 +85,14 @@ impl Engine {
         let Group { mut changes, added, deleted, state, .. } = group;
         changes.put(Family::Meta, STATE_KEY, state.encode());
         failpoint::reach("commit.begin");
-        if let Err(error) = self.records.write(changes, sync) {
+        if let Err(error) = self.records().write(changes, sync) {
             // It may have reached the log in part: only recovery can tell.
             commit.poisoned = true;
             return refuse(accepted.into_iter().map(|(ticket, _)| ticket), error);
         }
         failpoint::reach("commit.written");
         let mut next = View {
-            records: self.records.snapshot(),
+            records: self.records().snapshot(),
             segments: view.segments.clone(),
             memtable: view.memtable.clone(),
             deleted: view.deleted.clone(),
@@ -119,7 +119,7 @@ fn refuse<'a>(tickets: impl Iterator<Item = &'a Arc<Ticket>>, error: Error) {
 impl Group<'_> {
     /// Reads where the keys of a batch lie.
     fn look_up(&mut self, batch: &WriteBatch) -> Result<()> {
-        let records = &self.engine.records;
+        let records = self.engine.records();
         for Operation::Put { key, .. } | Operation::Delete { key } in &batch.operations {
             if !self.keys.contains_key(key) {
                 let entry = records.get(Family::Keys, key)?.map(|bytes| KeyEntry::decode(&bytes));

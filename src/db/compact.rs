@@ -42,7 +42,7 @@ impl Engine {
         drop(view);
         drop(merging);
         failpoint::reach("compact.merged");
-        self.records.compact()?;
+        self.records().compact()?;
         failpoint::reach("compact.end");
         Ok(())
     }
@@ -53,7 +53,7 @@ impl Engine {
         let mut changes = RecordsBatch::default();
         changes.put(Family::Meta, INDEX_KEY, index.encode());
         failpoint::reach("set_index.before_batch");
-        if let Err(error) = self.records.write(changes, true) {
+        if let Err(error) = self.records().write(changes, true) {
             commit.poisoned = true;
             return Err(error);
         }
@@ -160,7 +160,7 @@ impl Engine {
             State { next_segment: current.state.next_segment.max(number + 1), ..current.state };
         changes.put(Family::Meta, STATE_KEY, state.encode());
         failpoint::reach("merge.before_batch");
-        if let Err(error) = self.records.write(changes, true) {
+        if let Err(error) = self.records().write(changes, true) {
             commit.poisoned = true;
             return Err(error);
         }
@@ -175,7 +175,7 @@ impl Engine {
         segments.extend(merged);
         segments.sort_unstable_by_key(|segment| segment.number());
         let next = View {
-            records: self.records.snapshot(),
+            records: self.records().snapshot(),
             segments,
             memtable: current.memtable.clone(),
             deleted: current.deleted.retain(|id| dropped.binary_search(&id).is_err()),

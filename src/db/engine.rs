@@ -1,7 +1,7 @@
 //! What all handles of one open database share: its parts, its locks and its current view.
 //!
-//! Locks, in the order in which they may be taken: `merging` (one merge at a time), `sealing` (one
-//! seal at a time), `commit` (one change of the store at a time), `view` (held for the swap of a
+//! Locks, in the order in which they may be taken: `capturing` (one checkpoint or backup at a time),
+//! `merging` (one merge at a time), `sealing` (one seal at a time), `commit` (one change of the store at a time), `view` (held for the swap of a
 //! pointer). A seal and a merge may run side by side: a merge touches segments only, and both
 //! change the newest view under the commit lock. The others (`queue`, `index`, `maintenance_errors`)
 //! are leaves: nothing is locked while one of them is held.
@@ -34,8 +34,9 @@ pub(crate) struct Engine {
     pub(crate) encoder: Option<String>,
     pub(crate) read_only: bool,
     pub(crate) search: Arc<SearchTools>,
-    pub(crate) records: Arc<Records>,
     pub(crate) queue: Mutex<Vec<Arc<Ticket>>>,
+    /// One checkpoint or backup at a time; taken before all others.
+    pub(crate) capturing: Mutex<()>,
     pub(crate) merging: Mutex<()>,
     pub(crate) sealing: Mutex<()>,
     /// The number that the next segment file gets; a number is used once, even if its file fails.
@@ -79,7 +80,6 @@ impl Engine {
         layout: Layout,
         options: Options,
         search: SearchTools,
-        records: Arc<Records>,
         recovered: Recovered,
         read_only: bool,
     ) -> Self {
@@ -90,8 +90,8 @@ impl Engine {
             encoder: recovered.encoder,
             read_only,
             search: Arc::new(search),
-            records,
             queue: Mutex::default(),
+            capturing: Mutex::default(),
             merging: Mutex::default(),
             sealing: Mutex::default(),
             next_segment: AtomicU64::new(recovered.view.state.next_segment),
@@ -114,6 +114,11 @@ impl Engine {
         Arc::clone(&self.view.read())
     }
 
+    /// The record store of the current view.
+    pub(crate) fn records(&self) -> Arc<Records> {
+        Arc::clone(self.view.read().records.records())
+    }
+
     /// Waits until no commit is under way and keeps others out.
     pub(crate) fn lock_commit(&self) -> Result<MutexGuard<'_, CommitState>> {
         if self.read_only {
@@ -121,6 +126,11 @@ impl Engine {
         }
         let commit = self.commit.lock();
         if commit.poisoned { Err(Error::Poisoned) } else { Ok(commit) }
+    }
+
+    /// The same for a handle that only reads, whose state changes by catching up alone.
+    pub(crate) fn lock_reading(&self) -> MutexGuard<'_, CommitState> {
+        self.commit.lock()
     }
 
     /// Makes `next` what new readers see. The caller holds the commit lock, whose state it shows.
@@ -138,7 +148,7 @@ impl Engine {
         let state = self.view.read().state;
         let next = Superblock {
             generation: commit.superblock.generation + 1,
-            sequence: self.records.latest_sequence(),
+            sequence: self.records().latest_sequence(),
             record_count: state.record_count,
             next_segment: state.next_segment,
             ..commit.superblock
@@ -151,14 +161,14 @@ impl Engine {
     /// Makes every write so far durable.
     pub(crate) fn sync(&self) -> Result<()> {
         let mut commit = self.lock_commit()?;
-        if let Err(error) = self.records.sync() {
+        if let Err(error) = self.records().sync() {
             commit.poisoned = true;
             return Err(error);
         }
         failpoint::reach("sync.flushed");
         // Closing ends here: the manifest may have grown without a write.
         watermark::write(self.options.fs.as_ref(), &self.layout.records())?;
-        if self.records.latest_sequence() == commit.superblock.sequence {
+        if self.records().latest_sequence() == commit.superblock.sequence {
             return Ok(());
         }
         self.write_superblock(&mut commit)

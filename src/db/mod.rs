@@ -6,7 +6,11 @@
 //! again; readers hold views.
 
 mod answer;
+mod backup;
 mod batch;
+mod capture;
+mod catch_up;
+mod checkpoint;
 mod columns;
 mod commit;
 mod compact;
@@ -38,7 +42,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use answer::{Answer, Plan, QueryStats};
+pub use backup::{Backup, BackupCreated, BackupProgress, BackupReport, Generation};
 pub use batch::WriteBatch;
+pub use checkpoint::CheckpointInfo;
 pub use explain::{ExplainedSource, Explanation};
 pub use filter::Filter;
 pub use iter::Iter;
@@ -128,8 +134,8 @@ impl Database {
     }
 
     /// Opens a database for reading, also while another process writes to it. The handle shows
-    /// the state of the moment of opening. Beside a writer that compacts, a value of 4 KiB or more may
-    /// become unreadable later: then open anew.
+    /// the state of the moment of opening until [`Database::catch_up`]. Beside a writer that compacts,
+    /// a value of 4 KiB or more may become unreadable; catching up mends that.
     ///
     /// # Errors
     ///
@@ -239,6 +245,40 @@ impl Database {
     /// As [`Database::seal`].
     pub fn compact(&self) -> Result<()> {
         self.engine().compact()
+    }
+
+    /// Makes a second database of one state of this one in `path`, a directory that is absent or empty:
+    /// all writes that were acknowledged before the call, none that began after it. Files that never
+    /// change are shared by hard links, so it takes next to no time and space; where the file system
+    /// cannot link, they are copied. Writers wait for milliseconds, readers never. What the two
+    /// databases do afterwards does not touch the other; both have the same database id.
+    ///
+    /// On a read-only handle it holds the newest state in the directory, whoever writes to it, which may
+    /// be newer than the one that the handle shows. The database's own directory must be writable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if something is at `path`, or something
+    /// foreign at the same path with `.tmp` behind it, where the files are gathered;
+    /// [`Error::Locked`](crate::Error::Locked) if another process makes a checkpoint or a backup, or
+    /// writes so fast that no state can be held; [`Error::Io`](crate::Error::Io) and
+    /// [`Error::Records`](crate::Error::Records) if the disk fails: nothing that looks like a database
+    /// is left at `path`.
+    pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<CheckpointInfo> {
+        self.engine().checkpoint(path.as_ref())
+    }
+
+    /// Has a read-only handle show the newest state, whatever another process wrote since; says whether
+    /// there was anything newer. Snapshots that were taken before stay as they are, large values that the
+    /// writer has moved excepted. Costs what opening
+    /// costs, without the segments that are open already. A handle that writes always shows the newest
+    /// state: there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::open_read_only`]; the handle then shows what it showed.
+    pub fn catch_up(&self) -> Result<bool> {
+        self.engine().catch_up()
     }
 
     /// Reads every byte that hashdb owns and holds the parts against each other: superblock,

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::db::capture::sweep_staging;
 use crate::db::columns::Columns;
 use crate::db::deleted::DeletedIds;
 use crate::db::engine::{Engine, Recovered, SearchTools};
@@ -25,13 +26,15 @@ use crate::storage::lock::Lock;
 use crate::storage::manifest::{
     ENCODER_KEY, INDEX_KEY, SCHEMA_KEY, STATE_KEY, Schema, SegmentEntry, State,
 };
+use crate::storage::mark::Mark;
 use crate::storage::records::{Access, Family, Records, RecordsBatch, RecordsSnapshot};
 use crate::storage::superblock::Superblock;
+use crate::storage::tree::is_absent;
 use crate::storage::watermark;
 
-/// How often a reader beside a live writer starts over when the segments that it read about were
-/// compacted away before it had opened them.
-const READ_ONLY_ATTEMPTS: u32 = 10;
+/// How often a reader beside a live writer starts over when what it read about was flushed or
+/// compacted away before it had opened it.
+const READ_ONLY_ATTEMPTS: u32 = 20;
 /// No database counts this far; a number from here on is damage.
 const MAX_COUNTER: u64 = 1 << 62;
 const RETRY_PAUSE: Duration = Duration::from_millis(2);
@@ -90,7 +93,7 @@ impl Engine {
             state,
         };
         let recovered = Recovered { encoder, index: options.index, superblock, view };
-        Ok(Self::new(layout, options, search, records, recovered, false))
+        Ok(Self::new(layout, options, search, recovered, false))
     }
 
     /// Opens a database for writing.
@@ -112,8 +115,9 @@ impl Engine {
             Records::open(&layout.records(), Access::Write, options.cache_bytes, Some(lock))?;
         let records = Arc::new(records);
         failpoint::reach("open.records");
-        let recovered = recover(&layout, &options, &superblock, records.snapshot())?;
+        let recovered = recover(&layout, &options, &superblock, records.snapshot(), &[])?;
         failpoint::reach("open.recovered");
+        sweep_staging(&fs, &layout);
         sweep(fs.as_ref(), &layout, &recovered.view)?;
         failpoint::reach("open.swept");
         // Opening has begun a new manifest.
@@ -125,47 +129,78 @@ impl Engine {
             superblock.write(fs.as_ref(), &layout.superblock())?;
         }
         let recovered = Recovered { superblock, ..recovered };
-        Ok(Self::new(layout, options, search, records, recovered, false))
+        Ok(Self::new(layout, options, search, recovered, false))
     }
 
     /// Opens a database for reading, beside a writer or not.
     pub(crate) fn open_read_only(path: &Path, options: Options) -> Result<Self> {
-        let fs = Arc::clone(&options.fs);
         let layout = Layout::new(path);
-        let mut attempt = 1;
-        loop {
-            // Read before the records: a superblock of a later moment would look like a rollback.
-            let (superblock, _torn) = read_superblock(fs.as_ref(), &layout)?;
-            let search = search_tools(schema_of(&superblock))?;
-            let opened =
-                Records::open(&layout.records(), Access::ReadOnly, options.cache_bytes, None)
-                    .and_then(|records| {
-                        let records = Arc::new(records);
-                        check_rollback(&layout, &superblock, records.latest_sequence())?;
-                        let recovered =
-                            recover(&layout, &options, &superblock, records.snapshot())?;
-                        Ok((records, recovered))
-                    });
-            match opened {
-                Ok((records, recovered)) => {
-                    return Ok(Self::new(layout, options, search, records, recovered, true));
-                }
-                Err(error) if attempt < READ_ONLY_ATTEMPTS && overtaken(&error) => {
-                    if attempt > 1 && !Lock::is_held(&layout.lock()) {
-                        return Err(error);
-                    }
-                    std::thread::sleep(RETRY_PAUSE * attempt);
-                    attempt += 1;
-                }
-                Err(error) => return Err(error),
+        let recovered = read_newest(&layout, &options, &[])?;
+        let search = search_tools(schema_of(&recovered.superblock))?;
+        Ok(Self::new(layout, options, search, recovered, true))
+    }
+}
+
+/// Reads the newest state of a database, beside its writer or not. Segments that are `known` are
+/// not opened again.
+pub(crate) fn read_newest(
+    layout: &Layout,
+    options: &Options,
+    known: &[Arc<Segment>],
+) -> Result<Recovered> {
+    let mut attempt = 1;
+    loop {
+        // Read before the records: a superblock of a later moment would look like a rollback.
+        let (superblock, _torn) = read_superblock(options.fs.as_ref(), layout)?;
+        validate_widths(superblock.code_bits, superblock.address_bits)?;
+        let opened = read_once(layout, options, &superblock, known);
+        match opened {
+            Ok(None) if attempt >= READ_ONLY_ATTEMPTS => {
+                let owner = Lock::owner(&layout.lock());
+                return Err(Error::Locked { path: layout.root().to_path_buf(), owner });
             }
+            Ok(None) => {
+                std::thread::sleep(RETRY_PAUSE * attempt);
+                attempt += 1;
+            }
+            Ok(Some(recovered)) => return Ok(recovered),
+            Err(error)
+                if attempt < READ_ONLY_ATTEMPTS && (overtaken(&error) || is_absent(&error)) =>
+            {
+                if attempt > 1 && !Lock::is_held(&layout.lock()) {
+                    return Err(error);
+                }
+                std::thread::sleep(RETRY_PAUSE * attempt);
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
         }
     }
 }
 
+/// Reads the state of this moment; `None` if the writer changed its files meanwhile.
+fn read_once(
+    layout: &Layout,
+    options: &Options,
+    superblock: &Superblock,
+    known: &[Arc<Segment>],
+) -> Result<Option<Recovered>> {
+    let (fs, folder) = (options.fs.as_ref(), layout.records());
+    let before = Mark::of(fs, &folder);
+    // Of a damaged store its own error says more than the mark's.
+    let records = Records::open(&folder, Access::ReadOnly, options.cache_bytes, None)?;
+    // It has read its manifest and its logs by now, and holds its tables open.
+    if !before?.still_holds(&Mark::of(fs, &folder)?) {
+        return Ok(None);
+    }
+    let records = Arc::new(records);
+    check_rollback(layout, superblock, records.latest_sequence())?;
+    recover(layout, options, superblock, records.snapshot(), known).map(Some)
+}
+
 /// Whether a live writer may be the cause: it removes segments, tables and logs while a reader
 /// that has read their names is about to open them.
-fn overtaken(error: &Error) -> bool {
+pub(crate) fn overtaken(error: &Error) -> bool {
     matches!(
         error,
         // A log that was flushed and removed after the manifest was read looks like a rollback.
@@ -175,7 +210,7 @@ fn overtaken(error: &Error) -> bool {
     )
 }
 
-fn create_root(fs: &dyn Fs, path: &Path) -> Result<()> {
+pub(crate) fn create_root(fs: &dyn Fs, path: &Path) -> Result<()> {
     match fs.create_dir(path) {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
             let taken = || Error::AlreadyExists { path: path.to_path_buf() };
@@ -193,7 +228,7 @@ fn create_root(fs: &dyn Fs, path: &Path) -> Result<()> {
 }
 
 /// The superblock, and whether its other slot is torn, as a crash in the middle of a write leaves it.
-fn read_superblock(fs: &dyn Fs, layout: &Layout) -> Result<(Superblock, bool)> {
+pub(crate) fn read_superblock(fs: &dyn Fs, layout: &Layout) -> Result<(Superblock, bool)> {
     match Superblock::read(fs, &layout.superblock()) {
         Ok((superblock, other_slot)) => Ok((superblock, other_slot.is_some())),
         Err(Error::Io { source, .. })
@@ -219,7 +254,7 @@ fn search_tools(schema: Schema) -> Result<SearchTools> {
     Ok(SearchTools { schema, level, half_balls: HalfBalls::new(schema.address_bits) })
 }
 
-fn check_rollback(layout: &Layout, superblock: &Superblock, found: u64) -> Result<()> {
+pub(crate) fn check_rollback(layout: &Layout, superblock: &Superblock, found: u64) -> Result<()> {
     if found >= superblock.sequence {
         return Ok(());
     }
@@ -227,12 +262,13 @@ fn check_rollback(layout: &Layout, superblock: &Superblock, found: u64) -> Resul
     Err(Error::RolledBack { path, expected: superblock.sequence, found })
 }
 
-/// Reads the families that a view is made of.
-fn recover(
+/// Reads the families that a view is made of. Segments that are `known` are not opened again.
+pub(crate) fn recover(
     layout: &Layout,
     options: &Options,
     superblock: &Superblock,
     records: RecordsSnapshot,
+    known: &[Arc<Segment>],
 ) -> Result<Recovered> {
     let damage = |what: Corruption| records.damage(&what);
     let required = |key: &[u8], what| {
@@ -262,7 +298,7 @@ fn recover(
     };
     let index =
         IndexOptions::decode(records.get(Family::Meta, INDEX_KEY)?.as_deref()).map_err(damage)?;
-    let segments = open_segments(layout, options, &schema, &records)?;
+    let segments = open_segments(layout, options, &schema, &records, known)?;
     check_numbers(&state, superblock, &segments).map_err(damage)?;
     let memtable = read_pending(&schema, &state, &records)?;
     let deleted = read_tombstones(&records)?;
@@ -304,6 +340,7 @@ fn open_segments(
     options: &Options,
     schema: &Schema,
     records: &RecordsSnapshot,
+    known: &[Arc<Segment>],
 ) -> Result<Vec<Arc<Segment>>> {
     let mut entries = Vec::new();
     records.scan(Family::Meta, SegmentEntry::first_key(), |key, value| {
@@ -314,6 +351,9 @@ fn open_segments(
         Ok(ControlFlow::Continue(()))
     })?;
     let open = |entry: SegmentEntry| {
+        if let Some(segment) = known.iter().find(|segment| segment.entry() == entry) {
+            return Ok(Arc::clone(segment));
+        }
         let path = layout.segment(entry.number);
         match Segment::open(&options.fs, &path, schema, entry, options.mmap) {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {

@@ -80,7 +80,7 @@ impl Engine {
         };
         changes.put(Family::Meta, STATE_KEY, state.encode());
         failpoint::reach("seal.before_batch");
-        if let Err(error) = self.records.write(changes, true) {
+        if let Err(error) = self.records().write(changes, true) {
             commit.poisoned = true;
             return Err(error);
         }
@@ -89,7 +89,7 @@ impl Engine {
         segments.extend(segment);
         segments.sort_unstable_by_key(|segment| segment.number());
         let next = View {
-            records: self.records.snapshot(),
+            records: self.records().snapshot(),
             segments,
             memtable: current.memtable.split_off(bound),
             deleted: current

@@ -96,7 +96,7 @@ impl Engine {
         verifier.families();
         verifier.model();
         let mut report = verifier.report;
-        report.bytes += self.records.file_bytes();
+        report.bytes += view.records.records().file_bytes();
         Ok(report)
     }
 }
@@ -148,7 +148,7 @@ impl<'a> Verifier<'a> {
         match Superblock::read(self.engine.options.fs.as_ref(), &path) {
             Err(error) | Ok((_, Some(error))) => self.error(&error),
             Ok((superblock, None)) => {
-                let known = self.engine.records.latest_sequence();
+                let known = self.view.records.records().latest_sequence();
                 if superblock.sequence > known && !self.engine.read_only {
                     self.damage(
                         &path,

@@ -25,8 +25,13 @@ pub(crate) trait Fs: Send + Sync + fmt::Debug {
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>>;
     /// Renames a file over another.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Gives a file a second name; both lie on one file system, else the error's kind is
+    /// `CrossesDevices`.
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> Result<()>;
+    /// Removes an empty directory.
+    fn remove_dir(&self, path: &Path) -> Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> Result<()>;
     /// The paths in a directory, sorted.
@@ -100,8 +105,16 @@ impl Fs for OsFs {
         fs::rename(from, to).map_err(io_error(to, "rename a file to"))
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::hard_link(from, to).map_err(io_error(to, "link a file to"))
+    }
+
     fn remove(&self, path: &Path) -> Result<()> {
         fs::remove_file(path).map_err(io_error(path, "remove"))
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        fs::remove_dir(path).map_err(io_error(path, "remove directory"))
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {

@@ -45,6 +45,15 @@ impl Layout {
         self.segments().join(format!("{number:012}.tmp"))
     }
 
+    /// Where a checkpoint or a backup gathers its files; nothing lasting is kept there.
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.root.join("staging")
+    }
+
+    pub(crate) fn staging_lock(&self) -> PathBuf {
+        self.root.join("staging.lock")
+    }
+
     pub(crate) fn models(&self) -> PathBuf {
         self.root.join("models")
     }

@@ -29,6 +29,30 @@ impl Lock {
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
+    /// Who holds the lock, or held it last.
+    pub(crate) fn owner(path: &Path) -> Option<u32> {
+        let mut owner = String::new();
+        #[expect(clippy::disallowed_methods, reason = "a lock needs the file itself")]
+        let read = File::open(path).and_then(|mut file| file.read_to_string(&mut owner));
+        read.ok().and(owner.trim().parse().ok())
+    }
+
+    /// Keeps the owner of the lock out while reading, where the lock's file is there.
+    pub(crate) fn share(path: &Path, root: &Path) -> Result<Option<Self>> {
+        #[expect(clippy::disallowed_methods, reason = "a lock needs the file itself")]
+        let Ok(file) = File::open(path) else {
+            return Ok(None);
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::Locked { path: root.to_path_buf(), owner: Self::owner(path) })
+            }
+            // A medium without locks has no writer either.
+            Err(TryLockError::Error(_)) => Ok(None),
+        }
+    }
+
     /// Takes the lock of the database in `root`, or says who has it.
     pub(crate) fn acquire(path: &Path, root: &Path) -> Result<Self> {
         let io = |op| move |source| Error::Io { path: path.to_path_buf(), op, source };

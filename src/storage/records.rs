@@ -10,9 +10,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, LogLevel, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+    DBRecoveryMode, FlushOptions, LogLevel, Options, ReadOptions, Snapshot, WriteBatch,
+    WriteOptions,
 };
 use self_cell::self_cell;
 
@@ -233,6 +235,30 @@ impl Records {
         Ok(())
     }
 
+    /// Writes what only memory and the log hold to tables, which ends the log.
+    pub(crate) fn flush(&self) -> Result<()> {
+        let handles = Family::ALL.map(|family| self.family(family));
+        let handles = handles.into_iter().collect::<Result<Vec<_>>>()?;
+        let handles: Vec<_> = handles.iter().collect();
+        let flushed = self.db.flush_cfs_opt(&handles, &FlushOptions::default());
+        flushed.map_err(|error| self.fail(&error))
+    }
+
+    /// Makes a second store of the same content in a directory that is absent: tables are linked,
+    /// where the file system allows it, the log and the manifest copied. The caller keeps writers out.
+    pub(crate) fn checkpoint(&self, path: &Path) -> Result<()> {
+        // As large as a log can be: nothing is flushed, so that writers wait for a copy of the log only.
+        let made = Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint_with_log_size(path, u64::MAX));
+        made.map_err(|error| self.fail(&error))
+    }
+
+    /// The names of the tables that the content is made of.
+    pub(crate) fn live_tables(&self) -> Result<Vec<String>> {
+        let files = self.db.live_files().map_err(|error| self.fail(&error))?;
+        Ok(files.into_iter().map(|file| file.name.trim_start_matches('/').to_owned()).collect())
+    }
+
     /// Bytes of the store's files, without its log.
     pub(crate) fn file_bytes(&self) -> u64 {
         Family::ALL.iter().map(|&family| self.family_bytes(family)).sum()
@@ -313,7 +339,7 @@ impl fmt::Debug for RecordsSnapshot {
 
 impl RecordsSnapshot {
     /// The store that was frozen.
-    pub(crate) fn records(&self) -> &Records {
+    pub(crate) fn records(&self) -> &Arc<Records> {
         self.store()
     }
 

@@ -142,10 +142,15 @@ impl Superblock {
 
     /// Creates the file with both slots, whole or not at all.
     pub(crate) fn create(&self, fs: &dyn Fs, path: &Path) -> Result<()> {
+        write_durably(fs, path, &self.file_bytes())
+    }
+
+    /// A whole file: this state in its slot, and the same of a generation before in the other.
+    pub(crate) fn file_bytes(&self) -> Vec<u8> {
         let older = Self { generation: self.generation.saturating_sub(1), ..*self };
         let (even, odd) =
             if self.generation.is_multiple_of(2) { (self, &older) } else { (&older, self) };
-        write_durably(fs, path, &[even.encode(), odd.encode()].concat())
+        [even.encode(), odd.encode()].concat()
     }
 
     /// Writes this state over the older slot and makes it durable.

@@ -7,12 +7,12 @@
 //! the store is opened. RocksDB begins a new manifest at every writable open, so the mark lies beside
 //! it, with its number.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::bytes::{Reader, Writer};
 use crate::error::{Corruption, Error, Result};
 use crate::storage::fs::{Fs, write_durably};
+use crate::storage::tree::is_absent;
 
 const MAGIC: &[u8; 8] = b"HASHDBWM";
 const WATERMARK_BYTES: u64 = 32;
@@ -71,10 +71,6 @@ impl Mark {
 
 fn mark_path(records: &Path) -> PathBuf {
     records.join("WATERMARK")
-}
-
-fn is_absent(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
 /// The manifest that CURRENT names; none if CURRENT does not say, which RocksDB will complain about.

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "tests make and damage files themselves")]
 
+mod backup;
+mod bounds;
+mod checkpoint;
 mod corruption;
 mod crash;
 mod facts;
@@ -9,6 +12,7 @@ mod filters;
 mod format;
 mod oracle;
 mod plans;
+mod processes;
 mod read_only;
 mod reader;
 mod snapshots;
@@ -32,6 +36,16 @@ impl Random {
     /// A number below `bound`.
     fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
+    }
+
+    /// An index into a list of `length` things.
+    fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap()
+    }
+
+    /// So many bytes, which nothing compresses.
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| low_byte(self.next())).collect()
     }
 
     /// A code of `bits` bits; skewed ones repeat a few patterns with a few flipped bits.
@@ -67,6 +81,11 @@ impl Random {
 /// Small widths and no background thread: each test says when it seals.
 fn small() -> Options {
     Options::new().code_bits(64).address_bits(8).background(false)
+}
+
+/// The lowest byte of a number.
+fn low_byte(number: u64) -> u8 {
+    number.to_le_bytes()[0]
 }
 
 /// A key.

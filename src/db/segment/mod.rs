@@ -115,6 +115,11 @@ impl Segment {
         what.at(self.reader.path(), self.reader.section_offset(tag))
     }
 
+    /// How the manifest names it.
+    pub(crate) fn entry(&self) -> SegmentEntry {
+        self.entry
+    }
+
     pub(crate) fn number(&self) -> u64 {
         self.entry.number
     }

@@ -13,16 +13,29 @@ use crate::error::{Error, Result};
 use crate::storage::fs::{Fs, FsFile, OsFs};
 use crate::storage::records::WriteFault;
 
-/// Counts operations down to the one that fails.
-#[derive(Debug)]
-struct Countdown {
-    left: AtomicI64,
-    for_ever: bool,
+/// Counts operations down to the one that fails, or before which something happens.
+pub(super) struct Countdown {
+    pub(super) left: AtomicI64,
+    pub(super) for_ever: bool,
+    /// What happens instead of a failure.
+    pub(super) meddle: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Countdown {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Countdown").field("left", &self.left).finish_non_exhaustive()
+    }
 }
 
 impl Countdown {
     fn tick(&self, path: &Path) -> Result<()> {
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
+        if let Some(meddle) = &self.meddle {
+            if left == 0 {
+                meddle();
+            }
+            return Ok(());
+        }
         if left == 0 || (left < 0 && self.for_ever) {
             let source = io::Error::other("injected");
             return Err(Error::Io { path: path.to_path_buf(), op: "touch", source });
@@ -32,7 +45,7 @@ impl Countdown {
 }
 
 #[derive(Debug)]
-struct FaultFs(Arc<Countdown>);
+pub(super) struct FaultFs(pub(super) Arc<Countdown>);
 
 #[derive(Debug)]
 struct FaultFile(Arc<Countdown>, PathBuf, Box<dyn FsFile>);
@@ -75,6 +88,16 @@ impl Fs for FaultFs {
         OsFs.remove(path)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.0.tick(to)?;
+        OsFs.hard_link(from, to)
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        self.0.tick(path)?;
+        OsFs.remove_dir(path)
+    }
+
     fn sync_dir(&self, path: &Path) -> Result<()> {
         self.0.tick(path)?;
         OsFs.sync_dir(path)
@@ -110,13 +133,13 @@ impl FsFile for FaultFile {
     }
 }
 
-fn options(fs: Arc<dyn Fs>) -> Options {
+pub(super) fn options(fs: Arc<dyn Fs>) -> Options {
     let mut options = Options::new().code_bits(64).address_bits(8).background(false);
     options.fs = fs;
     options
 }
 
-fn put(db: &Database, number: u64) -> Result<()> {
+pub(super) fn put(db: &Database, number: u64) -> Result<()> {
     let code = Code::from_bytes(&number.to_le_bytes())?;
     let address = Address::new(u32::try_from(number % 256).unwrap(), 8)?;
     db.put(format!("key {number}").as_bytes(), address, code, b"value")
@@ -184,7 +207,7 @@ fn fail_every_operation(for_ever: bool) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
         drop(Database::create(&path, options(Arc::new(OsFs))).unwrap());
-        let countdown = Arc::new(Countdown { left: AtomicI64::new(n), for_ever });
+        let countdown = Arc::new(Countdown { left: AtomicI64::new(n), for_ever, meddle: None });
         let told = workload(&path, Arc::new(FaultFs(Arc::clone(&countdown))));
         let reached = countdown.left.load(Ordering::SeqCst) < 0;
         check(&path, &told, n);
@@ -219,7 +242,7 @@ fn poison(fault: WriteFault, step: fn(&Database) -> Result<()>) {
     for number in 10..15 {
         put(&db, number).unwrap();
     }
-    *db.shared.engine.records.fault.lock() = Some(fault);
+    *db.shared.engine.records().fault.lock() = Some(fault);
     assert!(matches!(step(&db), Err(Error::Records { .. })), "the injected error is returned");
     // Readers go on; nothing that writes may touch a file any more.
     assert_eq!(db.len(), 14);
@@ -252,7 +275,8 @@ fn creation_that_fails_leaves_no_database() {
     for n in 0.. {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
-        let countdown = Arc::new(Countdown { left: AtomicI64::new(n), for_ever: true });
+        let countdown =
+            Arc::new(Countdown { left: AtomicI64::new(n), for_ever: true, meddle: None });
         let created = Database::create(&path, options(Arc::new(FaultFs(countdown))));
         if created.is_ok() {
             assert!(n > 3, "creation has only {n} operations");

@@ -1,3 +1,4 @@
 //! Tests that need the inside of the engine: every n-th file operation of ours fails.
 
+mod backup;
 mod faults;

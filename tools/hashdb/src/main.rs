@@ -49,6 +49,8 @@ enum Command {
     Scan(cmd::scan::Args),
     Check(cmd::check::Args),
     Compact(cmd::compact::Args),
+    Backup(cmd::backup::Args),
+    Restore(cmd::restore::Args),
     Completions(cmd::completions::Args),
 }
 
@@ -75,6 +77,8 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Scan(args) => cmd::scan::run(&args),
         Command::Check(args) => cmd::check::run(&args),
         Command::Compact(args) => cmd::compact::run(&args),
+        Command::Backup(args) => cmd::backup::run(&args),
+        Command::Restore(args) => cmd::restore::run(&args),
         Command::Completions(args) => cmd::completions::run(&args),
     }
 }

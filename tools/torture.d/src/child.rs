@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use hashdb::{Database, WriteOptions};
+use hashdb::{Backup, Database, WriteOptions};
 
 use crate::plan::{Flavour, Plan, Then};
 
@@ -90,6 +90,7 @@ fn work(args: &Args) -> Result<()> {
     } else {
         Database::create(&args.path, plan.options()).context("create")?
     };
+    let copies = Copies::of(&args.path);
     say("o\n")?;
     for number in args.from..args.to {
         let step = plan.step(number);
@@ -107,10 +108,55 @@ fn work(args: &Args) -> Result<()> {
                 db = Database::open(&args.path, plan.options()).context("reopen")?;
                 false
             }
+            Then::Checkpoint => {
+                remove(&copies.checkpoint)?;
+                db.checkpoint(&copies.checkpoint).context("checkpoint").map(|_| false)?
+            }
+            Then::Backup => {
+                let backup = Backup::at(&copies.backups).keep(2);
+                db.backup(&backup).context("backup").map(|_| false)?
+            }
+            Then::Restore => {
+                remove(&copies.restored)?;
+                if copies.backups.exists() {
+                    let backup = Backup::at(&copies.backups);
+                    backup.restore(None, &copies.restored).context("restore")?;
+                }
+                false
+            }
         };
         if durable {
             say(&format!("d {number}\n"))?;
         }
+    }
+    Ok(())
+}
+
+/// Where a child puts copies of its database.
+#[derive(Debug)]
+pub(crate) struct Copies {
+    pub(crate) checkpoint: PathBuf,
+    pub(crate) backups: PathBuf,
+    pub(crate) restored: PathBuf,
+}
+
+impl Copies {
+    pub(crate) fn of(database: &Path) -> Self {
+        let beside = |name: &str| database.with_extension(name);
+        let (checkpoint, restored) = (beside("checkpoint"), beside("restored"));
+        Self { checkpoint, backups: beside("backups"), restored }
+    }
+}
+
+/// Removes a database, if there is one.
+pub(crate) fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        // The superblock first: what a kill leaves of the rest must be no database.
+        let superblock = folder.join("SUPERBLOCK");
+        if superblock.exists() {
+            std::fs::remove_file(&superblock).context("remove a copy")?;
+        }
+        std::fs::remove_dir_all(folder).context("remove a copy")?;
     }
     Ok(())
 }

@@ -2,10 +2,12 @@
 //! answer against brute force over the records.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use hashdb::{Address, Code, Database, Neighbor, Readable as _};
+use hashdb::{Address, Backup, Code, Database, Neighbor, Readable as _};
 
+use crate::child::{Copies, remove};
 use crate::plan::{Change, Plan, Step, generator};
 
 /// A record as it must be.
@@ -192,4 +194,41 @@ fn describe_difference(expected: &Records, found: &Records) -> String {
         first(&extra),
         other.count()
     )
+}
+
+/// Judges what a child that was killed left of copies: a checkpoint and a restored database are whole or
+/// no databases, every generation in the backup folder is whole, and what they hold is the state after
+/// some step up to `most`. What was judged is removed, but for the backups.
+pub(crate) fn check_copies(plan: &Plan, path: &Path, most: u64) -> Result<()> {
+    let copies = Copies::of(path);
+    let judge = |copy: &Path, what: &'static str| -> Result<()> {
+        if Database::exists(copy) {
+            let mut model = Model::new(*plan);
+            let db = Database::open(copy, plan.options()).context(what)?;
+            model.recover(&db, plan.loaded_steps(), most).context(what)?;
+            model.check(&db).context(what)?;
+        }
+        remove(copy)
+    };
+    judge(&copies.checkpoint, "the checkpoint")?;
+    judge(&copies.restored, "the restored database")?;
+    if !copies.backups.exists() {
+        return Ok(());
+    }
+    let backup = Backup::at(&copies.backups);
+    let generations = match backup.list() {
+        // Killed while it made the folder.
+        Err(hashdb::Error::NotABackup { .. }) => Vec::new(),
+        listed => listed.context("the backup folder")?,
+    };
+    if !generations.is_empty() {
+        let report = backup.verify().context("verify the backups")?;
+        ensure!(report.is_clean(), "the backups: {report:?}");
+    }
+    if let Some(generation) = generations.last() {
+        let target = path.with_extension(format!("generation-{}", generation.number));
+        backup.restore(Some(generation.number), &target).context("restore")?;
+        judge(&target, "a restored generation")?;
+    }
+    Ok(())
 }

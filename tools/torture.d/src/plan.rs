@@ -56,6 +56,9 @@ pub(crate) enum Then {
     Compact,
     SetIndex(IndexOptions),
     Reopen,
+    Checkpoint,
+    Backup,
+    Restore,
 }
 
 /// One step: a batch, and what follows it.
@@ -205,7 +208,7 @@ impl Plan {
             Flavour::Unsynced | Flavour::Still => return Then::Nothing,
             // What was loaded is merged, with all indexes, while the parent takes aim.
             Flavour::Loaded if number == LOADED_STEPS => return Then::Compact,
-            Flavour::Busy => random.u8(..22),
+            Flavour::Busy => random.u8(..30),
             Flavour::Mixed | Flavour::Synced | Flavour::Heavy => random.u8(..120),
             Flavour::Loaded => random.u8(..100),
         };
@@ -217,6 +220,9 @@ impl Plan {
             ),
             15..=18 => Then::Sync,
             19..=20 => Then::Reopen,
+            21..=22 => Then::Checkpoint,
+            23..=25 => Then::Backup,
+            26..=27 => Then::Restore,
             _ => Then::Nothing,
         }
     }

@@ -1,5 +1,6 @@
 //! One file or folder a subcommand: its arguments and what it does. Called by `main`.
 
+pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod compact;
@@ -13,6 +14,7 @@ pub(crate) mod ingest;
 pub(crate) mod load;
 pub(crate) mod put;
 pub(crate) mod query;
+pub(crate) mod restore;
 pub(crate) mod scan;
 pub(crate) mod stats;
 pub(crate) mod train;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod arrays;
+mod backups;
 mod failures;
 mod images;
 mod records;

@@ -10,7 +10,7 @@ use hashdb::Database;
 use crate::Context;
 use crate::child::Args;
 use crate::crash::Worker;
-use crate::model::Model;
+use crate::model::{Model, check_copies};
 use crate::plan::{Flavour, Plan};
 use crate::points;
 use crate::report::Outcome;
@@ -70,11 +70,12 @@ fn die(context: &Context, seed: u64, point: &str, hit: u64) -> Result<bool> {
         return Ok(false);
     }
     ensure!(status.code().is_none(), "the child ended with {status}");
-    judge(&path, &plan, told.acknowledged, told.attempted).map_err(|error| {
-        match folder.keep() {
+    let judged = judge(&path, &plan, told.acknowledged, told.attempted);
+    judged.and_then(|()| check_copies(&plan, &path, told.attempted)).map_err(
+        |error| match folder.keep() {
             kept => error.context(format!("kept in {}", kept.display())),
-        }
-    })?;
+        },
+    )?;
     Ok(true)
 }
 

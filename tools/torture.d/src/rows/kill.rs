@@ -8,7 +8,7 @@ use hashdb::{Database, WriteOptions};
 use crate::Context;
 use crate::child::Args;
 use crate::crash::Worker;
-use crate::model::{Model, read};
+use crate::model::{Model, check_copies, read};
 use crate::plan::{Flavour, Plan, Then, generator};
 use crate::report::Outcome;
 
@@ -91,7 +91,12 @@ impl Campaign<'_> {
         }
         let db = Database::open(path, self.plan.options()).context("open after the kill")?;
         model.recover(&db, told.acknowledged, told.attempted)?;
-        model.check(&db)
+        model.check(&db)?;
+        drop(db);
+        if model.steps.is_multiple_of(4) {
+            check_copies(&self.plan, path, told.attempted)?;
+        }
+        Ok(())
     }
 }
 
