@@ -118,8 +118,9 @@ fn work(args: &Args) -> Result<()> {
             }
             Then::Restore => {
                 remove(&copies.restored)?;
-                if copies.backups.exists() {
-                    let backup = Backup::at(&copies.backups);
+                let backup = Backup::at(&copies.backups);
+                // The first backup may have been killed.
+                if backup.list().is_ok_and(|generations| !generations.is_empty()) {
                     backup.restore(None, &copies.restored).context("restore")?;
                 }
                 false

@@ -1,14 +1,15 @@
-//! `enospc`: the disk is full while a database is written, sealed and compacted. Nothing that was
+//! `enospc`: the disk is full while a database is written, sealed, compacted and backed up. Nothing that was
 //! acknowledged is lost, reading goes on, and so does everything once there is room again.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use hashdb::{Database, Readable as _, WriteOptions};
+use hashdb::{Backup, Database, Readable as _, WriteOptions};
 
 use crate::Context;
+use crate::child::Copies;
 use crate::disk::{Mounted, cannot_mount};
-use crate::model::{Model, read};
+use crate::model::{Model, check_copies, read};
 use crate::plan::{Flavour, Plan, generator};
 use crate::report::Outcome;
 
@@ -21,21 +22,22 @@ enum During {
     Write,
     Seal,
     Compact,
+    Backup,
 }
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
     if let Some(reason) = cannot_mount() {
         return Ok(Outcome::skipped(reason));
     }
-    let rounds = context.rounds(9, 90);
+    let rounds = context.rounds(12, 120);
     let mut outcome = Outcome::default();
     let mut full = 0;
     for round in 0..rounds {
         if context.stopped() {
             break;
         }
-        let places = [During::Write, During::Seal, During::Compact];
-        let during = places[usize::try_from(round % 3)?];
+        let places = [During::Write, During::Seal, During::Compact, During::Backup];
+        let during = places[usize::try_from(round % 4)?];
         let seed = context.seed.wrapping_add(round);
         outcome.rounds += 1;
         match fill(context, seed, during) {
@@ -79,12 +81,20 @@ fn fill_disk(disk: &Path, seed: u64, during: During) -> Result<bool> {
             db.seal().context("before the disk was full")?;
         }
     }
+    // On the same disk, so that the next one runs out of room; one that is whole is there before.
+    let backup = Backup::at(Copies::of(&path).backups);
+    if matches!(during, During::Backup) {
+        db.backup(&backup).context("before the disk was full")?;
+        for _ in 0..20 {
+            write(&mut model).context("before the disk was full")?;
+        }
+    }
     // Leaves nothing, or a little, so that the failure comes early or late in the work.
     let most = match during {
         During::Write => 4 << 20,
         // A seal writes rows without their values, which is little.
         During::Seal => 8 << 10,
-        During::Compact => 96 << 10,
+        During::Compact | During::Backup => 96 << 10,
     };
     let spare = generator(seed, 1 << 44).u64(..most);
     fill_up(&filler, disk, spare)?;
@@ -99,6 +109,7 @@ fn fill_disk(disk: &Path, seed: u64, during: During) -> Result<bool> {
         },
         During::Seal => db.seal().is_err(),
         During::Compact => db.compact().is_err(),
+        During::Backup => db.backup(&backup).is_err(),
     };
     // Readers of the open handle go on.
     ensure!(read(&db)?.len() as u64 == db.len(), "the open handle reads other than it counts");
@@ -115,6 +126,10 @@ fn fill_disk(disk: &Path, seed: u64, during: During) -> Result<bool> {
         let db = Database::open_read_only(&path, options()).context("read-only, on a full disk")?;
         judge(&db, "read-only, on a full disk")?;
     }
+    if matches!(during, During::Backup) {
+        let report = backup.verify().context("verify the backups on a full disk")?;
+        ensure!(report.is_clean(), "the backups on a full disk: {report:?}");
+    }
     // Opening for writing may need room; it must not make anything worse.
     drop(Database::open(&path, options()));
     std::fs::remove_file(&filler).context("make room")?;
@@ -127,6 +142,10 @@ fn fill_disk(disk: &Path, seed: u64, during: During) -> Result<bool> {
     db.seal().context("go on")?;
     db.compact().context("go on")?;
     model.check(&db).context("after going on")?;
+    if matches!(during, During::Backup) {
+        db.backup(&backup).context("a backup when there is room again")?;
+        check_copies(&plan, &path, model.steps)?;
+    }
     Ok(failed)
 }
 

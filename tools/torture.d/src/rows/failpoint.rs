@@ -70,12 +70,12 @@ fn die(context: &Context, seed: u64, point: &str, hit: u64) -> Result<bool> {
         return Ok(false);
     }
     ensure!(status.code().is_none(), "the child ended with {status}");
-    let judged = judge(&path, &plan, told.acknowledged, told.attempted);
-    judged.and_then(|()| check_copies(&plan, &path, told.attempted)).map_err(
-        |error| match folder.keep() {
-            kept => error.context(format!("kept in {}", kept.display())),
-        },
-    )?;
+    let judged = judge(&path, &plan, told.acknowledged, told.attempted)
+        .and_then(|()| check_copies(&plan, &path, told.attempted));
+    if judged.is_err() {
+        let kept = folder.keep();
+        judged.with_context(|| format!("kept in {}", kept.display()))?;
+    }
     Ok(true)
 }
 

@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result, bail};
 use hashdb::Database;
 
 use crate::Context;
-use crate::child::Args;
+use crate::child::{Args, Copies, remove};
 use crate::crash::{Told, Worker};
 use crate::disk::{Mounted, cannot_mount, has, make_image};
-use crate::model::Model;
+use crate::model::{Model, check_copies};
 use crate::plan::{Flavour, Plan, generator};
 use crate::report::Outcome;
 use crate::rows::kill::create;
@@ -103,7 +103,8 @@ impl Bench<'_> {
                 self.with_database(&plan, |db| {
                     model.recover(db, told.durable, told.attempted)?;
                     model.check(db)
-                })
+                })?;
+                self.with_copies(&plan, told.attempted)
             });
             if let Err(error) = done {
                 outcome.lost += 1;
@@ -137,8 +138,9 @@ impl Bench<'_> {
     fn begin(&self, plan: &Plan) -> Result<Model> {
         let mounted = Mounted::image(self.image, self.at)?;
         let path = self.at.join("db");
-        if path.exists() {
-            std::fs::remove_dir_all(&path).context("remove the last database")?;
+        let Copies { checkpoint, backups, restored } = Copies::of(&path);
+        for last in [&path, &checkpoint, &backups, &restored] {
+            remove(last)?;
         }
         let model = create(plan, &path)?;
         mounted.unmount()?;
@@ -165,6 +167,14 @@ impl Bench<'_> {
             Some(failure) => bail!("a call failed before the cut: {failure} ({status})"),
             None => Ok(told),
         }
+    }
+
+    /// Judges checkpoints, restored databases and backups.
+    fn with_copies(&self, plan: &Plan, most: u64) -> Result<()> {
+        let mounted = Mounted::image(self.image, self.at)?;
+        let judged = check_copies(plan, &mounted.path().join("db"), most);
+        mounted.unmount()?;
+        judged
     }
 
     /// Opens what is left after the file system recovered.

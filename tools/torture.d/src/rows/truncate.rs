@@ -83,7 +83,8 @@ impl Bench<'_> {
         std::fs::write(self.scratch.join(name), bytes).context("damage a file")?;
         self.judge("read", what, must)?;
         if write {
-            self.judge("write", what, must)?;
+            // Opening for writing mends a slot of the superblock that is gone.
+            self.judge("write", what, must && name != Path::new("SUPERBLOCK"))?;
             still::replace(&self.whole, &self.scratch)
         } else {
             std::fs::copy(self.whole.join(name), self.scratch.join(name)).context("mend a file")?;
