@@ -2,7 +2,7 @@
 //! a crash or a hang is seen and the next database gets a new judge.
 //!
 //! Asked `read PATH`, `write PATH` or `cuts PATH` on a line, it answers with one line: `clean`,
-//! `refused TEXT`, `damaged TEXT` or `wrong TEXT`.
+//! `refused TEXT`, `damaged TEXT`, `short STEPS` or `wrong TEXT`. `prefix PATH` takes an earlier state for `short`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -29,6 +29,8 @@ pub(crate) enum Verdict {
     Refused(String),
     /// It opens, and somewhere an error or `verify` named damage; all answers were right.
     Damaged(String),
+    /// It opens and all is right, but as it was so many steps earlier.
+    Short(u64),
     /// An answer was wrong, or something was silently gone.
     Wrong(String),
     /// The judge died or did not answer.
@@ -55,14 +57,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let (verb, path) = line.split_once(' ').context("a question is a verb and a path")?;
         let verdict = match verb {
             "cuts" => judge_cuts(Path::new(path))?,
+            "prefix" => judge_prefix(Path::new(path), &model)?,
             "read" => judge_database(Database::open_read_only(path, model.plan.options()), &model),
             _ => judge_database(Database::open(path, model.plan.options()), &model),
         };
         let (word, text) = match &verdict {
-            Verdict::Clean => ("clean", ""),
-            Verdict::Refused(text) => ("refused", text.as_str()),
-            Verdict::Damaged(text) => ("damaged", text.as_str()),
-            Verdict::Wrong(text) | Verdict::Crashed(text) => ("wrong", text.as_str()),
+            Verdict::Clean => ("clean", String::new()),
+            Verdict::Short(steps) => ("short", steps.to_string()),
+            Verdict::Refused(text) => ("refused", text.clone()),
+            Verdict::Damaged(text) => ("damaged", text.clone()),
+            Verdict::Wrong(text) | Verdict::Crashed(text) => ("wrong", text.clone()),
         };
         let mut out = std::io::stdout().lock();
         let text = text.replace('\n', " ");
@@ -141,6 +145,23 @@ fn interrogate(
     model.ask(db, 7, |error| {
         trouble(&error);
         Ok(())
+    })
+}
+
+/// The state of the whole database, or that of an earlier step.
+fn judge_prefix(path: &Path, model: &Model) -> Result<Verdict> {
+    let opened = match Database::open_read_only(path, model.plan.options()) {
+        Ok(db) => db,
+        Err(error) => return Ok(Verdict::Refused(error.to_string())),
+    };
+    let mut earlier = Model::new(model.plan);
+    if let Err(error) = earlier.recover(&opened, 0, model.steps) {
+        return Ok(Verdict::Wrong(format!("{error:#}")));
+    }
+    let short = model.steps.saturating_sub(earlier.steps);
+    Ok(match judge_database(Ok(opened), &earlier) {
+        Verdict::Clean if short > 0 => Verdict::Short(short),
+        verdict => verdict,
     })
 }
 
@@ -234,6 +255,7 @@ impl Judge {
             "clean" => Verdict::Clean,
             "refused" => Verdict::Refused(text),
             "damaged" => Verdict::Damaged(text),
+            "short" => Verdict::Short(text.parse().unwrap_or_default()),
             _ => Verdict::Wrong(text),
         })
     }

@@ -7,9 +7,13 @@ use anyhow::{Context as _, Result};
 use fastrand::Rng;
 
 use crate::Context;
+use crate::child::Args;
+use crate::crash::Worker;
 use crate::judge::{Judge, Verdict};
-use crate::plan::{Flavour, generator};
+use crate::model::Model;
+use crate::plan::{Flavour, Plan, generator};
 use crate::report::Outcome;
+use crate::rows::kill::create;
 use crate::still;
 
 /// Flips of one database before another is made.
@@ -49,6 +53,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         )?;
         databases += 1;
     }
+    flip_open_logs(context, rounds / 10, &mut outcome)?;
     for (kind, Tally { flips, harmless, refused, damaged }) in tallies {
         outcome.note(format!(
             "{kind}: {flips} flips, {refused} refused at open, {damaged} named, {harmless} harmless"
@@ -121,10 +126,80 @@ fn flip(
                 outcome.lost += 1;
                 outcome.fail(told(&text));
             }
+            Verdict::Short(steps) => {
+                outcome.lost += 1;
+                outcome.fail(told(&format!("{steps} steps are silently gone")));
+            }
             Verdict::Crashed(text) => outcome.fail(told(&format!("crashed: {text}"))),
         }
     }
     Ok(())
+}
+
+/// Flips bits in the log of a database that was killed. What was written since its superblock was is
+/// only there, so a damage that looks like a write that was cut short may take the newest steps: it
+/// is counted and told. Holes and wrong answers are failures here as everywhere.
+fn flip_open_logs(context: &Context, rounds: u64, outcome: &mut Outcome) -> Result<()> {
+    let (mut found, mut harmless, mut short) = (0, 0, 0);
+    let folder = context.folder_in_memory()?;
+    let mut database = None;
+    for round in 0..rounds {
+        if context.stopped() {
+            break;
+        }
+        if round % 100 == 0 {
+            database = Some(killed(context, round, folder.path())?);
+        }
+        let Some((model, judge)) = database.as_mut() else { break };
+        let (whole, scratch) = (folder.path().join("whole"), folder.path().join("db"));
+        let mut random = generator(context.seed, 1 << 46 | round);
+        let files = by_kind(&whole)?;
+        let log = files.get("log").and_then(|logs| logs.last()).context("a log")?;
+        let bytes = std::fs::read(whole.join(log)).context("read the log")?;
+        let (flipped, what) = flip_bits(&bytes, &mut random);
+        std::fs::write(scratch.join(log), &flipped).context("write the damaged log")?;
+        outcome.rounds += 1;
+        match judge.ask("prefix", &scratch)? {
+            Verdict::Clean => harmless += 1,
+            Verdict::Short(_) => short += 1,
+            Verdict::Refused(_) | Verdict::Damaged(_) => {
+                outcome.damaged += 1;
+                found += 1;
+            }
+            Verdict::Wrong(text) | Verdict::Crashed(text) => {
+                outcome.lost += 1;
+                outcome.fail(format!(
+                    "log of a killed database, {what} ({round}, {} steps): {text}",
+                    model.steps
+                ));
+            }
+        }
+    }
+    outcome.note(format!(
+        "log of killed databases: {rounds} flips, {found} found, {harmless} harmless, {short} took the \
+         newest steps and were not noticed"
+    ));
+    Ok(())
+}
+
+/// Makes a database that was killed while it was written, twice: `whole` and `db`.
+fn killed(context: &Context, round: u64, folder: &std::path::Path) -> Result<(Model, Judge)> {
+    let plan = Plan::new(context.seed.wrapping_add(round), Flavour::Unsynced);
+    let (whole, scratch) = (folder.join("whole"), folder.join("db"));
+    crate::child::remove(&whole)?;
+    let mut model = create(&plan, &whole)?;
+    let worker = Worker::start(&Args::new(&whole, &plan, 0), &[])?;
+    worker.wait_until_open();
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    let (_, told) = worker.kill()?;
+    // The copy that is opened to learn how far it came is not the one that is damaged.
+    still::replace(&whole, &scratch)?;
+    let db = hashdb::Database::open(&scratch, plan.options()).context("open after the kill")?;
+    model.recover(&db, told.acknowledged, told.attempted)?;
+    drop(db);
+    still::replace(&whole, &scratch)?;
+    let judge = Judge::of(&model);
+    Ok((model, judge))
 }
 
 /// The names of the files that are not empty, by kind.

@@ -65,6 +65,10 @@ impl Bench<'_> {
                 self.outcome.lost += 1;
                 text
             }
+            Verdict::Short(steps) => {
+                self.outcome.lost += 1;
+                format!("{steps} steps are silently gone")
+            }
             Verdict::Crashed(text) => format!("crashed: {text}"),
         };
         self.outcome.fail(format!("{verb} {what} (seed {}): {failure}", self.context.seed));
