@@ -78,6 +78,11 @@ pub mod internals {
     pub mod index {
         pub use crate::index::*;
     }
+    /// F4.
+    #[cfg(feature = "failpoints")]
+    pub mod failpoint {
+        pub use crate::storage::failpoint::{POINTS, set};
+    }
     /// F5a.
     pub mod db {
         pub use crate::db::probe_segment;

@@ -23,7 +23,8 @@ const FLOORS: [&[&str]; 9] = [
 const MODEL_MAY_IMPORT: [&str; 4] = ["error", "bytes", "hamming", "code"];
 
 /// Foreign crates and the only places that may name them.
-const OWNERS: [(&str, &[&str]); 10] = [
+const OWNERS: [(&str, &[&str]); 11] = [
+    ("fail::", &["storage/failpoint.rs"]),
     ("rocksdb::", &["storage/records.rs", "storage/salvage.rs", "storage/blocks.rs"]),
     ("librocksdb_sys::", &["storage/blocks.rs"]),
     ("rustix::", &["storage/fs.rs"]),

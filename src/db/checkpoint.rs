@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::db::capture::{Capture, FOLDERS};
 use crate::db::engine::Engine;
 use crate::error::{Error, Result};
+use crate::storage::failpoint;
 use crate::storage::fs::Fs;
 use crate::storage::layout::Layout;
 use crate::storage::tree::{is_absent, link_or_copy, remove_tree, sync_with_parent};
@@ -41,12 +42,15 @@ impl Engine {
                 // The space may matter now. What cannot be removed goes at the next attempt.
                 let _left_for_the_next = remove_tree(fs, &draft);
             })?;
+            failpoint::reach("checkpoint.filled");
             fs.rename(&draft, target)?;
+            failpoint::reach("checkpoint.renamed");
             let finished = sync_with_parent(fs, target)
                 .and_then(|()| capture.superblock.create(fs, &Layout::new(target).superblock()));
             if finished.is_err() {
                 let _no_database_without_superblock = remove_tree(fs, target);
             }
+            failpoint::reach("checkpoint.end");
             finished.map(|()| info)
         })
     }

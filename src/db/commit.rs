@@ -12,6 +12,7 @@ use crate::db::record::{KeyEntry, Location, encode_id, encode_pending, encode_re
 use crate::db::ticket::{Ticket, Written};
 use crate::db::view::View;
 use crate::error::{Error, Result};
+use crate::storage::failpoint;
 use crate::storage::manifest::{STATE_KEY, State};
 use crate::storage::records::{Family, RecordsBatch};
 
@@ -83,11 +84,13 @@ impl Engine {
         let sync = accepted.iter().any(|(ticket, _)| ticket.sync);
         let Group { mut changes, added, deleted, state, .. } = group;
         changes.put(Family::Meta, STATE_KEY, state.encode());
+        failpoint::reach("commit.begin");
         if let Err(error) = self.records().write(changes, sync) {
             // It may have reached the log in part: only recovery can tell.
             commit.poisoned = true;
             return refuse(accepted.into_iter().map(|(ticket, _)| ticket), error);
         }
+        failpoint::reach("commit.written");
         let mut next = View {
             records: self.records().snapshot(),
             segments: view.segments.clone(),
@@ -98,6 +101,7 @@ impl Engine {
         next.memtable.append(added);
         next.deleted.insert(deleted);
         self.publish(commit, next);
+        failpoint::reach("commit.published");
         for (ticket, written) in accepted {
             ticket.answer(Ok(written));
         }

@@ -15,6 +15,7 @@ use crate::db::seal::put_segment;
 use crate::db::segment::Segment;
 use crate::db::view::View;
 use crate::error::Result;
+use crate::storage::failpoint;
 use crate::storage::manifest::{INDEX_KEY, STATE_KEY, SegmentEntry, State};
 use crate::storage::records::{Family, RecordsBatch};
 
@@ -26,7 +27,9 @@ impl Engine {
     /// reclaim its space too.
     pub(crate) fn compact(&self) -> Result<()> {
         let merging = self.merging.lock();
+        failpoint::reach("compact.begin");
         self.seal()?;
+        failpoint::reach("compact.sealed");
         let view = self.view();
         let index = *self.index.lock();
         let clean = view.segments.len() <= 1
@@ -38,8 +41,10 @@ impl Engine {
         // The view holds the old segment files and pins what the store is about to drop.
         drop(view);
         drop(merging);
+        failpoint::reach("compact.merged");
         self.records().compact()?;
         self.keep_ballast();
+        failpoint::reach("compact.end");
         Ok(())
     }
 
@@ -48,10 +53,12 @@ impl Engine {
         let mut commit = self.lock_commit()?;
         let mut changes = RecordsBatch::default();
         changes.put(Family::Meta, INDEX_KEY, index.encode());
+        failpoint::reach("set_index.before_batch");
         if let Err(error) = self.records().write(changes, true) {
             commit.poisoned = true;
             return Err(error);
         }
+        failpoint::reach("set_index.after_batch");
         *self.index.lock() = index;
         Ok(())
     }
@@ -124,11 +131,13 @@ impl Engine {
     /// Merges `inputs`; the caller holds the lock `merging`.
     fn merge_locked(&self, inputs: &[Arc<Segment>]) -> Result<()> {
         drop(self.lock_commit()?);
+        failpoint::reach("merge.begin");
         let view = self.view();
         let sources = inputs.iter().map(|segment| segment.rows()).collect::<Result<Vec<_>>>()?;
         let code_bytes = usize::from(self.schema.code_bits / 8);
         let Gathered { columns, mut dropped } =
             gather(&sources, code_bytes, |id| view.is_live(id))?;
+        failpoint::reach("merge.gathered");
         let number = self.reserve_segment_number();
         let index = *self.index.lock();
         let merged = self.write_segment(number, index, &columns)?;
@@ -151,10 +160,12 @@ impl Engine {
         let state =
             State { next_segment: current.state.next_segment.max(number + 1), ..current.state };
         changes.put(Family::Meta, STATE_KEY, state.encode());
+        failpoint::reach("merge.before_batch");
         if let Err(error) = self.records().write(changes, true) {
             commit.poisoned = true;
             return Err(error);
         }
+        failpoint::reach("merge.after_batch");
         let is_input = |number| inputs.iter().any(|input| input.number() == number);
         let mut segments: Vec<_> = current
             .segments
@@ -172,9 +183,13 @@ impl Engine {
             state,
         };
         self.publish(&mut commit, next);
+        failpoint::reach("merge.published");
         for input in inputs {
             input.mark_obsolete();
         }
-        self.write_superblock(&mut commit)
+        failpoint::reach("merge.obsolete");
+        self.write_superblock(&mut commit)?;
+        failpoint::reach("merge.end");
+        Ok(())
     }
 }

@@ -17,10 +17,12 @@ use crate::db::view::View;
 use crate::error::{Error, Result};
 use crate::hamming::Level;
 use crate::index::HalfBalls;
+use crate::storage::failpoint;
 use crate::storage::layout::Layout;
 use crate::storage::manifest::Schema;
 use crate::storage::records::Records;
 use crate::storage::superblock::Superblock;
+use crate::storage::watermark;
 
 /// An open database.
 #[derive(Debug)]
@@ -142,6 +144,7 @@ impl Engine {
     /// Notes in the superblock that everything up to now is durable. The caller has just synced
     /// the record store.
     pub(crate) fn write_superblock(&self, commit: &mut CommitState) -> Result<()> {
+        watermark::write(self.options.fs.as_ref(), &self.layout.records())?;
         let state = self.view.read().state;
         let next = Superblock {
             generation: commit.superblock.generation + 1,
@@ -162,6 +165,9 @@ impl Engine {
             commit.poisoned = true;
             return Err(error);
         }
+        failpoint::reach("sync.flushed");
+        // Closing ends here: the manifest may have grown without a write.
+        watermark::write(self.options.fs.as_ref(), &self.layout.records())?;
         if self.records().latest_sequence() == commit.superblock.sequence {
             return Ok(());
         }

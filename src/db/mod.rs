@@ -68,6 +68,7 @@ pub use verify::{Damage, VerifyReport};
 
 use crate::code::{Address, Code};
 use crate::error::{Error, Result};
+use crate::storage::failpoint;
 use crate::storage::fs::{Fs as _, OsFs};
 use engine::Engine;
 use maintenance::Maintainer;
@@ -96,7 +97,9 @@ impl Drop for Shared {
         self.maintainer = None;
         if !self.engine.read_only {
             // What cannot be synced now is recovered from the log at the next open.
+            failpoint::reach("close.begin");
             let _recovered_at_open = self.engine.sync();
+            failpoint::reach("close.synced");
         }
     }
 }

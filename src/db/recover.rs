@@ -19,6 +19,7 @@ use crate::db::view::View;
 use crate::error::{Corruption, Error, Result};
 use crate::hamming::Level;
 use crate::index::HalfBalls;
+use crate::storage::failpoint;
 use crate::storage::fs::{Fs, write_durably};
 use crate::storage::layout::Layout;
 use crate::storage::lock::Lock;
@@ -29,6 +30,7 @@ use crate::storage::mark::Mark;
 use crate::storage::records::{Access, Family, Records, RecordsBatch, RecordsSnapshot};
 use crate::storage::superblock::Superblock;
 use crate::storage::tree::is_absent;
+use crate::storage::watermark;
 
 /// How often a reader beside a live writer starts over when what it read about was flushed or
 /// compacted away before it had opened it.
@@ -43,6 +45,7 @@ impl Engine {
         options.validate()?;
         let fs = Arc::clone(&options.fs);
         create_root(fs.as_ref(), path)?;
+        failpoint::reach("create.root");
         let layout = Layout::new(path);
         let mut database_id = [0; 16];
         getrandom::fill(&mut database_id)
@@ -54,6 +57,7 @@ impl Engine {
         let records =
             Records::open(&layout.records(), Access::Create, options.cache_bytes, Some(lock))?;
         let records = Arc::new(records);
+        failpoint::reach("create.records");
         fs.create_dir(&layout.segments())?;
         fs.create_dir(&layout.models())?;
         let state = State { next_id: 0, sealed_bound: 0, next_segment: 1, record_count: 0 };
@@ -67,6 +71,8 @@ impl Engine {
             changes.put(Family::Meta, ENCODER_KEY, model.fingerprint.as_bytes());
         }
         records.write(changes, true)?;
+        failpoint::reach("create.batch");
+        watermark::write(fs.as_ref(), &layout.records())?;
         // The superblock comes last: a directory that has one is a whole database.
         let superblock = Superblock {
             database_id,
@@ -78,6 +84,7 @@ impl Engine {
             next_segment: state.next_segment,
         };
         superblock.create(fs.as_ref(), &layout.superblock())?;
+        failpoint::reach("create.superblock");
         let view = View {
             records: records.snapshot(),
             segments: Vec::new(),
@@ -95,6 +102,7 @@ impl Engine {
         let layout = Layout::new(path);
         read_superblock(fs.as_ref(), &layout)?;
         let lock = Lock::acquire(&layout.lock(), path)?;
+        failpoint::reach("open.superblock");
         let (mut superblock, torn) = read_superblock(fs.as_ref(), &layout)?;
         let search = search_tools(schema_of(&superblock))?;
         // A writable open removes files that the record store's manifest does not name. Were the
@@ -102,12 +110,19 @@ impl Engine {
         let probe = Records::open(&layout.records(), Access::ReadOnly, 0, None)?;
         check_rollback(&layout, &superblock, probe.latest_sequence())?;
         drop(probe);
+        failpoint::reach("open.probed");
         let records =
             Records::open(&layout.records(), Access::Write, options.cache_bytes, Some(lock))?;
         let records = Arc::new(records);
+        failpoint::reach("open.records");
         let recovered = recover(&layout, &options, &superblock, records.snapshot(), &[])?;
+        failpoint::reach("open.recovered");
         sweep_staging(&fs, &layout);
         sweep(fs.as_ref(), &layout, &recovered.view)?;
+        failpoint::reach("open.swept");
+        // Opening has begun a new manifest.
+        watermark::write(fs.as_ref(), &layout.records())?;
+        failpoint::reach("open.marked");
         if torn {
             // The next generation goes where the torn slot is.
             superblock.generation += 1;

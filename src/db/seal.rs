@@ -14,6 +14,7 @@ use crate::db::record::encode_id;
 use crate::db::segment::Segment;
 use crate::db::view::View;
 use crate::error::Result;
+use crate::storage::failpoint;
 use crate::storage::manifest::{STATE_KEY, SegmentEntry, State};
 use crate::storage::records::{Family, RecordsBatch};
 
@@ -47,6 +48,7 @@ impl Engine {
         if view.memtable.is_empty() {
             return Ok(false);
         }
+        failpoint::reach("seal.begin");
         let bound = view.state.next_id;
         let sources: Vec<_> = view.memtable.rows().collect();
         let code_bytes = usize::from(self.schema.code_bits / 8);
@@ -77,10 +79,12 @@ impl Engine {
             ..current.state
         };
         changes.put(Family::Meta, STATE_KEY, state.encode());
+        failpoint::reach("seal.before_batch");
         if let Err(error) = self.records().write(changes, true) {
             commit.poisoned = true;
             return Err(error);
         }
+        failpoint::reach("seal.after_batch");
         let mut segments = current.segments.clone();
         segments.extend(segment);
         segments.sort_unstable_by_key(|segment| segment.number());
@@ -94,9 +98,11 @@ impl Engine {
             state,
         };
         self.publish(&mut commit, next);
+        failpoint::reach("seal.published");
         self.write_superblock(&mut commit)?;
         drop(commit);
         self.keep_ballast();
+        failpoint::reach("seal.end");
         Ok(true)
     }
 
@@ -126,6 +132,7 @@ impl Engine {
             // On a full disk the space matters now. What cannot be removed goes at the next open.
             let _left_for_open = fs.remove(&draft).or_else(|_| fs.remove(&path));
         }
+        failpoint::reach("segment.opened");
         written.map(Arc::new).map(Some)
     }
 }

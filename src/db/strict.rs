@@ -24,7 +24,8 @@ const ROOT: [&str; 10] = [
     "staging.lock",
 ];
 /// The files of RocksDB, by how they begin or end.
-const STORE_STARTS: [&str; 6] = ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-"];
+const STORE_STARTS: [&str; 7] =
+    ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-", "WATERMARK"];
 const STORE_ENDS: [&str; 4] = [".sst", ".log", ".blob", ".dbtmp"];
 
 /// Looks at a database that nobody has open; changes nothing.

@@ -17,6 +17,7 @@ use crate::index::Rows;
 
 use crate::storage::records::Family;
 use crate::storage::superblock::Superblock;
+use crate::storage::watermark;
 
 /// What [`Database::verify`](crate::Database::verify) found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,6 +90,7 @@ impl Engine {
             deleted_rows: 0,
         };
         verifier.superblock();
+        verifier.watermark();
         verifier.segments();
         verifier.memtable();
         match self.records().verify_tables() {
@@ -135,6 +137,13 @@ impl<'a> Verifier<'a> {
             _ => self.engine.layout.root().to_path_buf(),
         };
         self.damage(&path, error.to_string());
+    }
+
+    fn watermark(&mut self) {
+        let fs = self.engine.options.fs.as_ref();
+        if let Err(error) = watermark::verify(fs, &self.engine.layout.records()) {
+            self.error(&error);
+        }
     }
 
     fn superblock(&mut self) {

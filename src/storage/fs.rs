@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::storage::failpoint;
 
 /// The file operations that hashdb's own files need.
 pub(crate) trait Fs: Send + Sync + fmt::Debug {
@@ -27,8 +28,6 @@ pub(crate) trait Fs: Send + Sync + fmt::Debug {
     /// Gives a file a second name; both lie on one file system, else the error's kind is
     /// `CrossesDevices`.
     fn hard_link(&self, from: &Path, to: &Path) -> Result<()>;
-    /// Copies a file and makes the copy durable.
-    fn copy(&self, from: &Path, to: &Path) -> Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> Result<()>;
     /// Removes an empty directory.
@@ -64,33 +63,10 @@ pub(crate) fn write_durably(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<()
     let mut file = fs.create(&draft)?;
     file.write_all(bytes)?;
     file.sync()?;
+    failpoint::reach("durable.written");
     fs.rename(&draft, path)?;
+    failpoint::reach("durable.renamed");
     path.parent().map_or(Ok(()), |parent| fs.sync_dir(parent))
-}
-
-/// Removes a directory with everything in it; one that is absent is no error.
-pub(crate) fn remove_tree(fs: &dyn Fs, path: &Path) -> Result<()> {
-    let entries = match fs.list(path) {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
-        listed => listed?,
-    };
-    for entry in entries {
-        if entry.is_dir() && !entry.is_symlink() {
-            remove_tree(fs, &entry)?;
-        } else {
-            fs.remove(&entry)?;
-        }
-    }
-    fs.remove_dir(path)
-}
-
-/// Creates a directory that may be there.
-pub(crate) fn ensure_dir(fs: &dyn Fs, path: &Path) -> Result<()> {
-    match fs.create_dir(path) {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Ok(()) => path.parent().map_or(Ok(()), |parent| fs.sync_dir(parent)),
-        other => other,
-    }
 }
 
 /// The file system of the operating system.
@@ -135,12 +111,6 @@ impl Fs for OsFs {
 
     fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
         fs::hard_link(from, to).map_err(io_error(to, "link a file to"))
-    }
-
-    fn copy(&self, from: &Path, to: &Path) -> Result<()> {
-        fs::copy(from, to).map_err(io_error(to, "copy a file to"))?;
-        let copied = OpenOptions::new().write(true).open(to).map_err(io_error(to, "open"))?;
-        copied.sync_all().map_err(io_error(to, "sync"))
     }
 
     fn remove(&self, path: &Path) -> Result<()> {

@@ -9,6 +9,7 @@
 
 pub(crate) mod ballast;
 pub(crate) mod blocks;
+pub(crate) mod failpoint;
 pub(crate) mod fs;
 pub(crate) mod layout;
 pub(crate) mod lock;
@@ -20,3 +21,4 @@ pub(crate) mod salvage;
 pub(crate) mod segment;
 pub(crate) mod superblock;
 pub(crate) mod tree;
+pub(crate) mod watermark;

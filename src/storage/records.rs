@@ -19,8 +19,10 @@ use rocksdb::{
 use self_cell::self_cell;
 
 use crate::error::{Corruption, Error, RecordError, Result};
+use crate::storage::fs::OsFs;
 use crate::storage::lock::Lock;
 use crate::storage::salvage;
+use crate::storage::watermark;
 
 /// The column families (storage-format.md, section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +148,9 @@ impl Records {
         });
         if access != Access::Create && !path.join("CURRENT").is_file() {
             return Err(damage(path, "the file CURRENT is missing"));
+        }
+        if matches!(access, Access::Write | Access::ReadOnly | Access::Strict) {
+            watermark::check(&OsFs, path)?;
         }
         let db = match access {
             Access::Create | Access::Write | Access::Salvage | Access::Lenient => {

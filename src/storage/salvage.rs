@@ -9,7 +9,8 @@ use rocksdb::{DB, DBRawIterator, FlushOptions};
 
 use super::records::{Access, Family, Records, RecordsSnapshot, scan_options, store_options};
 use crate::error::Result;
-use crate::storage::fs::{Fs, ensure_dir, remove_tree};
+use crate::storage::fs::Fs;
+use crate::storage::tree::{copy, ensure_dir, link_or_copy, remove_tree};
 
 /// A stretch of a family that could not be read.
 #[derive(Debug, Clone)]
@@ -27,13 +28,16 @@ pub(crate) fn copy_store(fs: &dyn Fs, from: &Path, to: &Path) -> Result<()> {
     ensure_dir(fs, to)?;
     for file in fs.list(from)? {
         let Some(name) = file.file_name() else { continue };
-        if file.is_dir() || name == "LOCK" {
+        // The lock is of one folder, the mark of one manifest.
+        if file.is_dir() || name == "LOCK" || name == "WATERMARK" {
             continue;
         }
         let fixed = file.extension().is_some_and(|kind| kind == "sst" || kind == "blob");
         let target = to.join(name);
-        if !fixed || fs.hard_link(&file, &target).is_err() {
-            fs.copy(&file, &target)?;
+        if fixed {
+            link_or_copy(fs, &file, &target)?;
+        } else {
+            copy(fs, &file, &target, u64::MAX, |_| ())?;
         }
     }
     fs.sync_dir(to)
@@ -67,7 +71,8 @@ pub(crate) fn rebuild_manifest(fs: &dyn Fs, path: &Path, scratch: &Path) -> Resu
     let tables = skeleton.live_tables()?;
     drop(skeleton);
     for (number, table) in (SKELETON_NUMBER..).zip(tables) {
-        fs.copy(&scratch.join(table), &path.join(format!("{number:06}.sst")))?;
+        let target = path.join(format!("{number:06}.sst"));
+        copy(fs, &scratch.join(table), &target, u64::MAX, |_| ())?;
     }
     remove_tree(fs, scratch)?;
     DB::repair(&store_options(Access::Lenient), path)

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::bytes::{Reader, Writer};
 use crate::error::{Corruption, Error, Result};
+use crate::storage::failpoint;
 use crate::storage::fs::{Fs, write_durably};
 use crate::storage::layout::FORMAT_VERSION;
 
@@ -154,9 +155,13 @@ impl Superblock {
 
     /// Writes this state over the older slot and makes it durable.
     pub(crate) fn write(&self, fs: &dyn Fs, path: &Path) -> Result<()> {
+        failpoint::reach("superblock.begin");
         let mut file = fs.open_write(path)?;
         let slot = self.generation % 2;
         file.write_all_at(&self.encode(), slot * SLOT_BYTES as u64)?;
-        file.sync()
+        failpoint::reach("superblock.written");
+        file.sync()?;
+        failpoint::reach("superblock.synced");
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use crate::db::backup::manifest::{Entry, FileHash, Manifest, SUPERBLOCK};
 use crate::db::backup::{Backup, BackupCreated, Meter};
 use crate::db::capture::{Capture, CapturedFile};
 use crate::error::{Corruption, Error, Result};
+use crate::storage::failpoint;
 use crate::storage::fs::write_durably;
 use crate::storage::superblock::DatabaseId;
 use crate::storage::tree::{copy, file_bytes, is_absent, read_through};
@@ -23,6 +24,7 @@ pub(super) fn create(
     refuse_other_database(&manifests, &capture.superblock.database_id)?;
     // Before anything is written: the space of what was left over may be needed.
     folder.sweep(&manifests)?;
+    failpoint::reach("backup.begin");
 
     let number = manifests.next_number();
     let total_bytes = capture.files.iter().map(|file| file.bytes).sum();
@@ -34,6 +36,7 @@ pub(super) fn create(
     store.meter.tell();
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     folder.fs.sync_dir(&folder.files())?;
+    failpoint::reach("backup.files");
     let manifest = Manifest {
         number,
         database_id: capture.superblock.database_id,
@@ -46,6 +49,7 @@ pub(super) fn create(
     // The links that hold the database's old files are no longer needed.
     drop(capture);
     write_durably(folder.fs, &folder.manifest(number), &manifest.encode())?;
+    failpoint::reach("backup.manifest");
     let generation = manifest.generation();
     manifests.valid.push(manifest);
     let pruned = prune(folder, &mut manifests, backup.keep)?;
@@ -75,8 +79,10 @@ fn prune(folder: &Folder<'_>, manifests: &mut Manifests, keep: usize) -> Result<
     for number in &pruned {
         folder.fs.remove(&folder.manifest(*number))?;
     }
+    failpoint::reach("backup.pruned");
     folder.fs.sync_dir(&folder.generations())?;
     folder.sweep(manifests)?;
+    failpoint::reach("backup.swept");
     Ok(pruned)
 }
 
@@ -110,7 +116,9 @@ impl Store<'_> {
                 let what = Corruption::Mismatch { field: "length", expected: bytes, found: length };
                 return Err(what.at(&file.path, 0));
             }
+            failpoint::reach("backup.copied");
             fs.rename(&draft, &self.folder.file(&entry.hash))?;
+            failpoint::reach("backup.stored");
             self.count(bytes);
         }
         Ok(entry)

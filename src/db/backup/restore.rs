@@ -10,6 +10,7 @@ use crate::db::backup::{Backup, Generation, Meter};
 use crate::db::capture::FOLDERS;
 use crate::db::recover::create_root;
 use crate::error::{Error, Result};
+use crate::storage::failpoint;
 use crate::storage::fs::{Fs, write_durably};
 use crate::storage::tree::{remove_tree, sync_with_parent};
 
@@ -32,6 +33,7 @@ pub(super) fn restore(
     // Only a root that was not there is removed again if the restore fails.
     let existed = target.exists();
     create_root(folder.fs, target)?;
+    failpoint::reach("restore.begin");
     let mut meter = backup.meter(manifest.bytes());
     let Err(error) = fill(folder, manifest, target, &mut meter) else {
         return Ok(manifest.generation());
@@ -95,13 +97,16 @@ fn fill(
             meter.add(chunk.len());
             out.write_all(chunk)
         })?;
+        failpoint::reach("restore.file");
         out.sync()?;
     }
     for name in FOLDERS {
         fs.sync_dir(&target.join(name))?;
     }
     sync_with_parent(fs, target)?;
+    failpoint::reach("restore.filled");
     write_durably(fs, &target.join(SUPERBLOCK), &superblock)?;
+    failpoint::reach("restore.end");
     meter.tell();
     Ok(())
 }

@@ -20,6 +20,7 @@ use crate::storage::mark::{Mark, kind};
 use crate::storage::records::{Access, Records};
 use crate::storage::superblock::Superblock;
 use crate::storage::tree::{copy, is_absent, link_or_copy};
+use crate::storage::watermark;
 
 /// How often a capture begins anew because the writer was faster.
 const ATTEMPTS: u32 = 40;
@@ -53,6 +54,8 @@ fn gather(staging: &Staging, origin: &Layout, options: &Options) -> Result<Optio
     let fs = options.fs.as_ref();
     // Before the records: one of a later moment would look like a rollback.
     let (known, _torn) = read_superblock(fs, origin)?;
+    // The copy has no watermark of its own.
+    watermark::check(fs, &origin.records())?;
     if !gather_records(fs, &origin.records(), &staging.layout.records())? {
         return Ok(None);
     }

@@ -4,6 +4,7 @@
 use crate::db::capture::{Capture, Staging};
 use crate::db::engine::Engine;
 use crate::error::Result;
+use crate::storage::failpoint;
 use crate::storage::superblock::Superblock;
 use crate::storage::tree::{file_bytes, is_absent};
 
@@ -27,7 +28,9 @@ impl Engine {
         let (view, superblock) = {
             let commit = self.lock_commit()?;
             let (records, view) = (self.records(), self.view());
+            failpoint::reach("capture.begin");
             records.checkpoint(&staging.layout.records())?;
+            failpoint::reach("capture.records");
             let superblock = Superblock {
                 generation: commit.superblock.generation + 1,
                 sequence: records.latest_sequence(),
@@ -45,6 +48,7 @@ impl Engine {
         if let Some(encoder) = &self.encoder {
             staging.adopt(&self.layout.model(encoder), &staging.layout.model(encoder))?;
         }
+        failpoint::reach("capture.end");
         staging.finish(superblock)
     }
 

@@ -11,10 +11,10 @@ use crate::db::options::IndexOptions;
 use crate::db::segment::Segment;
 use crate::error::Result;
 use crate::hamming::Level;
-use crate::storage::fs::ensure_dir;
 use crate::storage::manifest::{STATE_KEY, Schema, SegmentEntry, State};
 use crate::storage::records::{Access, Family, Records, RecordsBatch};
 use crate::storage::superblock::Superblock;
+use crate::storage::tree::ensure_dir;
 
 /// Ids that are skipped where it is not known which were given out last.
 const ID_GAP: u64 = 1 << 20;

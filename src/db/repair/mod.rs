@@ -20,12 +20,13 @@ pub use report::{RepairOptions, RepairReport};
 use crate::db::engine::Engine;
 use crate::db::options::Options;
 use crate::error::{Error, Result};
-use crate::storage::fs::{Fs, OsFs, ensure_dir, remove_tree};
+use crate::storage::fs::{Fs, OsFs};
 use crate::storage::layout::Layout;
 use crate::storage::lock::Lock;
 use crate::storage::manifest::Schema;
 use crate::storage::records::{Access, Records};
 use crate::storage::superblock::Superblock;
+use crate::storage::tree::{ensure_dir, remove_tree};
 use plan::{Findings, Plan};
 use store::Work;
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::Repair;
 use crate::db::record::encode_id;
 use crate::error::{Error, Result};
-use crate::storage::fs::ensure_dir;
 use crate::storage::records::{Access, Family, Records, RecordsBatch, RecordsSnapshot};
 use crate::storage::salvage::{copy_store, rebuild_manifest, tables_on_disk};
+use crate::storage::tree::ensure_dir;
 
 /// The copy that takes the place of the original, as it is called in the moment of the change.
 pub(super) const READY: &str = "ready";
@@ -55,7 +55,7 @@ impl Repair {
             self.fs.rename(&ready, &records)?;
             self.fs.sync_dir(self.layout.root())?;
         }
-        crate::storage::fs::remove_tree(self.fs.as_ref(), &self.layout.salvage())
+        crate::storage::tree::remove_tree(self.fs.as_ref(), &self.layout.salvage())
     }
 
     pub(super) fn choose_store(&mut self) -> Result<Work> {
@@ -186,7 +186,7 @@ impl Repair {
         }
         ensure_dir(self.fs.as_ref(), &self.layout.salvage())?;
         let fresh = self.layout.salvage().join(FRESH);
-        crate::storage::fs::remove_tree(self.fs.as_ref(), &fresh)?;
+        crate::storage::tree::remove_tree(self.fs.as_ref(), &fresh)?;
         let access = if salvaged { Access::Lenient } else { Access::ReadOnly };
         let source = Arc::new(Records::open(path, access, 0, None)?);
         let target = Records::open(&fresh, Access::Create, 0, None)?;

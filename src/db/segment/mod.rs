@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::error::{Corruption, Error, Result};
 use crate::index::Rows;
+use crate::storage::failpoint;
 use crate::storage::fs::Fs;
 use crate::storage::manifest::{Schema, SegmentEntry};
 use crate::storage::segment::{SegmentId, SegmentReader, Tag};
@@ -51,7 +52,9 @@ impl Drop for Segment {
     fn drop(&mut self) {
         if *self.obsolete.get_mut() {
             // A file that stays behind is removed at the next open: no manifest names it.
+            failpoint::reach("segment.remove");
             let _left_for_open = self.fs.remove(self.reader.path());
+            failpoint::reach("segment.removed");
         }
     }
 }

@@ -88,11 +88,6 @@ impl Fs for FaultFs {
         OsFs.hard_link(from, to)
     }
 
-    fn copy(&self, from: &Path, to: &Path) -> Result<()> {
-        self.0.tick(to)?;
-        OsFs.copy(from, to)
-    }
-
     fn remove(&self, path: &Path) -> Result<()> {
         self.0.tick(path)?;
         OsFs.remove(path)

@@ -201,7 +201,8 @@ fn killed_at_every_step(damages: &[&str], accept_loss: bool) {
     for n in 0.. {
         let path = directory.path().join(n.to_string());
         copy(&template, &path);
-        let countdown = Arc::new(Countdown { left: AtomicI64::new(n), for_ever: true, meddle: None });
+        let countdown =
+            Arc::new(Countdown { left: AtomicI64::new(n), for_ever: true, meddle: None });
         let repair_options = RepairOptions::new().accept_loss(accept_loss);
         let fs = Arc::new(FaultFs(Arc::clone(&countdown)));
         // Reading everything at the end lists what it cannot read instead of failing.
@@ -215,7 +216,7 @@ fn killed_at_every_step(damages: &[&str], accept_loss: bool) {
             assert_eq!(sound(&path, "killed").len() as u64, expected, "killed at {n}");
         }
         assert!(!Layout::new(&path).salvage().exists(), "killed at {n}");
-        crate::storage::fs::remove_tree(&OsFs, &path).unwrap();
+        crate::storage::tree::remove_tree(&OsFs, &path).unwrap();
         if !killed {
             assert!(countdown.left.load(Ordering::SeqCst) >= 0, "an error was swallowed");
             assert!(n > 20, "repair has only {n} operations: this tests little");

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::bytes::Writer;
 use crate::error::{Error, Result};
+use crate::storage::failpoint;
 use crate::storage::fs::{Fs, FsFile};
 use crate::storage::layout::FORMAT_VERSION;
 
@@ -34,6 +35,7 @@ impl<'a> SegmentWriter<'a> {
     ) -> Result<Self> {
         debug_assert!(section_count <= MAX_SECTIONS);
         let mut file = fs.create(draft)?;
+        failpoint::reach("segment.created");
         let position = HEADER_BYTES + ENTRY_BYTES * usize::from(section_count);
         // The header is written last, over these zeros: a file cut short has no valid header.
         file.write_all(&vec![0; position])?;
@@ -69,6 +71,7 @@ impl<'a> SegmentWriter<'a> {
             return Err(Error::invalid("segment", "has another number of sections than announced"));
         }
         self.pad()?;
+        failpoint::reach("segment.sections");
         let length = self.position as u64;
         let mut header = Writer::new();
         header.bytes(MAGIC);
@@ -85,11 +88,15 @@ impl<'a> SegmentWriter<'a> {
         let checksum = crc32c::crc32c(&head);
         head[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 4].copy_from_slice(&checksum.to_le_bytes());
         self.file.write_all_at(&head, 0)?;
+        failpoint::reach("segment.header");
         // Content before name, name before manifest: a name without content must not exist after
         // a power cut.
         self.file.sync()?;
+        failpoint::reach("segment.synced");
         self.fs.rename(&self.draft, path)?;
+        failpoint::reach("segment.renamed");
         path.parent().map_or(Ok(()), |parent| self.fs.sync_dir(parent))?;
+        failpoint::reach("segment.named");
         Ok(length)
     }
 }
