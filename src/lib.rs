@@ -79,6 +79,9 @@ pub mod internals {
     }
     /// F5a.
     pub mod db {
-        pub use crate::db::probe_segment;
+        pub use crate::db::{
+            EntryKind, Probe, ProbeAnswer, ProbedSegment, ProbedSuperblock, plant_entry,
+            probe_entry, probe_superblock,
+        };
     }
 }

@@ -19,6 +19,8 @@ mod iter;
 mod maintenance;
 mod memtable;
 mod options;
+#[cfg(feature = "__internals")]
+mod probe;
 mod query;
 mod record;
 mod recover;
@@ -46,10 +48,12 @@ pub use options::{
     EncoderModel, IndexOptions, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options,
     WriteOptions,
 };
+#[cfg(feature = "__internals")]
+pub use probe::{EntryKind, ProbedSuperblock, plant_entry, probe_entry, probe_superblock};
 pub use query::Query;
 pub use record::Record;
 #[cfg(feature = "__internals")]
-pub use segment::probe_segment;
+pub use segment::{Probe, ProbeAnswer, ProbedSegment};
 pub use snapshot::{Readable, Snapshot};
 pub use stats::{SegmentStats, Stats};
 pub use ticket::Written;
