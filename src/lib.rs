@@ -80,8 +80,8 @@ pub mod internals {
     /// F5a.
     pub mod db {
         pub use crate::db::{
-            EntryKind, Probe, ProbeAnswer, ProbedSegment, ProbedSuperblock, plant_entry,
-            probe_entry, probe_superblock,
+            EntryKind, PlantedEntry, Probe, ProbeAnswer, ProbedSegment, ProbedSuperblock,
+            list_entries, plant_entries, probe_entry, probe_superblock,
         };
     }
 }

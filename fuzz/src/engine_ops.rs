@@ -9,6 +9,8 @@ use super::oracle::{Model, Random, search};
 
 /// Operations of one input, so that the slowest input stays below a second.
 const MOST: usize = 48;
+/// Of which so many may open the database anew.
+const MOST_OPENS: usize = 6;
 
 /// Runs the operations of the input, then reads everything.
 pub fn run(data: &[u8]) {
@@ -28,11 +30,15 @@ pub fn run(data: &[u8]) {
     let db = Database::create(&path, options.clone()).unwrap();
     let model = Model::new(code_bits, address_bits);
     let mut run = Run { db: Some(db), model, kept: Vec::new(), skewed: shape & 4 == 4 };
+    let mut opens = 0;
     for _ in 0..MOST {
         if input.is_empty() {
             break;
         }
-        match input.u8() % 16 {
+        let op = input.u8() % 16;
+        opens += usize::from(matches!(op, 12 | 13));
+        match op {
+            12 | 13 if opens > MOST_OPENS => {}
             12 => {
                 drop(run.db.take());
                 // A snapshot keeps the directory locked.
@@ -45,7 +51,7 @@ pub fn run(data: &[u8]) {
                 run.model.read(&beside);
                 assert!(beside.delete(b"key 1").is_err(), "a reader must not write");
             }
-            op => run.step(op, &mut input),
+            _ => run.step(op, &mut input),
         }
     }
     run.kept.iter().for_each(|(snapshot, model)| model.read(snapshot));

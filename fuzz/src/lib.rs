@@ -11,6 +11,7 @@ mod oracle;
 mod segment;
 
 pub mod engine_ops;
+pub mod entry_planted;
 pub mod hamming_levels;
 pub mod manifest;
 #[cfg(feature = "encoder")]

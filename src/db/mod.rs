@@ -49,7 +49,10 @@ pub use options::{
     WriteOptions,
 };
 #[cfg(feature = "__internals")]
-pub use probe::{EntryKind, ProbedSuperblock, plant_entry, probe_entry, probe_superblock};
+pub use probe::{
+    EntryKind, PlantedEntry, ProbedSuperblock, list_entries, plant_entries, probe_entry,
+    probe_superblock,
+};
 pub use query::Query;
 pub use record::Record;
 #[cfg(feature = "__internals")]

@@ -1,7 +1,9 @@
 //! What the fuzz targets ask of the superblock and of the entries of the record store. A segment is
 //! asked in `segment/probe.rs`.
 
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::db::options::IndexOptions;
 use crate::db::record::{
@@ -105,20 +107,42 @@ pub fn probe_entry(
     }
 }
 
-/// Writes an entry into the record store of a database that nobody has open, past every check of the
-/// engine; without a value the entry is removed. `family` counts from `meta` in the order of
-/// storage-format.md.
+/// An entry of the record store: its family, counted from `meta` in the order of storage-format.md,
+/// its key, and its value; none to remove it.
+pub type PlantedEntry = (usize, Vec<u8>, Option<Vec<u8>>);
+
+/// Every entry of the record store of a database that nobody has open.
 ///
 /// # Errors
 ///
 /// [`Error::Records`](crate::Error::Records) if the record store fails.
-pub fn plant_entry(path: &Path, family: usize, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+pub fn list_entries(path: &Path) -> Result<Vec<PlantedEntry>> {
+    let records = Records::open(&Layout::new(path).records(), Access::ReadOnly, 0, None)?;
+    let (snapshot, mut entries) = (Arc::new(records).snapshot(), Vec::new());
+    for (number, family) in Family::ALL.into_iter().enumerate() {
+        snapshot.scan(family, &[], |key, value| {
+            entries.push((number, key.to_vec(), Some(value.to_vec())));
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(entries)
+}
+
+/// Writes entries into the record store of a database that nobody has open, past every check of the
+/// engine.
+///
+/// # Errors
+///
+/// [`Error::Records`](crate::Error::Records) if the record store fails.
+pub fn plant_entries(path: &Path, entries: Vec<PlantedEntry>) -> Result<()> {
     let records = Records::open(&Layout::new(path).records(), Access::Write, 0, None)?;
-    let family = Family::ALL[family % Family::ALL.len()];
     let mut changes = RecordsBatch::default();
-    match value {
-        Some(value) => changes.put(family, key, value),
-        None => changes.delete(family, key),
+    for (family, key, value) in entries {
+        let family = Family::ALL[family % Family::ALL.len()];
+        match value {
+            Some(value) => changes.put(family, key, value),
+            None => changes.delete(family, key),
+        }
     }
     records.write(changes, true)
 }

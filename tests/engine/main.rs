@@ -8,6 +8,8 @@ mod facts;
 mod format;
 mod oracle;
 mod plans;
+#[cfg(feature = "__internals")]
+mod planted;
 mod read_only;
 mod reader;
 mod snapshots;
