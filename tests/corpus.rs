@@ -1,6 +1,7 @@
 //! Replays the corpora of the fuzz targets: every file below `fuzz/corpus` goes through the body of
 //! its target, the same code that the fuzzer runs.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a target fails by a panic")]
+#![expect(clippy::print_stdout, reason = "the harness shows it if a target fails")]
 #![expect(clippy::disallowed_methods, reason = "targets make hostile files themselves")]
 #![expect(unsafe_code, reason = "the allocator that counts")]
 #![expect(unreachable_pub, reason = "the bodies are a crate of their own for the fuzzer")]

@@ -115,7 +115,8 @@ fn build(input: &mut Input<'_>, mode: u8) -> Built {
     // One dimension has one order only.
     let ordered = order == "False" || order == "True" && dimensions == 1;
     let sound = mode & !3 == 0 && small && ordered && dimensions == wanted;
-    let columns = shape.get(1).map_or(1, |columns| *columns as usize);
-    let sound = kind.filter(|_| sound).map(|kind| (kind, shape[0] as usize, columns));
+    let length =
+        |index: usize| shape.get(index).map_or(1, |length| usize::try_from(*length).unwrap());
+    let sound = kind.filter(|_| sound).map(|kind| (kind, length(0), length(1)));
     Built { file, sound }
 }

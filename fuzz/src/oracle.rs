@@ -43,7 +43,7 @@ impl Random {
     pub(crate) fn address(&mut self, bits: u8, skewed: bool) -> Address {
         let mut value = self.next();
         if skewed {
-            value = (value % 3) * 0x1234_5677 ^ 1 << (self.next() % 40);
+            value = ((value % 3) * 0x1234_5677) ^ (1 << (self.next() % 40));
         }
         let value = u32::try_from(value & 0xffff_ffff).unwrap() >> (32 - u32::from(bits));
         Address::new(value, bits).unwrap()

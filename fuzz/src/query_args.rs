@@ -50,8 +50,10 @@ impl Fixture {
             let first = model.next_id;
             for number in first..first + rows {
                 let skewed = number % 3 != 0;
-                let (key, value) =
-                    (format!("key {}", number % 16_800), vec![7; number as usize % 7]);
+                let (key, value) = (
+                    format!("key {}", number % 16_800),
+                    vec![7; usize::try_from(number % 7).unwrap()],
+                );
                 let address = random.address(ADDRESS_BITS, skewed);
                 let code = random.code(CODE_BITS, skewed);
                 batch.put(key.as_bytes(), address, code.clone(), &value);
