@@ -85,6 +85,9 @@ pub mod internals {
     }
     /// F5a.
     pub mod db {
-        pub use crate::db::probe_segment;
+        pub use crate::db::{
+            EntryKind, PlantedEntry, Probe, ProbeAnswer, ProbedSegment, ProbedSuperblock,
+            list_entries, plant_entries, probe_entry, probe_superblock,
+        };
     }
 }

@@ -174,6 +174,26 @@ fn weights_of_another_kind_are_refused_by_name() {
     assert_eq!(shape, "tensor code.0.weight has shape [12, 3072], expected [11, 3072]");
 }
 
+/// The list of tensors at the beginning of a weight file was parsed whatever its length, up to the 100 MB
+/// that the safetensors crate allows. Parsed JSON takes many times the memory of its text: two bytes of a
+/// shape become eight and more, so that a hostile file took several times its length.
+#[test]
+fn a_list_of_tensors_longer_than_any_is_refused_before_it_is_parsed() {
+    let original = small_encoder().to_bytes().unwrap();
+    let (length, rest) = original.split_first_chunk::<8>().unwrap();
+    let length = usize::try_from(u64::from_le_bytes(*length)).unwrap();
+    // Spaces behind a list change nothing but its length.
+    let padded = |to: usize| {
+        let (list, data) = rest.split_at(length);
+        let spaces = vec![b' '; to - length];
+        [&(to as u64).to_le_bytes()[..], list, &spaces, data].concat()
+    };
+    assert!(Autoencoder::from_bytes(&padded(65_536), CPU).is_ok());
+    let error = Autoencoder::from_bytes(&padded(65_544), CPU).unwrap_err();
+    assert!(matches!(error, ModelError::NotWeights { .. }), "{error}");
+    assert!(error.to_string().contains("65544 bytes, more than 65536"), "{error}");
+}
+
 #[test]
 fn numbers_that_no_training_yields_are_refused() {
     let mut bytes = small_encoder().to_bytes().unwrap();

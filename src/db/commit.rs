@@ -11,7 +11,7 @@ use crate::db::options::WriteOptions;
 use crate::db::record::{KeyEntry, Location, encode_id, encode_pending, encode_record};
 use crate::db::ticket::{Ticket, Written};
 use crate::db::view::View;
-use crate::error::{Error, Result};
+use crate::error::{Corruption, Error, Result};
 use crate::storage::failpoint;
 use crate::storage::manifest::{STATE_KEY, State};
 use crate::storage::records::{Family, RecordsBatch};
@@ -124,6 +124,12 @@ impl Group<'_> {
             if !self.keys.contains_key(key) {
                 let entry = records.get(Family::Keys, key)?.map(|bytes| KeyEntry::decode(&bytes));
                 let entry = entry.transpose().map_err(|what| records.damage(&what))?;
+                let id = entry.map(|entry| entry.location.id);
+                if let Some(value) = id.filter(|id| *id >= self.state.next_id) {
+                    // Were an id deleted that is still to be given, its record would never be found.
+                    let what = Corruption::OutOfRange { field: "id of a key", value };
+                    return Err(records.damage(&what));
+                }
                 self.keys.insert(key.clone(), entry);
             }
         }

@@ -23,6 +23,8 @@ mod iter;
 mod maintenance;
 mod memtable;
 mod options;
+#[cfg(feature = "__internals")]
+mod probe;
 mod query;
 mod record;
 mod recover;
@@ -55,11 +57,16 @@ pub use options::{
     EncoderModel, IndexOptions, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options,
     WriteOptions,
 };
+#[cfg(feature = "__internals")]
+pub use probe::{
+    EntryKind, PlantedEntry, ProbedSuperblock, list_entries, plant_entries, probe_entry,
+    probe_superblock,
+};
 pub use query::Query;
 pub use record::Record;
 pub use repair::{RepairOptions, RepairReport};
 #[cfg(feature = "__internals")]
-pub use segment::probe_segment;
+pub use segment::{Probe, ProbeAnswer, ProbedSegment};
 pub use snapshot::{Readable, Snapshot};
 pub use space::SpaceReport;
 pub use stats::{SegmentStats, Stats};

@@ -302,7 +302,7 @@ pub(crate) fn recover(
     let segments = open_segments(layout, options, &schema, &records, known)?;
     check_numbers(&state, superblock, &segments).map_err(damage)?;
     let memtable = read_pending(&schema, &state, &records)?;
-    let deleted = read_tombstones(&records)?;
+    let deleted = read_tombstones(&state, &records)?;
     // A scan that ended early would leave records out of every answer: each row and each pending
     // entry is a record or has a tombstone.
     let rows: u64 = segments.iter().map(|segment| segment.row_count()).sum();
@@ -330,6 +330,11 @@ fn check_numbers(
         if value >= MAX_COUNTER {
             return Err(Corruption::OutOfRange { field, value });
         }
+    }
+    if state.record_count > state.next_id {
+        // Each record has an id of its own.
+        let value = state.record_count;
+        return Err(Corruption::OutOfRange { field: "record count", value });
     }
     for segment in segments {
         if segment.number() >= state.next_segment {
@@ -391,10 +396,16 @@ fn read_pending(schema: &Schema, state: &State, records: &RecordsSnapshot) -> Re
     Ok(memtable)
 }
 
-fn read_tombstones(records: &RecordsSnapshot) -> Result<DeletedIds> {
+fn read_tombstones(state: &State, records: &RecordsSnapshot) -> Result<DeletedIds> {
     let mut ids = Vec::new();
     records.scan(Family::Tombstones, &[], |key, _| {
-        ids.push(decode_id(key).map_err(|what| records.damage(&what))?);
+        let damage = |what: Corruption| records.damage(&what);
+        let id = decode_id(key).map_err(damage)?;
+        if id >= state.sealed_bound {
+            // It would hide a record that is in no segment, or one that is still to be written.
+            return Err(damage(Corruption::OutOfRange { field: "tombstone", value: id }));
+        }
+        ids.push(id);
         Ok(ControlFlow::Continue(()))
     })?;
     let mut deleted = DeletedIds::default();

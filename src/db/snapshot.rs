@@ -75,7 +75,9 @@ pub trait Readable {
         };
         let entry = KeyEntry::decode(&bytes).map_err(|what| records.damage(&what))?;
         let missing = || records.damage(&Corruption::Missing { what: "the record of a key" });
-        snapshot.record_at(entry.location)?.ok_or_else(missing).map(Some)
+        // An entry that lies may lead to the record of another key.
+        let record = snapshot.record_at(entry.location)?.filter(|record| record.key == key);
+        record.ok_or_else(missing).map(Some)
     }
 
     /// The value of a record, empty if it was put without one.

@@ -12,6 +12,8 @@ mod decode;
 mod error;
 mod gate;
 mod pipeline;
+#[cfg(feature = "__internals")]
+mod probe;
 mod report;
 mod reread;
 mod shard;
@@ -27,6 +29,9 @@ pub use decode::{
 };
 pub use error::IngestError;
 pub use pipeline::IngestOptions;
+#[cfg(feature = "__internals")]
+#[doc(hidden)]
+pub use probe::{ProbedShard, probe_shard};
 pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
 pub use reread::reread;
 

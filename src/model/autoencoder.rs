@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 
 use super::error::{Lift, ModelError};
-use super::network::{Network, check_address_units, check_code_units, numbers};
+use super::network::{Network, check_address_units, check_code_units, numbers, with_numbers};
 use super::normal::Normalizer;
 use super::random::Random;
 use super::train::TrainingSummary;
@@ -215,16 +215,19 @@ fn fingerprint(parts: &Parts) -> Result<Fingerprint, ModelError> {
     let mut hasher = blake3::Hasher::new_derive_key("hashdb autoencoder fingerprint v1");
     hasher.update(PREPROCESSING.as_bytes());
     let mut add = |values: &[f32]| {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         hasher.update(&(values.len() as u64).to_le_bytes());
-        hasher.update(&bytes);
+        // Piece by piece: a hostile file must not make its weights be copied again.
+        for values in values.chunks(4096) {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            hasher.update(&bytes);
+        }
     };
     add(parts.normalizer.mean());
     add(&[parts.normalizer.deviation()]);
     for net in [&parts.code, &parts.address] {
         for layer in net.layers() {
-            add(&numbers(&layer.weight)?);
-            add(&numbers(&layer.bias)?);
+            with_numbers(&layer.weight, &mut add)?;
+            with_numbers(&layer.bias, &mut add)?;
         }
         add(&[]);
     }

@@ -1,6 +1,6 @@
 //! The encoding half of an autoencoder: layers of logistic units, the last of them read as bits.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Storage, Tensor};
 
 use super::error::{Lift, ModelError};
 use super::ops::logistic;
@@ -44,6 +44,11 @@ impl Network {
     /// The network of `layers`, rounded to f16.
     pub(super) fn new(layers: &[Layer]) -> Result<Self> {
         Ok(Self { layers: layers.iter().map(Layer::rounded).collect::<Result<_>>()? })
+    }
+
+    /// The network of layers that were read from f16, whose numbers need no rounding and no copy.
+    pub(super) fn of_halves(layers: Vec<Layer>) -> Self {
+        Self { layers }
     }
 
     /// A network with random weights, scaled so that each sum has about unit variance.
@@ -130,6 +135,23 @@ pub(super) fn check_code_units(units: &[usize]) -> std::result::Result<(), Model
 /// Checks the layers of a net that gives addresses.
 pub(super) fn check_address_units(units: &[usize]) -> std::result::Result<(), ModelError> {
     check_units(units, |bits| (8..=32).contains(&bits), "the address net", "8 to 32")
+}
+
+/// Shows the numbers of a tensor, row by row, without a copy of them where they lie in memory.
+pub(super) fn with_numbers<T>(
+    tensor: &Tensor,
+    show: impl FnOnce(&[f32]) -> T,
+) -> std::result::Result<T, ModelError> {
+    {
+        let (storage, layout) = tensor.storage_and_layout();
+        if let Storage::Cpu(memory) = &*storage
+            && let Some((start, end)) = layout.contiguous_offsets()
+            && let Some(values) = memory.as_slice().ok().and_then(|all: &[f32]| all.get(start..end))
+        {
+            return Ok(show(values));
+        }
+    }
+    numbers(tensor).map(|values| show(&values))
 }
 
 /// The numbers of a tensor, row by row.

@@ -12,6 +12,10 @@ use super::ModelError;
 /// The one entry of a file's `__metadata__`: several would be written in random order.
 const DESCRIPTION: &str = "hashdb";
 
+/// Longest list of tensors that is read, in bytes; those of the largest networks have about 10,000.
+/// Parsed JSON takes many times the memory of its text.
+const MAX_HEADER_BYTES: u64 = 64 << 10;
+
 /// A tensor to be written.
 pub(super) struct Item {
     dtype: Dtype,
@@ -74,6 +78,12 @@ impl<'a> Reader<'a> {
         let refuse = |error: safetensors::SafeTensorError| ModelError::NotWeights {
             cause: error.to_string(),
         };
+        let length = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+        if length > MAX_HEADER_BYTES {
+            let cause =
+                format!("its list of tensors has {length} bytes, more than {MAX_HEADER_BYTES}");
+            return Err(ModelError::NotWeights { cause });
+        }
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(refuse)?;
         let description = header.metadata().as_ref().and_then(|entries| entries.get(DESCRIPTION));
         let description = description.cloned().ok_or_else(|| ModelError::Description {

@@ -107,5 +107,5 @@ fn read_network(
         layers.push(Layer { weight, bias: Tensor::from_vec(bias, (1, count), device).lift()? });
         inputs = count;
     }
-    Network::new(&layers).lift()
+    Ok(Network::of_halves(layers))
 }

@@ -119,7 +119,11 @@ impl Superblock {
 
     /// Reads the newer valid slot, and the error of the other slot if it has one.
     pub(crate) fn read(fs: &dyn Fs, path: &Path) -> Result<(Self, Option<Error>)> {
-        let bytes = fs.read(path, 2 * SLOT_BYTES as u64)?;
+        Self::of_bytes(&fs.read(path, 2 * SLOT_BYTES as u64)?, path)
+    }
+
+    /// The same for bytes that are at hand; errors name `path`.
+    pub(crate) fn of_bytes(bytes: &[u8], path: &Path) -> Result<(Self, Option<Error>)> {
         let (first, second) = bytes.split_at(SLOT_BYTES.min(bytes.len()));
         let slots = [(first, 0), (second, SLOT_BYTES as u64)];
         let [first, second] = slots.map(|(slot, offset)| {

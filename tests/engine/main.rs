@@ -13,6 +13,8 @@ mod format;
 mod limits;
 mod oracle;
 mod plans;
+#[cfg(feature = "__internals")]
+mod planted;
 mod processes;
 mod read_only;
 mod reader;

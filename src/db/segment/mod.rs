@@ -22,7 +22,7 @@ use crate::storage::segment::{SegmentId, SegmentReader, Tag};
 use info::Info;
 use parts::Parts;
 #[cfg(feature = "__internals")]
-pub use probe::probe_segment;
+pub use probe::{Probe, ProbeAnswer, ProbedSegment};
 
 const INFO: Tag = *b"INFO    ";
 const IDS: Tag = *b"IDS     ";

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum as _;
-use hashdb::{Database, Readable as _};
+use hashdb::internals::db::{Probe, ProbedSegment};
+use hashdb::{Database, Level, Readable as _};
 
 use crate::model::Model;
 use crate::plan::{Flavour, Plan};
@@ -168,15 +169,23 @@ fn judge_prefix(path: &Path, model: &Model) -> Result<Verdict> {
 /// Every cut of a segment file must be refused.
 fn judge_cuts(path: &Path) -> Result<Verdict> {
     let bytes = std::fs::read(path).context("read the segment")?;
-    if let Err(error) = hashdb::internals::db::probe_segment(&bytes, 77, 2) {
+    if let Err(error) = probe(&bytes) {
         return Ok(Verdict::Wrong(format!("the whole segment is refused: {error}")));
     }
     for length in 0..bytes.len() {
-        if hashdb::internals::db::probe_segment(&bytes[..length], 77, 2).is_ok() {
+        if probe(&bytes[..length]).is_ok() {
             return Ok(Verdict::Wrong(format!("a cut at byte {length} was not noticed")));
         }
     }
     Ok(Verdict::Clean)
+}
+
+/// Opens bytes as a segment and asks it everything.
+fn probe(bytes: &[u8]) -> hashdb::Result<()> {
+    let segment = ProbedSegment::of_bytes(bytes)?;
+    segment.open_indexes()?;
+    segment.ask(&Probe { level: Level::best(), address: 77, radius: 2, code: 0x5a, k: 10 })?;
+    segment.verify()
 }
 
 /// A judge at work.

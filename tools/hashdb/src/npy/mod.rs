@@ -105,9 +105,11 @@ impl Npy {
             let (path, expected) = (path.to_path_buf(), names.join(" or "));
             NpyError::Kind { path, expected, found: describe(&header) }
         })?;
-        let lengths = header.shape.iter().copied();
-        let bytes = lengths
-            .chain([kind.element_bytes()])
+        // A row must be countable too where there is none of them, so the rows are counted last.
+        let lengths = header.shape.iter().rev().copied();
+        let bytes = [kind.element_bytes()]
+            .into_iter()
+            .chain(lengths)
             .try_fold(1_usize, usize::checked_mul)
             .and_then(|bytes| bytes.checked_add(data_offset));
         let expected = bytes.map_or(u64::MAX, |bytes| bytes as u64);
@@ -221,4 +223,25 @@ fn describe(header: &Header) -> String {
         }
     };
     format!("an array of {descr} with shape {shape}{order}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, Npy, NpyError};
+
+    /// A file of no rows may claim rows of any length without being longer for it. The length of the
+    /// file was computed rows first, so that nothing times anything passed, and the length of one
+    /// row overflowed when the first (empty) range was read: found by the fuzz target `npy`.
+    #[test]
+    fn no_rows_of_endless_length_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        let header = "{'descr': '<i4', 'fortran_order': False, 'shape': (0, 4611686018427387904)}";
+        let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+        let file = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes()].concat();
+        #[expect(clippy::disallowed_methods, reason = "a test makes its file itself")]
+        std::fs::write(&path, file).unwrap();
+        let refused = Npy::open(&path, &[Kind::Distances]);
+        assert!(matches!(refused, Err(NpyError::Length { .. })), "{refused:?}");
+    }
 }

@@ -1,0 +1,39 @@
+//! What the fuzz target asks of a tar shard: what it is read as, without decoding a picture.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+
+use super::gate::Gate;
+use super::source::{Content, Found, Walk};
+
+/// What a shard was read as.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProbedShard {
+    /// The key of each picture, and its bytes.
+    pub images: Vec<(Vec<u8>, u64)>,
+    /// The key of each reject, and its kind.
+    pub rejects: Vec<(Vec<u8>, &'static str)>,
+    /// Entries that do not look like pictures.
+    pub skipped: u64,
+}
+
+/// Reads the file as a shard, if its name is that of one; stops at the picture after `most`.
+#[must_use]
+pub fn probe_shard(path: &Path, most: usize) -> ProbedShard {
+    let (waiting, read) = (Gate::new(u64::MAX), AtomicU64::new(0));
+    let mut shard = ProbedShard::default();
+    let mut emit = |found: Found<'_>| {
+        match found {
+            Found::Image(key, Content::Bytes(bytes, _permit)) => {
+                shard.images.push((key, bytes.len() as u64));
+            }
+            Found::Image(key, Content::File(_)) => shard.images.push((key, 0)),
+            Found::Reject(reject) => shard.rejects.push((reject.key, reject.kind)),
+            Found::Skipped => shard.skipped += 1,
+        }
+        shard.images.len() <= most
+    };
+    let mut walk = Walk { waiting: &waiting, read: &read, stopped: &|| false, emit: &mut emit };
+    let _to_the_end = walk.run(&[PathBuf::from(path)]);
+    shard
+}
