@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench ends at the first surprise")]
 #![expect(clippy::cast_possible_truncation, reason = "counts of a bench are small")]
 #![expect(unsafe_code, reason = "the bare kernel reads a mapped file")]
+#![expect(clippy::disallowed_methods, reason = "a bench writes that file itself")]
 
 #[path = "measure/data.rs"]
 mod data;

@@ -25,7 +25,8 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A file holds bytes that hashdb never wrote there. Restore the database from a copy.
+    /// A file holds bytes that hashdb never wrote there. Run `hashdb check` to see all of it, then
+    /// `hashdb repair` ([`Database::repair`](crate::Database::repair)), or restore a backup.
     #[error("{} is damaged at byte {offset}: {what}", path.display())]
     Corruption {
         /// The damaged file.
@@ -131,7 +132,8 @@ pub enum Error {
     #[error("an earlier write failed; reopen the database to recover")]
     Poisoned,
     /// The records are older than what hashdb knows to be durable: the log or the manifest of the
-    /// record store was cut or replaced. Nothing was changed; restore from a copy.
+    /// record store was cut or replaced. Nothing was changed; restore a backup, or see what
+    /// `hashdb repair` says would be lost ([`Database::repair`](crate::Database::repair)).
     #[error(
         "{} was rolled back: its records end at sequence {found}, but sequence {expected} was durable",
         path.display()
@@ -144,7 +146,26 @@ pub enum Error {
         /// Last sequence number found.
         found: u64,
     },
-    /// The record store failed or found damage in its own files.
+    /// A repair would give up records or values that cannot be read. Nothing was changed: restore a
+    /// backup, or run `hashdb repair --accept-loss`
+    /// ([`RepairOptions::accept_loss`](crate::RepairOptions::accept_loss)).
+    #[error(
+        "repairing {} would give up at least {records} records and {values} values: {detail}",
+        path.display()
+    )]
+    WouldLose {
+        /// The database directory.
+        path: PathBuf,
+        /// Records that are known to be gone.
+        records: u64,
+        /// Values that are known to be gone.
+        values: u64,
+        /// What is known about it.
+        detail: String,
+    },
+    /// The record store failed or found damage in its own files. If it is damage
+    /// ([`Error::is_corruption`]), run `hashdb check`, then `hashdb repair`
+    /// ([`Database::repair`](crate::Database::repair)), or restore a backup.
     #[error("{}: {source}", path.display())]
     Records {
         /// The directory of the record store.
@@ -248,11 +269,26 @@ impl Error {
         Self::InvalidArgument { argument, rule: rule.into() }
     }
 
+    /// Whether the disk is full. Reading works on; [`Database::recover_space`] makes room to write.
+    ///
+    /// [`Database::recover_space`]: crate::Database::recover_space
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            Self::Records { source, .. } => source.message.contains("No space left on device"),
+            _ => false,
+        }
+    }
+
     /// Whether the error reports damaged files, rather than a failed operation or a wrong call.
     #[must_use]
     pub fn is_corruption(&self) -> bool {
         match self {
-            Self::Corruption { .. } | Self::RolledBack { .. } | Self::DamagedBackup { .. } => true,
+            Self::Corruption { .. }
+            | Self::RolledBack { .. }
+            | Self::WouldLose { .. }
+            | Self::DamagedBackup { .. } => true,
             Self::Records { source, .. } => source.corruption,
             _ => false,
         }

@@ -54,7 +54,8 @@ pub use db::{
     Answer, Backup, BackupCreated, BackupProgress, BackupReport, CheckpointInfo, Damage, Database,
     EncoderModel, ExplainedSource, Explanation, Filter, Generation, IndexOptions, Iter,
     MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options, Plan, Query, QueryStats, Readable,
-    Record, SegmentStats, Snapshot, Stats, VerifyReport, WriteBatch, WriteOptions, Written,
+    Record, RepairOptions, RepairReport, SegmentStats, Snapshot, SpaceReport, Stats, VerifyReport,
+    WriteBatch, WriteOptions, Written,
 };
 pub use error::{Corruption, Error, RecordError, Result};
 pub use hamming::Level;

@@ -23,9 +23,11 @@ const FLOORS: [&[&str]; 9] = [
 const MODEL_MAY_IMPORT: [&str; 4] = ["error", "bytes", "hamming", "code"];
 
 /// Foreign crates and the only places that may name them.
-const OWNERS: [(&str, &[&str]); 9] = [
+const OWNERS: [(&str, &[&str]); 11] = [
     ("fail::", &["storage/failpoint.rs"]),
-    ("rocksdb::", &["storage/records.rs"]),
+    ("rocksdb::", &["storage/records.rs", "storage/salvage.rs", "storage/blocks.rs"]),
+    ("librocksdb_sys::", &["storage/blocks.rs"]),
+    ("rustix::", &["storage/fs.rs"]),
     ("memmap2::", &["storage/mmap.rs"]),
     ("candle_core::", &["model/"]),
     ("safetensors::", &["model/"]),
@@ -35,8 +37,13 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ("crossbeam::", &["ingest/", "model/"]),
 ];
 
-const UNSAFE_FILES: [&str; 4] =
-    ["hamming/avx2.rs", "hamming/avx512.rs", "hamming/neon.rs", "storage/mmap.rs"];
+const UNSAFE_FILES: [&str; 5] = [
+    "hamming/avx2.rs",
+    "hamming/avx512.rs",
+    "hamming/neon.rs",
+    "storage/blocks.rs",
+    "storage/mmap.rs",
+];
 
 fn source_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

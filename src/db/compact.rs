@@ -43,6 +43,7 @@ impl Engine {
         drop(merging);
         failpoint::reach("compact.merged");
         self.records().compact()?;
+        self.keep_ballast();
         failpoint::reach("compact.end");
         Ok(())
     }

@@ -26,11 +26,14 @@ mod options;
 mod query;
 mod record;
 mod recover;
+mod repair;
 mod seal;
 mod search;
 mod segment;
 mod snapshot;
+mod space;
 mod stats;
+mod strict;
 mod ticket;
 mod verify;
 mod view;
@@ -54,9 +57,11 @@ pub use options::{
 };
 pub use query::Query;
 pub use record::Record;
+pub use repair::{RepairOptions, RepairReport};
 #[cfg(feature = "__internals")]
 pub use segment::probe_segment;
 pub use snapshot::{Readable, Snapshot};
+pub use space::SpaceReport;
 pub use stats::{SegmentStats, Stats};
 pub use ticket::Written;
 pub use verify::{Damage, VerifyReport};
@@ -142,6 +147,50 @@ impl Database {
     /// As [`Database::open`], but never [`Error::Locked`](crate::Error::Locked).
     pub fn open_read_only(path: impl AsRef<Path>, options: Options) -> Result<Self> {
         Engine::open_read_only(path.as_ref(), options).map(Self::start)
+    }
+
+    /// Repairs a damaged database that nobody has open. Where its records can be read, nothing is
+    /// lost: segments, keys, pending entries, tombstones, counters and the superblock are made anew
+    /// from them, and a record whose entry cannot be read from its key and its row. Where they cannot,
+    /// nothing is changed unless [`RepairOptions::accept_loss`] says that what is gone may be given up;
+    /// then what can be read is salvaged. Damaged files are moved to the folder `damaged`, never
+    /// removed. A repair that was interrupted is finished by the next one.
+    ///
+    /// Takes 8 bytes of memory a record at most, and a record store of which blocks cannot be read is
+    /// written anew: that takes as much room on the disk as it has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldLose`](crate::Error::WouldLose) if something would be lost: nothing was changed.
+    /// [`Error::Locked`](crate::Error::Locked) if the database is open,
+    /// [`Error::UnsupportedFormat`](crate::Error::UnsupportedFormat) for a newer format,
+    /// [`Error::Io`](crate::Error::Io) or [`Error::Records`](crate::Error::Records) if the disk fails.
+    pub fn repair(path: impl AsRef<Path>, options: RepairOptions) -> Result<RepairReport> {
+        repair::repair(path.as_ref(), options)
+    }
+
+    /// Makes room on a full disk: gives the file BALLAST back ([`Options::ballast_bytes`]), opens the
+    /// database for writing, which needs some, and reclaims the space of deleted records. The reserve
+    /// is taken again by a later seal or compaction, when there is room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::open`]; if the disk is still too full, room has to be made elsewhere.
+    pub fn recover_space(path: impl AsRef<Path>, options: Options) -> Result<SpaceReport> {
+        space::recover_space(path.as_ref(), options)
+    }
+
+    /// Looks at the files of a database that nobody has open for what cannot be seen any more once
+    /// it is: a log that ends in half a record, as a crash during an unacknowledged write leaves it, and
+    /// files that do not belong there. Changes nothing; see [`Database::verify`] for everything else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotADatabase`](crate::Error::NotADatabase),
+    /// [`Error::Locked`](crate::Error::Locked) if a process has it open for writing, and
+    /// [`Error::Io`](crate::Error::Io) if a folder cannot be listed.
+    pub fn check_files(path: impl AsRef<Path>) -> Result<Vec<Damage>> {
+        strict::check_files(path.as_ref())
     }
 
     /// Whether a path holds a database, by its superblock.
@@ -282,8 +331,11 @@ impl Database {
     }
 
     /// Reads every byte that hashdb owns and holds the parts against each other: superblock,
-    /// records, keys, values, pending entries, tombstones, segments. Of the encoder's weights it sees
-    /// that they are there; whether they are right, `Autoencoder::from_bytes` says.
+    /// records, keys, values, pending entries, tombstones, segments. The record store checks every
+    /// block of every table, those of its own indexes and filters too; blob files are checked as far
+    /// as a value lies in them. Its log was read when the database was opened, its manifest too. Of
+    /// the encoder's weights it sees that they are there; whether they are right,
+    /// `Autoencoder::from_bytes` says.
     ///
     /// # Errors
     ///

@@ -24,6 +24,7 @@ pub struct Options {
     pub(crate) background: bool,
     pub(crate) mmap: bool,
     pub(crate) cache_bytes: usize,
+    pub(crate) ballast_bytes: u64,
     pub(crate) fs: Arc<dyn Fs>,
 }
 
@@ -125,6 +126,7 @@ impl Default for Options {
             background: true,
             mmap: true,
             cache_bytes: 64 << 20,
+            ballast_bytes: 64 << 20,
             fs: Arc::new(OsFs),
         }
     }
@@ -199,6 +201,20 @@ impl Options {
     #[must_use]
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
+        self
+    }
+
+    /// Bytes on the disk that are kept back in the file BALLAST, default 64 MiB, 0 for none. A disk that
+    /// has run full leaves no room to open a database for writing; [`Database::recover_space`] gives this
+    /// room back. It is taken after a seal or a compaction, once the database itself is as large and
+    /// the disk has four times as much left, so that a small database stays small. Recovery writes what
+    /// the record store's log holds, mostly below 64 MiB and at most 256 MiB: a larger reserve is
+    /// for those who write large values.
+    ///
+    /// [`Database::recover_space`]: crate::Database::recover_space
+    #[must_use]
+    pub fn ballast_bytes(mut self, bytes: u64) -> Self {
+        self.ballast_bytes = bytes;
         self
     }
 

@@ -178,7 +178,8 @@ pub(crate) fn read_newest(
     }
 }
 
-/// Reads the state of this moment; `None` if the writer changed its files meanwhile.
+/// Reads the state of this moment; `None` if the writer removed a log meanwhile. A table that it removed
+/// is an error of the record store.
 fn read_once(
     layout: &Layout,
     options: &Options,
@@ -190,7 +191,7 @@ fn read_once(
     // Of a damaged store its own error says more than the mark's.
     let records = Records::open(&folder, Access::ReadOnly, options.cache_bytes, None)?;
     // It has read its manifest and its logs by now, and holds its tables open.
-    if !before?.still_holds(&Mark::of(fs, &folder)?) {
+    if !before?.keeps_logs(&Mark::of(fs, &folder)?) {
         return Ok(None);
     }
     let records = Arc::new(records);
@@ -302,6 +303,14 @@ pub(crate) fn recover(
     check_numbers(&state, superblock, &segments).map_err(damage)?;
     let memtable = read_pending(&schema, &state, &records)?;
     let deleted = read_tombstones(&records)?;
+    // A scan that ended early would leave records out of every answer: each row and each pending
+    // entry is a record or has a tombstone.
+    let rows: u64 = segments.iter().map(|segment| segment.row_count()).sum();
+    let rows = rows + memtable.len() as u64;
+    if rows != state.record_count.saturating_add(deleted.len() as u64) {
+        let (expected, found) = (state.record_count, rows.saturating_sub(deleted.len() as u64));
+        return Err(damage(Corruption::Mismatch { field: "indexed records", expected, found }));
+    }
     let view = View { records, segments, memtable, deleted, state };
     Ok(Recovered { encoder, index, superblock: *superblock, view })
 }
@@ -395,15 +404,17 @@ fn read_tombstones(records: &RecordsSnapshot) -> Result<DeletedIds> {
 
 /// Removes what an interrupted seal or compaction left in the segment folder.
 fn sweep(fs: &dyn Fs, layout: &Layout, view: &View) -> Result<()> {
-    for path in fs.list(&layout.segments())? {
+    let files = fs.list(&layout.segments())?.into_iter().filter(|path| {
         let live = view.segments.iter().any(|segment| segment.path() == path);
         let ours = path.extension().is_some_and(|kind| kind == "seg" || kind == "tmp");
-        if ours && !live {
-            match fs.remove(&path) {
-                // Whoever had the database before was about to remove it too.
-                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
-                removed => removed?,
-            }
+        ours && !live
+    });
+    let draft = layout.ballast().with_extension("tmp");
+    for path in files.chain(draft.exists().then_some(draft)) {
+        match fs.remove(&path) {
+            // Whoever had the database before was about to remove it too.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            removed => removed?,
         }
     }
     Ok(())

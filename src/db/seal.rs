@@ -100,6 +100,8 @@ impl Engine {
         self.publish(&mut commit, next);
         failpoint::reach("seal.published");
         self.write_superblock(&mut commit)?;
+        drop(commit);
+        self.keep_ballast();
         failpoint::reach("seal.end");
         Ok(true)
     }

@@ -34,6 +34,8 @@ pub struct Stats {
     pub deleted_rows: u64,
     /// Bytes of the record store's files, without its log.
     pub record_bytes: u64,
+    /// Length of the file BALLAST in bytes, 0 where there is none.
+    pub ballast_bytes: u64,
     /// The record store's sequence number.
     pub sequence: u64,
     /// The instruction set that computes distances.
@@ -75,6 +77,7 @@ impl Engine {
             segments: segments.collect(),
             deleted_rows: view.deleted.len() as u64,
             record_bytes: view.records.records().file_bytes(),
+            ballast_bytes: self.layout.ballast().metadata().map_or(0, |file| file.len()),
             sequence: view.records.records().latest_sequence(),
             simd: self.search.level,
             index: *self.index.lock(),

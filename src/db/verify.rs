@@ -93,6 +93,11 @@ impl Engine {
         verifier.watermark();
         verifier.segments();
         verifier.memtable();
+        match self.records().verify_tables() {
+            // It opens each table by its name; beside a writer one may be gone by then.
+            Err(error) if error.is_corruption() || !self.read_only => verifier.error(&error),
+            _ => {}
+        }
         verifier.families();
         verifier.model();
         let mut report = verifier.report;

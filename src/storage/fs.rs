@@ -36,6 +36,8 @@ pub(crate) trait Fs: Send + Sync + fmt::Debug {
     fn sync_dir(&self, path: &Path) -> Result<()>;
     /// The paths in a directory, sorted.
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>>;
+    /// Bytes that an ordinary user may still write to the file system of a directory.
+    fn free_bytes(&self, path: &Path) -> Result<u64>;
 }
 
 /// A file open for writing.
@@ -46,6 +48,8 @@ pub(crate) trait FsFile: Send + fmt::Debug {
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> Result<()>;
     /// Makes content and length durable. After an error the content is in doubt: never retry.
     fn sync(&mut self) -> Result<()>;
+    /// Makes the file so long, with room on the disk for all of it.
+    fn allocate(&mut self, bytes: u64) -> Result<()>;
 }
 
 fn io_error(path: &Path, op: &'static str) -> impl FnOnce(io::Error) -> Error {
@@ -129,6 +133,12 @@ impl Fs for OsFs {
         paths.sort();
         Ok(paths)
     }
+
+    fn free_bytes(&self, path: &Path) -> Result<u64> {
+        let space = rustix::fs::statvfs(path)
+            .map_err(|error| io_error(path, "ask for the free space of")(io::Error::from(error)))?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
 }
 
 #[derive(Debug)]
@@ -149,5 +159,11 @@ impl FsFile for OsFile {
 
     fn sync(&mut self) -> Result<()> {
         self.file.sync_all().map_err(io_error(&self.path, "sync"))
+    }
+
+    fn allocate(&mut self, bytes: u64) -> Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        let failed = |error| io_error(&self.path, "allocate room for")(io::Error::from(error));
+        fallocate(&self.file, FallocateFlags::empty(), 0, bytes).map_err(failed)
     }
 }

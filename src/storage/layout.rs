@@ -45,6 +45,21 @@ impl Layout {
         self.segments().join(format!("{number:012}.tmp"))
     }
 
+    /// The room kept back for a full disk.
+    pub(crate) fn ballast(&self) -> PathBuf {
+        self.root.join("BALLAST")
+    }
+
+    /// What repair set aside, one folder a run; never removed by hashdb.
+    pub(crate) fn damaged(&self) -> PathBuf {
+        self.root.join("damaged")
+    }
+
+    /// Where repair works on copies; nothing in it lasts.
+    pub(crate) fn salvage(&self) -> PathBuf {
+        self.root.join("salvage")
+    }
+
     /// Where a checkpoint or a backup gathers its files; nothing lasting is kept there.
     pub(crate) fn staging(&self) -> PathBuf {
         self.root.join("staging")

@@ -44,6 +44,11 @@ impl Mark {
         Ok(Self { current, manifest, manifest_bytes, logs })
     }
 
+    /// Whether no log has gone since. Logs go oldest first, so none that came later has gone either.
+    pub(crate) fn keeps_logs(&self, now: &Self) -> bool {
+        self.logs.keys().all(|log| now.logs.contains_key(log))
+    }
+
     /// Whether at most the newest log grew since.
     pub(crate) fn still_holds(&self, now: &Self) -> bool {
         let newest = self.logs.len().saturating_sub(1);

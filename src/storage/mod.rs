@@ -2,10 +2,13 @@
 //! (RocksDB) and the segment files.
 //!
 //! Storage keeps tagged, checksummed bytes without knowing what they mean; `db` gives them their
-//! meaning through `index`. RocksDB is named in `records` alone, memory maps in `mmap` alone, and
+//! meaning through `index`. RocksDB is named in `records`,
+//! `salvage` and `blocks` alone, memory maps in `mmap` alone, and
 //! every file operation of our own goes through the trait [`fs::Fs`]. The bytes are described in
 //! storage-format.md and nowhere else.
 
+pub(crate) mod ballast;
+pub(crate) mod blocks;
 pub(crate) mod failpoint;
 pub(crate) mod fs;
 pub(crate) mod layout;
@@ -14,6 +17,7 @@ pub(crate) mod manifest;
 pub(crate) mod mark;
 pub(crate) mod mmap;
 pub(crate) mod records;
+pub(crate) mod salvage;
 pub(crate) mod segment;
 pub(crate) mod superblock;
 pub(crate) mod tree;

@@ -21,6 +21,7 @@ use self_cell::self_cell;
 use crate::error::{Corruption, Error, RecordError, Result};
 use crate::storage::fs::OsFs;
 use crate::storage::lock::Lock;
+use crate::storage::salvage;
 use crate::storage::watermark;
 
 /// The column families (storage-format.md, section 4).
@@ -87,14 +88,28 @@ pub(crate) enum Access {
     Create,
     Write,
     ReadOnly,
+    /// For reading, and a log that ends in half a record is refused too.
+    Strict,
+    /// For writing, on a copy: takes what can be read up to the first damage in the log.
+    Salvage,
+    /// The same, and does without tables that are gone. What lies behind the first damage of a log it
+    /// reads on, so that there may be holes.
+    Lenient,
+}
+
+impl Access {
+    /// Whether the store may be changed in ways that its owner would not want.
+    fn is_of_a_copy(self) -> bool {
+        matches!(self, Self::Salvage | Self::Lenient)
+    }
 }
 
 /// An open record store.
 ///
 /// The lock goes with it, so that the directory stays locked until the last snapshot is gone.
 pub(crate) struct Records {
-    path: PathBuf,
-    db: DB,
+    pub(super) path: PathBuf,
+    pub(super) db: DB,
     _lock: Option<Lock>,
     /// The next write fails.
     #[cfg(test)]
@@ -124,30 +139,28 @@ impl Records {
         lock: Option<Lock>,
     ) -> Result<Self> {
         let cache = Cache::new_lru_cache(cache_bytes);
-        let mut options = Options::default();
-        options.create_if_missing(access == Access::Create);
-        options.set_error_if_exists(access == Access::Create);
-        options.create_missing_column_families(access == Access::Create);
-        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-        options.set_paranoid_checks(true);
-        options.set_max_background_jobs(2);
-        options.set_max_total_wal_size(MAX_LOG_BYTES);
-        options.set_keep_log_file_num(KEPT_INFO_LOGS);
-        options.set_log_level(LogLevel::Warn);
-        // A log that is gone, or shorter than it was when the next one was begun, is refused. On
-        // for readers too: RocksDB crashes in a read-only open that has it off where the writer
-        // had it on.
-        options.set_track_and_verify_wals_in_manifest(true);
-        let families = Family::ALL
-            .map(|family| ColumnFamilyDescriptor::new(family.name(), family.options(&cache)));
-        if matches!(access, Access::Write | Access::ReadOnly) {
+        let options = store_options(access);
+        let families = Family::ALL.map(|family| {
+            let mut options = family.options(&cache);
+            // Tables that are gone after a salvaging open were not named by the manifest.
+            options.set_disable_auto_compactions(access.is_of_a_copy());
+            ColumnFamilyDescriptor::new(family.name(), options)
+        });
+        if access != Access::Create && !path.join("CURRENT").is_file() {
+            return Err(damage(path, "the file CURRENT is missing"));
+        }
+        if matches!(access, Access::Write | Access::ReadOnly | Access::Strict) {
             watermark::check(&OsFs, path)?;
         }
         let db = match access {
-            Access::Create | Access::Write => DB::open_cf_descriptors(&options, path, families),
-            Access::ReadOnly => DB::open_cf_descriptors_read_only(&options, path, families, false),
+            Access::Create | Access::Write | Access::Salvage | Access::Lenient => {
+                DB::open_cf_descriptors(&options, path, families)
+            }
+            Access::ReadOnly | Access::Strict => {
+                DB::open_cf_descriptors_read_only(&options, path, families, false)
+            }
         };
-        let db = db.map_err(|error| failure(path, &error))?;
+        let db = db.map_err(|error| name_log(failure(path, &error)))?;
         Ok(Self {
             path: path.to_path_buf(),
             db,
@@ -157,11 +170,11 @@ impl Records {
         })
     }
 
-    fn fail(&self, error: &rocksdb::Error) -> Error {
+    pub(super) fn fail(&self, error: &rocksdb::Error) -> Error {
         failure(&self.path, error)
     }
 
-    fn family(&self, family: Family) -> Result<&ColumnFamily> {
+    pub(super) fn family(&self, family: Family) -> Result<&ColumnFamily> {
         self.db.cf_handle(family.name()).ok_or_else(|| {
             damage(&self.path, format!("column family {} is missing", family.name()))
         })
@@ -331,6 +344,30 @@ pub(crate) struct RecordsSnapshot {
     cell: SnapshotCell,
 }
 
+/// The options of the store; `salvage` needs them too.
+pub(super) fn store_options(access: Access) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(access == Access::Create);
+    options.set_error_if_exists(access == Access::Create);
+    options.create_missing_column_families(access == Access::Create);
+    options.set_wal_recovery_mode(match access {
+        Access::Strict => DBRecoveryMode::AbsoluteConsistency,
+        Access::Salvage | Access::Lenient => DBRecoveryMode::PointInTime,
+        Access::Create | Access::Write | Access::ReadOnly => {
+            DBRecoveryMode::TolerateCorruptedTailRecords
+        }
+    });
+    options.set_paranoid_checks(access != Access::Lenient);
+    options.set_max_background_jobs(2);
+    options.set_max_total_wal_size(MAX_LOG_BYTES);
+    options.set_keep_log_file_num(KEPT_INFO_LOGS);
+    options.set_log_level(LogLevel::Warn);
+    // A log that is gone, or shorter than it was when the next one was begun, is refused. On for
+    // readers too: RocksDB crashes in a read-only open that has it off where the writer had it on.
+    options.set_track_and_verify_wals_in_manifest(!access.is_of_a_copy());
+    options
+}
+
 impl fmt::Debug for RecordsSnapshot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("RecordsSnapshot").finish_non_exhaustive()
@@ -340,12 +377,11 @@ impl fmt::Debug for RecordsSnapshot {
 impl RecordsSnapshot {
     /// The store that was frozen.
     pub(crate) fn records(&self) -> &Arc<Records> {
-        self.store()
+        self.cell.borrow_owner()
     }
 
-    /// The store that was frozen, to be told from others.
-    pub(crate) fn store(&self) -> &Arc<Records> {
-        self.cell.borrow_owner()
+    pub(super) fn frozen(&self) -> &Snapshot<'_> {
+        &self.cell.borrow_dependent().0
     }
 
     /// The number of the last change that it shows.
@@ -371,9 +407,7 @@ impl RecordsSnapshot {
     ) -> Result<()> {
         let records = self.records();
         let handle = records.family(family)?;
-        let mut options = ReadOptions::default();
-        options.set_verify_checksums(true);
-        options.set_readahead_size(READAHEAD_BYTES);
+        let options = scan_options();
         let mut entries = self.cell.borrow_dependent().0.raw_iterator_cf_opt(handle, options);
         entries.seek(from);
         while let Some((key, value)) = entries.item() {
@@ -391,7 +425,35 @@ impl RecordsSnapshot {
     }
 }
 
-fn failure(path: &Path, error: &rocksdb::Error) -> Error {
+/// How entries are read one after the other: every block is checked.
+pub(super) fn scan_options() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_verify_checksums(true);
+    options.set_readahead_size(READAHEAD_BYTES);
+    options
+}
+
+/// Names the log in an error about it: RocksDB does not always, and who has to mend it must know.
+fn name_log(error: Error) -> Error {
+    let Error::Records { path, mut source } = error else { return error };
+    // A file that the manifest names is gone.
+    source.corruption |= ["No such file or directory", "Column family not found"]
+        .iter()
+        .any(|sign| source.message.contains(sign));
+    let about_a_log = source.corruption
+        && !source.message.contains(".sst")
+        && !source.message.contains("MANIFEST");
+    if !about_a_log || source.message.contains(".log") {
+        return Error::Records { path, source };
+    }
+    let message = match salvage::damaged_log(&path) {
+        Some(log) => format!("{} in the log {log}", source.message),
+        None => source.message,
+    };
+    Error::Records { path, source: RecordError { message, ..source } }
+}
+
+pub(super) fn failure(path: &Path, error: &rocksdb::Error) -> Error {
     let corruption = error.kind() == rocksdb::ErrorKind::Corruption;
     let source = RecordError { message: error.to_string(), corruption };
     Error::Records { path: path.to_path_buf(), source }

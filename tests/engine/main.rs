@@ -1,5 +1,5 @@
 //! The engine from outside, one binary because each one links RocksDB.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "tests make and damage files themselves")]
 
 mod backup;
@@ -10,12 +10,16 @@ mod crash;
 mod facts;
 mod filters;
 mod format;
+mod limits;
 mod oracle;
 mod plans;
 mod processes;
 mod read_only;
 mod reader;
+mod repair;
 mod snapshots;
+mod space;
+mod states;
 mod threads;
 
 use hashdb::{Address, Code, Database, Options};

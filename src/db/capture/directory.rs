@@ -23,7 +23,7 @@ use crate::storage::tree::{copy, is_absent, link_or_copy};
 use crate::storage::watermark;
 
 /// How often a capture begins anew because the writer was faster.
-const ATTEMPTS: u32 = 20;
+const ATTEMPTS: u32 = 40;
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 impl Capture {

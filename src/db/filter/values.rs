@@ -141,7 +141,7 @@ impl ValueRule {
 
     /// Begins to ask in a view.
     pub(super) fn ask(&self, view: &View) -> Result<Asking<'_>> {
-        let store = view.records.store();
+        let store = view.records.records();
         let mut memories = self.memories.lock();
         memories.retain(|memory| memory.of.strong_count() > 0);
         let known = memories.iter().find(|memory| memory.of.as_ptr() == Arc::as_ptr(store));
@@ -324,7 +324,7 @@ impl Asking<'_> {
         if spent < planner::value_scan(unread, 0) {
             return false;
         }
-        let bytes = view.records.store().family_bytes(Family::Values) / self.record_count.max(1);
+        let bytes = view.records.records().family_bytes(Family::Values) / self.record_count.max(1);
         spent >= planner::value_scan(unread, bytes.saturating_mul(unread))
     }
 

@@ -69,7 +69,8 @@ impl Segment {
         mmap: bool,
     ) -> Result<Self> {
         let id = SegmentId { database_id: schema.database_id, number: entry.number };
-        let reader = SegmentReader::open(fs.as_ref(), path, id, mmap)?;
+        let length = Some(entry.file_bytes);
+        let reader = SegmentReader::open(fs.as_ref(), path, id, length, mmap)?;
         Self::of_reader(fs, reader, schema, entry)
     }
 

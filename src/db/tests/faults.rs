@@ -83,19 +83,24 @@ impl Fs for FaultFs {
         OsFs.rename(from, to)
     }
 
-    fn remove(&self, path: &Path) -> Result<()> {
-        self.0.tick(path)?;
-        OsFs.remove(path)
-    }
-
     fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
         self.0.tick(to)?;
         OsFs.hard_link(from, to)
     }
 
+    fn remove(&self, path: &Path) -> Result<()> {
+        self.0.tick(path)?;
+        OsFs.remove(path)
+    }
+
     fn remove_dir(&self, path: &Path) -> Result<()> {
         self.0.tick(path)?;
         OsFs.remove_dir(path)
+    }
+
+    fn free_bytes(&self, path: &Path) -> Result<u64> {
+        self.0.tick(path)?;
+        OsFs.free_bytes(path)
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
@@ -131,10 +136,17 @@ impl FsFile for FaultFile {
         self.0.tick(&self.1)?;
         self.2.sync()
     }
+
+    fn allocate(&mut self, bytes: u64) -> Result<()> {
+        self.0.tick(&self.1)?;
+        self.2.allocate(bytes)
+    }
 }
 
 pub(super) fn options(fs: Arc<dyn Fs>) -> Options {
     let mut options = Options::new().code_bits(64).address_bits(8).background(false);
+    // Small enough to be made, so that its operations fail too.
+    options = options.ballast_bytes(1000);
     options.fs = fs;
     options
 }

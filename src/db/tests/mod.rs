@@ -2,3 +2,5 @@
 
 mod backup;
 mod faults;
+mod repair;
+mod space;

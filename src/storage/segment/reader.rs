@@ -32,9 +32,24 @@ struct Section {
 }
 
 impl SegmentReader {
-    /// Opens the file and checks its header and directory; sections are checked when first used.
-    pub(crate) fn open(fs: &dyn Fs, path: &Path, id: SegmentId, mmap: bool) -> Result<Self> {
+    /// Opens the file and checks its header and directory; sections are checked when first used. A
+    /// file of another length than `length` is refused before any of it is read.
+    pub(crate) fn open(
+        fs: &dyn Fs,
+        path: &Path,
+        id: SegmentId,
+        length: Option<u64>,
+        mmap: bool,
+    ) -> Result<Self> {
         let file = fs.open_read(path)?;
+        if let Some(expected) = length {
+            let io = |source| Error::Io { path: path.to_path_buf(), op: "inspect", source };
+            let found = file.metadata().map_err(io)?.len();
+            if found != expected {
+                let what = Corruption::Mismatch { field: "file length", expected, found };
+                return Err(what.at(path, expected.min(found)));
+            }
+        }
         Self::of_mapping(path, Mapping::open(&file, path, mmap)?, id)
     }
 

@@ -25,7 +25,7 @@ fn write(directory: &Path) -> Vec<u8> {
 fn reopen(directory: &Path, bytes: &[u8], id: SegmentId) -> Result<SegmentReader, Error> {
     let path = directory.join("b.seg");
     OsFs.create(&path).unwrap().write_all(bytes).unwrap();
-    SegmentReader::open(&OsFs, &path, id, true)
+    SegmentReader::open(&OsFs, &path, id, None, true)
 }
 
 /// All sections are as written, or the error.

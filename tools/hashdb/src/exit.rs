@@ -7,7 +7,7 @@ use crate::output::{self, Closed};
 use crate::text;
 
 /// The exit codes, as the help of the command lists them.
-pub(crate) const HELP: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 damage found, \
+pub(crate) const HELP: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 damage found by check or left by repair, \
     4 finished but some inputs were rejected, 130 interrupted.";
 
 /// How a command ended.
@@ -51,8 +51,29 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
     if error.is::<Closed>() {
         return Exit::Done;
     }
-    output::note(&text::one_line(&error.to_string()));
-    if error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
+    let sentence = format!("{error}{}", error.downcast_ref().map_or("", way_out));
+    output::note(&text::one_line(&sentence));
+    match error.downcast_ref() {
+        Some(hashdb::Error::WouldLose { .. }) => Exit::Damaged,
+        _ if error.is::<Usage>() => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+/// What to do about an error of the engine, where that is not in it.
+fn way_out(error: &hashdb::Error) -> &'static str {
+    match error {
+        hashdb::Error::WouldLose { .. } => {
+            "; nothing was changed: restore a backup, or run hashdb repair --accept-loss"
+        }
+        error if error.is_corruption() => {
+            "; run hashdb check, then hashdb repair, or restore a backup"
+        }
+        error if error.is_disk_full() => {
+            "; the disk is full: reading still works, and hashdb recover-space makes room to write"
+        }
+        _ => "",
+    }
 }
 
 /// The exit of a command that named `rejected` of `total` inputs on standard error.

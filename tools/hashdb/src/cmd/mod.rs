@@ -14,6 +14,8 @@ pub(crate) mod ingest;
 pub(crate) mod load;
 pub(crate) mod put;
 pub(crate) mod query;
+pub(crate) mod recover_space;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod scan;
 pub(crate) mod stats;

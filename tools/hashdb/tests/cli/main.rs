@@ -6,6 +6,7 @@ mod backups;
 mod failures;
 mod images;
 mod records;
+mod repair;
 mod searches;
 mod training;
 mod vectors;

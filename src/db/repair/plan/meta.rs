@@ -1,0 +1,112 @@
+//! The family `meta`: what it says, and what is put in place of what it cannot say any more.
+
+use std::ops::ControlFlow;
+
+use super::Findings;
+use crate::db::options::{IndexOptions, is_fingerprint, validate_widths};
+use crate::db::repair::Repair;
+use crate::db::repair::store::Changes;
+use crate::error::{Corruption, Result};
+use crate::storage::manifest::{
+    ENCODER_KEY, INDEX_KEY, SCHEMA_KEY, STATE_KEY, Schema, SegmentEntry, State,
+};
+use crate::storage::records::{Family, RecordsSnapshot};
+
+/// What the database is and holds, as far as that is known.
+pub(in crate::db::repair) struct Meta {
+    pub(in crate::db::repair) schema: Schema,
+    pub(in crate::db::repair) index: IndexOptions,
+    /// The counters, where they can be read.
+    pub(in crate::db::repair) state: Option<State>,
+    /// The manifest.
+    pub(in crate::db::repair) entries: Vec<SegmentEntry>,
+    /// Entries to write.
+    put: Vec<(&'static [u8], Vec<u8>)>,
+    /// Entries of the manifest that make no sense.
+    remove: Vec<Vec<u8>>,
+}
+
+impl Meta {
+    pub(super) fn read(
+        repair: &Repair,
+        snapshot: &RecordsSnapshot,
+        findings: &mut Findings,
+    ) -> Result<Self> {
+        let (mut put, mut remove, mut entries) = (Vec::new(), Vec::new(), Vec::new());
+        let stored = snapshot.get(Family::Meta, SCHEMA_KEY)?;
+        let stored = stored.and_then(|bytes| Schema::decode(&bytes).ok());
+        let known = repair.schema_of_superblock();
+        let Some(schema) = stored.or(known) else {
+            return Err(snapshot.damage(&Corruption::Missing { what: "the schema" }));
+        };
+        validate_widths(schema.code_bits, schema.address_bits)?;
+        if stored.is_none() {
+            findings.notes.push("the schema was taken from SUPERBLOCK".to_owned());
+            put.push((SCHEMA_KEY, schema.encode()));
+        }
+        if let (Some(stored), Some(known)) = (stored, known)
+            && stored != known
+        {
+            let (expected, found) = (u64::from(known.code_bits), u64::from(stored.code_bits));
+            let what = Corruption::Mismatch { field: "schema (code bits)", expected, found };
+            return Err(snapshot.damage(&what));
+        }
+        let state = snapshot.get(Family::Meta, STATE_KEY)?;
+        let state = state.and_then(|bytes| State::decode(&bytes).ok());
+        if state.is_none() {
+            findings.notes.push("the state is missing".to_owned());
+        }
+        let index = IndexOptions::decode(snapshot.get(Family::Meta, INDEX_KEY)?.as_deref());
+        if index.is_err() || (state.is_none() && snapshot.get(Family::Meta, INDEX_KEY)?.is_none()) {
+            put.push((INDEX_KEY, IndexOptions::default().encode()));
+        }
+        let encoder = snapshot.get(Family::Meta, ENCODER_KEY)?;
+        let encoder = encoder.and_then(|name| String::from_utf8(name).ok());
+        if !encoder.is_some_and(|name| is_fingerprint(&name))
+            && let Some(name) = only_model(repair)?
+        {
+            findings.notes.push(format!("the encoder was taken from models/{name}.safetensors"));
+            put.push((ENCODER_KEY, name.into_bytes()));
+        }
+        snapshot.scan(Family::Meta, SegmentEntry::first_key(), |key, value| {
+            if !SegmentEntry::is_key(key) {
+                return Ok(ControlFlow::Break(()));
+            }
+            match SegmentEntry::decode(key, value) {
+                Ok(entry) => entries.push(entry),
+                Err(_) => remove.push(key.to_vec()),
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(Self { schema, index: index.unwrap_or_default(), state, entries, put, remove })
+    }
+
+    /// Adds what has to change. The state goes with the manifest, last.
+    pub(super) fn count_changes(&self, records: u64, changes: &mut Changes<'_>) -> Result<()> {
+        for (key, value) in &self.put {
+            changes.put(Family::Meta, key.to_vec(), value.clone())?;
+        }
+        for key in &self.remove {
+            changes.delete(Family::Meta, key)?;
+        }
+        if self.state.is_none_or(|state| state.record_count != records) {
+            changes.count += 1;
+        }
+        Ok(())
+    }
+}
+
+/// The fingerprint of the only model there is.
+fn only_model(repair: &Repair) -> Result<Option<String>> {
+    let folder = repair.layout.models();
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let files = repair.fs.list(&folder)?;
+    let mut names = files.iter().filter_map(|file| {
+        let name = file.file_stem()?.to_str()?;
+        let ours = file.extension().is_some_and(|kind| kind == "safetensors");
+        (ours && is_fingerprint(name)).then(|| name.to_owned())
+    });
+    Ok(names.next().filter(|_| names.next().is_none()))
+}

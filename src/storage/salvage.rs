@@ -1,0 +1,217 @@
+//! Taking what can be read from a record store that is damaged. Everything here works on copies of
+//! its files; the original is never changed.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use rocksdb::{DB, DBRawIterator, FlushOptions};
+
+use super::records::{Access, Family, Records, RecordsSnapshot, scan_options, store_options};
+use crate::error::Result;
+use crate::storage::fs::Fs;
+use crate::storage::tree::{copy, ensure_dir, link_or_copy, remove_tree};
+
+/// A stretch of a family that could not be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Gap {
+    /// Nothing of the family can be read.
+    pub(crate) whole: bool,
+    /// What the store said.
+    pub(crate) error: String,
+}
+
+/// Copies a store so that it may be changed: tables and blob files never change, so a second name
+/// will do for them.
+pub(crate) fn copy_store(fs: &dyn Fs, from: &Path, to: &Path) -> Result<()> {
+    remove_tree(fs, to)?;
+    ensure_dir(fs, to)?;
+    for file in fs.list(from)? {
+        let Some(name) = file.file_name() else { continue };
+        // The lock is of one folder, the mark of one manifest.
+        if file.is_dir() || name == "LOCK" || name == "WATERMARK" {
+            continue;
+        }
+        let fixed = file.extension().is_some_and(|kind| kind == "sst" || kind == "blob");
+        let target = to.join(name);
+        if fixed {
+            link_or_copy(fs, &file, &target)?;
+        } else {
+            copy(fs, &file, &target, u64::MAX, |_| ())?;
+        }
+    }
+    fs.sync_dir(to)
+}
+
+/// The tables in the folder of a store, whether its manifest names them or not.
+pub(crate) fn tables_on_disk(fs: &dyn Fs, path: &Path) -> Result<Vec<String>> {
+    let tables = fs
+        .list(path)?
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|kind| kind == "sst"));
+    Ok(tables.filter_map(|file| Some(file.file_name()?.to_str()?.to_owned())).collect())
+}
+
+/// Writes a manifest anew from the tables and logs that are there. The last resort: deleted entries
+/// may come back from tables that were about to be removed, and large values are out of reach, since
+/// only the lost manifest knew their files.
+pub(crate) fn rebuild_manifest(fs: &dyn Fs, path: &Path, scratch: &Path) -> Result<()> {
+    // A family of which no table says that it exists would be taken for none, and its part of the
+    // log dropped: each gets a table that deletes a key nobody has.
+    remove_tree(fs, scratch)?;
+    let skeleton = Records::open(scratch, Access::Create, 0, None)?;
+    for family in Family::ALL {
+        let handle = skeleton.family(family)?;
+        skeleton.db.delete_cf(handle, b"").map_err(|error| skeleton.fail(&error))?;
+        skeleton
+            .db
+            .flush_cf_opt(handle, &FlushOptions::default())
+            .map_err(|error| skeleton.fail(&error))?;
+    }
+    let tables = skeleton.live_tables()?;
+    drop(skeleton);
+    for (number, table) in (SKELETON_NUMBER..).zip(tables) {
+        let target = path.join(format!("{number:06}.sst"));
+        copy(fs, &scratch.join(table), &target, u64::MAX, |_| ())?;
+    }
+    remove_tree(fs, scratch)?;
+    DB::repair(&store_options(Access::Lenient), path)
+        .map_err(|error| super::records::failure(path, &error))
+}
+
+/// RocksDB's logs: blocks of records.
+const LOG_BLOCK: usize = 32 << 10;
+/// Checksum, length and type.
+const LOG_HEADER: usize = 7;
+/// Beyond the numbers of a store's own files.
+const SKELETON_NUMBER: u64 = 900_000_000;
+
+impl RecordsSnapshot {
+    /// Visits what can be read of a family in key order, and says what could not be.
+    pub(crate) fn scan_sound(
+        &self,
+        family: Family,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>,
+    ) -> Result<Vec<Gap>> {
+        let handle = self.records().family(family)?;
+        let mut entries = self.frozen().raw_iterator_cf_opt(handle, scan_options());
+        let mut gaps = Vec::new();
+        let mut last: Option<u128> = None;
+        entries.seek_to_first();
+        loop {
+            while let Some((key, value)) = entries.item() {
+                last = Some(as_number(key));
+                visit(key, value)?;
+                entries.next();
+            }
+            let Err(error) = entries.status() else { return Ok(gaps) };
+            let from = last.map_or(0, |last| last.saturating_add(1));
+            let skipped = skip(&mut entries, from);
+            gaps.push(Gap { whole: last.is_none() && skipped.is_none(), error: error.to_string() });
+            let Some(next) = skipped else { return Ok(gaps) };
+            last = Some(next);
+        }
+    }
+}
+
+/// Puts the iterator behind a stretch that cannot be read, at the first key that can be found; steps
+/// grow until one is found and halve on the way back. `None` if nothing follows that can be read.
+fn skip(entries: &mut DBRawIterator<'_>, from: u128) -> Option<u128> {
+    let mut bad = from;
+    let mut good = None;
+    for power in 0..128 {
+        let Some(to) = from.checked_add(1 << power) else { break };
+        if readable(entries, to) {
+            good = Some(to);
+            break;
+        }
+        bad = to;
+    }
+    let mut good = match good {
+        Some(good) => good,
+        None if readable(entries, u128::MAX) => u128::MAX,
+        None => return None,
+    };
+    while good - bad > 1 {
+        let middle = bad + (good - bad) / 2;
+        if readable(entries, middle) {
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    readable(entries, good).then_some(good)
+}
+
+fn readable(entries: &mut DBRawIterator<'_>, from: u128) -> bool {
+    entries.seek(from.to_be_bytes());
+    entries.valid() || entries.status().is_ok()
+}
+
+/// The first sixteen bytes of a key as a number of the same order: all of it but for users' keys.
+fn as_number(key: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let length = key.len().min(16);
+    bytes[..length].copy_from_slice(&key[..length]);
+    u128::from_be_bytes(bytes)
+}
+
+/// The first log of a store that is not whole, by its own checksums.
+pub(crate) fn damaged_log(path: &Path) -> Option<String> {
+    let mut logs: Vec<PathBuf> = std::fs::read_dir(path)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|file| file.extension().is_some_and(|kind| kind == "log"))
+        .collect();
+    logs.sort();
+    let damaged = logs.into_iter().find(|log| {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an error is under way; another adds nothing"
+        )]
+        let file = File::open(log);
+        file.is_ok_and(|file| is_whole_log(file) == Some(false))
+    })?;
+    damaged.file_name()?.to_str().map(str::to_owned)
+}
+
+/// Walks a log block by block; `None` where it cannot be read.
+fn is_whole_log(mut file: File) -> Option<bool> {
+    let mut block = vec![0; LOG_BLOCK];
+    loop {
+        let mut length = 0;
+        while length < LOG_BLOCK {
+            match file.read(&mut block[length..]).ok()? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        if !is_whole_block(&block[..length]) {
+            return Some(false);
+        }
+        if length < LOG_BLOCK {
+            return Some(true);
+        }
+    }
+}
+
+/// Walks the records of a block: each has a masked CRC-32C over its type, the number of its log if the
+/// type says so, and its payload.
+fn is_whole_block(mut rest: &[u8]) -> bool {
+    while rest.len() >= LOG_HEADER {
+        let length = usize::from(u16::from_le_bytes([rest[4], rest[5]]));
+        let kind = rest[6];
+        if kind == 0 && length == 0 {
+            return rest.iter().all(|byte| *byte == 0);
+        }
+        let numbered = matches!(kind, 5..=8 | 11 | 131);
+        let header = if numbered { LOG_HEADER + 4 } else { LOG_HEADER };
+        let Some(record) = rest.get(6..header + length) else { return false };
+        let stored = u32::from_le_bytes([rest[0], rest[1], rest[2], rest[3]]);
+        if stored != crc32c::crc32c(record).rotate_right(15).wrapping_add(0xa282_ead8) {
+            return false;
+        }
+        rest = &rest[header + length..];
+    }
+    rest.iter().all(|byte| *byte == 0) || rest.is_empty()
+}
