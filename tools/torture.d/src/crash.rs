@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -33,6 +35,7 @@ pub(crate) struct Worker {
     child: Child,
     said: Option<JoinHandle<Told>>,
     opened: Receiver<()>,
+    acknowledged: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -58,6 +61,8 @@ impl Worker {
         let out = child.stdout.take().context("the child's output")?;
         let (open, opened) = channel();
         let from = args.from;
+        let acknowledged = Arc::new(AtomicU64::new(from));
+        let heard = Arc::clone(&acknowledged);
         let said = std::thread::spawn(move || {
             let mut told =
                 Told { attempted: from, acknowledged: from, durable: from, failure: None };
@@ -74,15 +79,28 @@ impl Worker {
                     "f" => told.failure = Some(rest.to_owned()),
                     _ => {}
                 }
+                heard.store(told.acknowledged, Ordering::SeqCst);
             }
             told
         });
-        Ok(Self { child, said: Some(said), opened })
+        Ok(Self { child, said: Some(said), opened, acknowledged })
     }
 
     /// Waits until the database is open, or the child has ended.
     pub(crate) fn wait_until_open(&self) -> bool {
         self.opened.recv_timeout(PATIENCE).is_ok()
+    }
+
+    /// Waits until so many steps were acknowledged, or the child has been silent for too long.
+    pub(crate) fn wait_for(&self, steps: u64) {
+        let begin = Instant::now();
+        let ended = || self.said.as_ref().is_some_and(JoinHandle::is_finished);
+        while self.acknowledged.load(Ordering::SeqCst) < steps
+            && begin.elapsed() < PATIENCE
+            && !ended()
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {

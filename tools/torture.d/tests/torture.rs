@@ -27,7 +27,7 @@ fn judged(path: &Path, steps: u64) -> String {
 }
 
 #[test]
-fn a_state_that_is_one_step_short_or_long_is_wrong() {
+fn a_state_that_is_some_steps_short_or_long_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     // A failpoint that is never reached: the child creates the database itself.
@@ -36,8 +36,9 @@ fn a_state_that_is_one_step_short_or_long_is_wrong() {
         torture(&[&child[..], &["--to=30", "--point=create.root", "--hit=9"]].concat(), "");
     assert!(output.status.success(), "{output:?}");
     assert!(judged(&path, 30).starts_with("clean"));
-    assert!(judged(&path, 29).starts_with("wrong"));
-    assert!(judged(&path, 31).starts_with("wrong"));
+    // A step may change nothing, ten do.
+    assert!(judged(&path, 20).starts_with("wrong"));
+    assert!(judged(&path, 40).starts_with("wrong"));
     // And a damaged segment is damage.
     let segment = std::fs::read_dir(path.join("segments")).unwrap().next().unwrap().unwrap().path();
     let mut bytes = std::fs::read(&segment).unwrap();

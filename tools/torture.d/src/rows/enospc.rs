@@ -89,15 +89,7 @@ fn fill_disk(disk: &Path, seed: u64, during: During) -> Result<bool> {
             write(&mut model).context("before the disk was full")?;
         }
     }
-    // Leaves nothing, or a little, so that the failure comes early or late in the work.
-    let most = match during {
-        During::Write => 4 << 20,
-        // A seal writes rows without their values, which is little.
-        During::Seal => 8 << 10,
-        During::Compact | During::Backup => 96 << 10,
-    };
-    let spare = generator(seed, 1 << 44).u64(..most);
-    fill_up(&filler, disk, spare)?;
+    fill_up(&filler, disk, spare(seed, during))?;
     let mut acknowledged = model.steps;
     let failed = match during {
         During::Write => loop {
@@ -147,6 +139,17 @@ fn fill_disk(disk: &Path, seed: u64, during: During) -> Result<bool> {
         check_copies(&plan, &path, model.steps)?;
     }
     Ok(failed)
+}
+
+/// Room that is left, so that the failure comes early or late in the work.
+fn spare(seed: u64, during: During) -> u64 {
+    let most = match during {
+        During::Write => 4 << 20,
+        // A seal writes rows without their values, which is little.
+        During::Seal => 8 << 10,
+        During::Compact | During::Backup => 96 << 10,
+    };
+    generator(seed, 1 << 44).u64(..most)
 }
 
 /// Takes all room but `spare` bytes.

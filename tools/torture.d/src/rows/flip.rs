@@ -101,39 +101,42 @@ fn flip(
         } else {
             std::fs::write(&file, &bytes).context("mend the file")?;
         }
-        outcome.rounds += 1;
-        let tally = tallies.entry(kind).or_default();
-        tally.flips += 1;
-        let told =
-            |how: &str| format!("{verb} {}, {what} (seed {seed}, {round}): {how}", name.display());
-        match verdict {
-            // Every byte of a segment and of the superblock is held by a checksum or a rule.
-            Verdict::Clean if matches!(kind, "seg" | "superblock") && !write => {
-                outcome.lost += 1;
-                outcome.fail(told("not noticed"));
-            }
-            Verdict::Clean => tally.harmless += 1,
-            Verdict::Refused(text) if text.is_empty() => {
-                outcome.fail(told("refused without a word"))
-            }
-            Verdict::Refused(_) => {
-                (tally.refused, outcome.damaged) = (tally.refused + 1, outcome.damaged + 1)
-            }
-            Verdict::Damaged(_) => {
-                (tally.damaged, outcome.damaged) = (tally.damaged + 1, outcome.damaged + 1)
-            }
-            Verdict::Wrong(text) => {
-                outcome.lost += 1;
-                outcome.fail(told(&text));
-            }
-            Verdict::Short(steps) => {
-                outcome.lost += 1;
-                outcome.fail(told(&format!("{steps} steps are silently gone")));
-            }
-            Verdict::Crashed(text) => outcome.fail(told(&format!("crashed: {text}"))),
-        }
+        let told = format!("{verb} {}, {what} (seed {seed}, {round})", name.display());
+        // Every byte of a segment and of the superblock is held by a checksum or a rule. Opening for
+        // writing mends a slot of the superblock.
+        let must = matches!(kind, "seg" | "superblock") && !write;
+        note(outcome, tallies.entry(kind).or_default(), must, verdict, &told);
     }
     Ok(())
+}
+
+/// Takes in a verdict; `must` says that the damage has to be noticed.
+fn note(outcome: &mut Outcome, tally: &mut Tally, must: bool, verdict: Verdict, told: &str) {
+    outcome.rounds += 1;
+    tally.flips += 1;
+    let wrong = match verdict {
+        Verdict::Clean if !must => {
+            tally.harmless += 1;
+            return;
+        }
+        Verdict::Refused(text) if !text.is_empty() => {
+            tally.refused += 1;
+            outcome.damaged += 1;
+            return;
+        }
+        Verdict::Damaged(_) => {
+            tally.damaged += 1;
+            outcome.damaged += 1;
+            return;
+        }
+        Verdict::Clean => "not noticed".to_owned(),
+        Verdict::Refused(_) => "refused without a word".to_owned(),
+        Verdict::Wrong(text) => text,
+        Verdict::Short(steps) => format!("{steps} steps are silently gone"),
+        Verdict::Crashed(text) => format!("crashed: {text}"),
+    };
+    outcome.lost += 1;
+    outcome.fail(format!("{told}: {wrong}"));
 }
 
 /// Flips bits in the log of a database that was killed. What was written since its superblock was is

@@ -158,6 +158,8 @@ impl Bench<'_> {
         }
         let millis = generator(model.plan.seed, 1 << 43 | round).u64(10..200);
         std::thread::sleep(Duration::from_millis(millis));
+        // A child that a loaded machine did not let write anything has nothing to lose.
+        worker.wait_for(model.steps + 1);
         // Halted first: else an acknowledgement could overtake the cut.
         worker.halt()?;
         mounted.cut_power()?;
