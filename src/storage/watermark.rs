@@ -74,11 +74,11 @@ fn mark_path(records: &Path) -> PathBuf {
 }
 
 /// The manifest that CURRENT names; none if CURRENT does not say, which RocksDB will complain about.
-fn manifest(fs: &dyn Fs, records: &Path) -> Option<(PathBuf, u64)> {
-    let current = fs.read(&records.join("CURRENT"), MAX_CURRENT_BYTES).ok()?;
-    let name = std::str::from_utf8(&current).ok()?.trim_end();
-    let number = name.strip_prefix("MANIFEST-")?.parse().ok()?;
-    Some((records.join(name), number))
+fn manifest(fs: &dyn Fs, records: &Path) -> Result<Option<(PathBuf, u64)>> {
+    let current = fs.read(&records.join("CURRENT"), MAX_CURRENT_BYTES)?;
+    let name = std::str::from_utf8(&current).unwrap_or_default().trim_end();
+    let number = name.strip_prefix("MANIFEST-").and_then(|number| number.parse().ok());
+    Ok(number.map(|number| (records.join(name), number)))
 }
 
 /// Holds the manifest of a store that is not open against its mark. A store without a mark passes,
@@ -86,7 +86,7 @@ fn manifest(fs: &dyn Fs, records: &Path) -> Option<(PathBuf, u64)> {
 pub(crate) fn check(fs: &dyn Fs, records: &Path) -> Result<()> {
     // The mark first: beside a live writer CURRENT is then at least as new.
     let Ok(Some(mark)) = Mark::read(fs, records) else { return Ok(()) };
-    let Some((path, number)) = manifest(fs, records) else { return Ok(()) };
+    let Ok(Some((path, number))) = manifest(fs, records) else { return Ok(()) };
     if number > mark.number {
         // Begun after the mark was made, whole before CURRENT named it.
         return Ok(());
@@ -120,7 +120,7 @@ pub(crate) fn verify(fs: &dyn Fs, records: &Path) -> Result<()> {
 
 /// Makes the manifest of an open store durable as it stands, and marks it. Only its writer may.
 pub(crate) fn write(fs: &dyn Fs, records: &Path) -> Result<()> {
-    let Some((path, number)) = manifest(fs, records) else { return Ok(()) };
+    let Some((path, number)) = manifest(fs, records)? else { return Ok(()) };
     let seen = fs.open_read(&path)?.metadata();
     let seen = seen.map_err(|source| Error::Io { path: path.clone(), op: "inspect", source })?;
     if let Ok(Some(mark)) = Mark::read(fs, records)
