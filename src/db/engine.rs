@@ -9,9 +9,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::db::options::{IndexOptions, Options};
+use crate::db::published::Published;
 use crate::db::ticket::Ticket;
 use crate::db::view::View;
 use crate::error::{Error, Result};
@@ -49,7 +50,7 @@ pub(crate) struct Engine {
     /// The handle is about to be closed: no further merge begins.
     pub(crate) closing: AtomicBool,
     commit: Mutex<CommitState>,
-    view: RwLock<Arc<View>>,
+    view: Published<View>,
 }
 
 /// Why the background could not do its last work, until it can.
@@ -100,7 +101,7 @@ impl Engine {
             deleted_seen: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
             commit: Mutex::new(CommitState { poisoned: false, superblock: recovered.superblock }),
-            view: RwLock::new(Arc::new(recovered.view)),
+            view: Published::new(recovered.view),
         }
     }
 
@@ -111,12 +112,12 @@ impl Engine {
 
     /// The current view; never waits for a write.
     pub(crate) fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.read())
+        self.view.get()
     }
 
     /// The record store of the current view.
     pub(crate) fn records(&self) -> Arc<Records> {
-        Arc::clone(self.view.read().records.records())
+        Arc::clone(self.view.get().records.records())
     }
 
     /// Waits until no commit is under way and keeps others out.
@@ -135,17 +136,14 @@ impl Engine {
 
     /// Makes `next` what new readers see. The caller holds the commit lock, whose state it shows.
     pub(crate) fn publish(&self, _commit: &mut CommitState, next: View) {
-        let next = Arc::new(next);
-        let previous = std::mem::replace(&mut *self.view.write(), next);
-        // Outside that lock, so that no reader waits: the last user of a view unmaps and removes what became obsolete.
-        drop(previous);
+        self.view.replace(next);
     }
 
     /// Notes in the superblock that everything up to now is durable. The caller has just synced
     /// the record store.
     pub(crate) fn write_superblock(&self, commit: &mut CommitState) -> Result<()> {
         watermark::write(self.options.fs.as_ref(), &self.layout.records())?;
-        let state = self.view.read().state;
+        let state = self.view.get().state;
         let next = Superblock {
             generation: commit.superblock.generation + 1,
             sequence: self.records().latest_sequence(),

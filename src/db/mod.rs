@@ -25,6 +25,7 @@ mod memtable;
 mod options;
 #[cfg(feature = "__internals")]
 mod probe;
+mod published;
 mod query;
 mod record;
 mod recover;
@@ -36,6 +37,7 @@ mod snapshot;
 mod space;
 mod stats;
 mod strict;
+mod sync;
 mod ticket;
 mod verify;
 mod view;

@@ -80,7 +80,9 @@ fn on(context: &Context, kind: &'static str, rounds: u64) -> Result<Outcome> {
     outcome.note(format!(
         "{kind}: {databases} databases; without sync {lossy} of {tried} cuts lost writes"
     ));
-    if lossy * 2 < tried {
+    // Half of them where there are many; of the few of a quick run chance may spare most.
+    let enough = if context.full { lossy * 2 >= tried } else { lossy > 0 || tried == 0 };
+    if !enough {
         outcome.fail(format!(
             "{kind}: the control lost in {lossy} of {tried} cuts: this shows nothing"
         ));
