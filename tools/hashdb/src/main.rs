@@ -5,6 +5,7 @@
 //! [`exit`].
 
 mod cmd;
+mod damages;
 mod encoder;
 mod exit;
 mod files;

@@ -8,6 +8,7 @@ use anyhow::Result;
 use hashdb::{Backup, BackupCreated, BackupProgress, BackupReport, Generation};
 use serde::Serialize;
 
+use crate::damages::{self, DamageLine};
 use crate::exit::{Exit, Usage};
 use crate::output::{Output, note};
 use crate::progress::{Meter, Mode, State};
@@ -81,13 +82,7 @@ struct Verified {
     damaged: Vec<u64>,
     files: u64,
     bytes: u64,
-    damages: Vec<Line>,
-}
-
-#[derive(Debug, Serialize)]
-struct Line {
-    path: String,
-    description: String,
+    damages: Vec<DamageLine>,
 }
 
 /// Backs up, verifies and lists, as far as that is asked for.
@@ -183,13 +178,7 @@ fn show(output: &mut Output, answer: &Answer) -> Result<()> {
         output.table(&header, generations.iter().map(row).collect())?;
     }
     if let Some(verified) = &answer.verified {
-        for Line { path, description } in &verified.damages {
-            let line = match description.contains(path.as_str()) {
-                true => description.clone(),
-                false => format!("{path}: {description}"),
-            };
-            output.line(text::one_line(&line))?;
-        }
+        damages::show(output, &verified.damages)?;
         let (files, bytes) = (text::count(verified.files), text::bytes(verified.bytes));
         let whole = numbers(&verified.whole);
         match verified.damaged.as_slice() {
@@ -232,17 +221,13 @@ impl From<&Generation> for Listed {
 
 impl From<&BackupReport> for Verified {
     fn from(report: &BackupReport) -> Self {
-        let line = |damage: &hashdb::Damage| Line {
-            path: damage.path.display().to_string(),
-            description: damage.description.clone(),
-        };
         Self {
             clean: report.is_clean(),
             whole: report.whole.clone(),
             damaged: report.damaged.clone(),
             files: report.files,
             bytes: report.bytes,
-            damages: report.damages.iter().map(line).collect(),
+            damages: damages::lines(&report.damages),
         }
     }
 }

@@ -7,6 +7,7 @@ use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _};
 use hashdb::{Damage, Database, Error, Options, VerifyReport};
 use serde::Serialize;
 
+use crate::damages::{self, DamageLine};
 use crate::exit::Exit;
 use crate::output::{Output, note};
 use crate::text;
@@ -36,13 +37,7 @@ struct Answer {
     segments: u64,
     segment_rows: u64,
     bytes: u64,
-    damages: Vec<Line>,
-}
-
-#[derive(Debug, Serialize)]
-struct Line {
-    path: String,
-    description: String,
+    damages: Vec<DamageLine>,
 }
 
 /// Checks the database and lists what is wrong with it.
@@ -126,10 +121,6 @@ fn unreadable(path: &Path, error: &Error) -> VerifyReport {
 
 impl Answer {
     fn new(path: &Path, report: &VerifyReport, read_only: bool) -> Self {
-        let lines = report.damages.iter().map(|damage| Line {
-            path: damage.path.display().to_string(),
-            description: damage.description.clone(),
-        });
         Self {
             path: path.display().to_string(),
             clean: report.is_clean(),
@@ -139,20 +130,13 @@ impl Answer {
             segments: report.segments,
             segment_rows: report.segment_rows,
             bytes: report.bytes,
-            damages: lines.collect(),
+            damages: damages::lines(&report.damages),
         }
     }
 }
 
 fn show(output: &mut Output, answer: &Answer) -> Result<()> {
-    for Line { path, description } in &answer.damages {
-        // Errors of the engine name the path themselves.
-        let line = match description.contains(path.as_str()) {
-            true => description.clone(),
-            false => format!("{path}: {description}"),
-        };
-        output.line(text::one_line(&line))?;
-    }
+    damages::show(output, &answer.damages)?;
     let (records, segments) = (text::count(answer.records), text::count(answer.segments));
     let (rows, bytes) = (text::count(answer.segment_rows), text::bytes(answer.bytes));
     let damages = match answer.damages.len() {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use hashdb::{Damage, Database, RepairOptions, RepairReport};
+use hashdb::{Database, RepairOptions, RepairReport};
 use serde_json::{Value, json};
 
+use crate::damages;
 use crate::exit::Exit;
 use crate::output::{Output, note};
 use crate::text;
@@ -50,17 +51,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 }
 
 fn object(report: &RepairReport) -> Value {
-    let list = |damages: &[Damage]| -> Vec<Value> {
-        let object = |damage: &Damage| {
-            let path = damage.path.display().to_string();
-            json!({ "path": path, "description": damage.description })
-        };
-        damages.iter().map(object).collect()
-    };
     json!({
         "dry_run": report.dry_run,
         "was_sound": report.was_sound(),
-        "damages": list(&report.damages),
+        "damages": damages::lines(&report.damages),
         "records_before": report.records_before,
         "records": report.records_after,
         "lost_records": report.lost_records,
@@ -74,19 +68,12 @@ fn object(report: &RepairReport) -> Value {
         "keys_rebuilt": report.keys_rebuilt,
         "superblock_rebuilt": report.superblock_rebuilt,
         "kept": report.kept.as_ref().map(|kept| kept.display().to_string()),
-        "remaining": list(&report.remaining),
+        "remaining": damages::lines(&report.remaining),
     })
 }
 
 fn show(output: &mut Output, report: &RepairReport) -> Result<()> {
-    for Damage { path, description } in &report.damages {
-        let path = path.display().to_string();
-        let line = match description.contains(&path) {
-            true => description.clone(),
-            false => format!("{path}: {description}"),
-        };
-        output.line(text::one_line(&line))?;
-    }
+    damages::show(output, &damages::lines(&report.damages))?;
     if report.was_sound() {
         return output.line("nothing to repair");
     }
