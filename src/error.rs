@@ -163,6 +163,22 @@ pub enum Error {
         /// What is known about it.
         detail: String,
     },
+    /// A bulk load brought a key that is there already, and was not told what to do about it
+    /// ([`BulkOptions::duplicates`](crate::BulkOptions::duplicates)). Nothing was loaded.
+    #[error(
+        "the key {} is {}",
+        key.escape_ascii(),
+        if *in_database { "in the database already" } else { "in the load twice" }
+    )]
+    DuplicateKey {
+        /// The key.
+        key: Vec<u8>,
+        /// Whether the other record is in the database, or in the same load.
+        in_database: bool,
+    },
+    /// The work was stopped by the flag that it was given. Nothing was changed.
+    #[error("stopped before the end; nothing was changed")]
+    Cancelled,
     /// The record store failed or found damage in its own files. If it is damage
     /// ([`Error::is_corruption`]), run `hashdb check`, then `hashdb repair`
     /// ([`Database::repair`](crate::Database::repair)), or restore a backup.

@@ -51,7 +51,8 @@ mod storage;
 
 pub use code::{Address, Code};
 pub use db::{
-    Answer, Backup, BackupCreated, BackupProgress, BackupReport, CheckpointInfo, Damage, Database,
+    Answer, Backup, BackupCreated, BackupProgress, BackupReport, BulkLoader, BulkOptions,
+    BulkProgress, BulkReport, BulkStage, CheckpointInfo, Damage, Database, Duplicates,
     EncoderModel, ExplainedSource, Explanation, Filter, Generation, IndexOptions, Iter,
     MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options, Plan, Query, QueryStats, Readable,
     Record, RepairOptions, RepairReport, SegmentStats, Snapshot, SpaceReport, Stats, VerifyReport,

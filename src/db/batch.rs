@@ -78,11 +78,7 @@ impl Operation {
                 validate_key(key)?;
                 validate_code(code, schema)?;
                 validate_address(*address, schema)?;
-                if value.len() > MAX_VALUE_BYTES {
-                    let rule =
-                        format!("must have at most {MAX_VALUE_BYTES} bytes, not {}", value.len());
-                    return Err(Error::invalid("value", rule));
-                }
+                validate_value(value)?;
                 Ok(key.len() + code.as_bytes().len() + value.len())
             }
         }
@@ -96,6 +92,15 @@ pub(crate) fn validate_key(key: &[u8]) -> Result<()> {
     }
     let rule = format!("must have 1 to {MAX_KEY_BYTES} bytes, not {}", key.len());
     Err(Error::invalid("key", rule))
+}
+
+/// Checks the length of a value.
+pub(crate) fn validate_value(value: &[u8]) -> Result<()> {
+    if value.len() <= MAX_VALUE_BYTES {
+        return Ok(());
+    }
+    let rule = format!("must have at most {MAX_VALUE_BYTES} bytes, not {}", value.len());
+    Err(Error::invalid("value", rule))
 }
 
 /// Checks that a code has the width of the database.

@@ -32,6 +32,13 @@ impl Columns {
         self.codes.extend_from_slice(code);
     }
 
+    /// Forgets all rows and keeps their room.
+    pub(crate) fn clear(&mut self) {
+        self.ids.clear();
+        self.addresses.clear();
+        self.codes.clear();
+    }
+
     pub(crate) fn extend(&mut self, other: &Self) {
         self.ids.extend_from_slice(&other.ids);
         self.addresses.extend_from_slice(&other.addresses);

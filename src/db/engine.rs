@@ -47,6 +47,8 @@ pub(crate) struct Engine {
     pub(crate) maintenance_errors: Mutex<MaintenanceErrors>,
     /// Deleted rows when they were last found to be many.
     pub(crate) deleted_seen: AtomicUsize,
+    /// A bulk load is under way.
+    pub(crate) loading: AtomicBool,
     /// The handle is about to be closed: no further merge begins.
     pub(crate) closing: AtomicBool,
     commit: Mutex<CommitState>,
@@ -99,6 +101,7 @@ impl Engine {
             index: Mutex::new(recovered.index),
             maintenance_errors: Mutex::default(),
             deleted_seen: AtomicUsize::new(0),
+            loading: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             commit: Mutex::new(CommitState { poisoned: false, superblock: recovered.superblock }),
             view: Published::new(recovered.view),

@@ -29,14 +29,14 @@ use crate::storage::manifest::{
 use crate::storage::mark::Mark;
 use crate::storage::records::{Access, Family, Records, RecordsBatch, RecordsSnapshot};
 use crate::storage::superblock::Superblock;
-use crate::storage::tree::is_absent;
+use crate::storage::tree::{is_absent, remove_tree};
 use crate::storage::watermark;
 
 /// How often a reader beside a live writer starts over when what it read about was flushed or
 /// compacted away before it had opened it.
 const READ_ONLY_ATTEMPTS: u32 = 20;
 /// No database counts this far; a number from here on is damage.
-const MAX_COUNTER: u64 = 1 << 62;
+pub(crate) const MAX_COUNTER: u64 = 1 << 62;
 const RETRY_PAUSE: Duration = Duration::from_millis(2);
 
 impl Engine {
@@ -118,6 +118,8 @@ impl Engine {
         let recovered = recover(&layout, &options, &superblock, records.snapshot(), &[])?;
         failpoint::reach("open.recovered");
         sweep_staging(&fs, &layout);
+        // What a load that did not end left behind.
+        remove_tree(fs.as_ref(), &layout.load())?;
         sweep(fs.as_ref(), &layout, &recovered.view)?;
         failpoint::reach("open.swept");
         // Opening has begun a new manifest.

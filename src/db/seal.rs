@@ -40,7 +40,8 @@ impl Engine {
         Ok(())
     }
 
-    fn seal_locked(&self) -> Result<bool> {
+    /// The same; the caller holds the lock `sealing`.
+    pub(crate) fn seal_locked(&self) -> Result<bool> {
         // A poisoned handle may touch no file: the batch that failed may have reached the disk, and
         // what its manifest entry names must stay as it is.
         drop(self.lock_commit()?);

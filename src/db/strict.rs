@@ -11,7 +11,7 @@ use crate::storage::lock::Lock;
 use crate::storage::records::{Access, Records};
 
 /// What may lie in a database directory.
-const ROOT: [&str; 10] = [
+const ROOT: [&str; 11] = [
     "LOCK",
     "SUPERBLOCK",
     "BALLAST",
@@ -22,6 +22,7 @@ const ROOT: [&str; 10] = [
     "salvage",
     "staging",
     "staging.lock",
+    "load",
 ];
 /// The files of RocksDB, by how they begin or end.
 const STORE_STARTS: [&str; 7] =

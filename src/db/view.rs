@@ -26,6 +26,17 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// The same content with other counters.
+    pub(crate) fn with_state(&self, state: State) -> Self {
+        Self {
+            segments: self.segments.clone(),
+            memtable: self.memtable.clone(),
+            deleted: self.deleted.clone(),
+            state,
+            records: self.records.records().snapshot(),
+        }
+    }
+
     /// Whether a row of a segment or of the memtable is a record.
     pub(crate) fn is_live(&self, id: u64) -> bool {
         !self.deleted.contains(id)

@@ -69,6 +69,11 @@ impl Layout {
         self.root.join("staging.lock")
     }
 
+    /// Where a bulk load keeps what is not part of the database yet; nothing in it lasts.
+    pub(crate) fn load(&self) -> PathBuf {
+        self.root.join("load")
+    }
+
     pub(crate) fn models(&self) -> PathBuf {
         self.root.join("models")
     }

@@ -3,12 +3,13 @@
 //!
 //! Storage keeps tagged, checksummed bytes without knowing what they mean; `db` gives them their
 //! meaning through `index`. RocksDB is named in `records`,
-//! `salvage` and `blocks` alone, memory maps in `mmap` alone, and
+//! `cursor`, `tables`, `salvage` and `blocks` alone, memory maps in `mmap` alone, and
 //! every file operation of our own goes through the trait [`fs::Fs`]. The bytes are described in
 //! storage-format.md and nowhere else.
 
 pub(crate) mod ballast;
 pub(crate) mod blocks;
+pub(crate) mod cursor;
 pub(crate) mod failpoint;
 pub(crate) mod fs;
 pub(crate) mod layout;
@@ -20,5 +21,6 @@ pub(crate) mod records;
 pub(crate) mod salvage;
 pub(crate) mod segment;
 pub(crate) mod superblock;
+pub(crate) mod tables;
 pub(crate) mod tree;
 pub(crate) mod watermark;

@@ -50,7 +50,7 @@ impl Family {
         }
     }
 
-    fn options(self, cache: &Cache) -> Options {
+    pub(super) fn options(self, cache: &Cache) -> Options {
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_cache(cache);
         blocks.set_format_version(6);

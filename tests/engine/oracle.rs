@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use hashdb::{
-    Address, Code, Database, Neighbor, Options, Query, Readable, WriteBatch, WriteOptions,
+    Address, BulkOptions, Code, Database, Duplicates, Error, Neighbor, Options, Query, Readable,
+    WriteBatch, WriteOptions,
 };
 use proptest::prelude::*;
 
@@ -13,6 +14,7 @@ use crate::{Random, key};
 #[derive(Debug, Clone)]
 enum Step {
     Write { puts: Vec<u64>, deletes: Vec<u64>, sync: bool },
+    Load { puts: Vec<u64>, duplicates: Duplicates },
     Seal,
     Compact,
     Reopen,
@@ -35,8 +37,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         any::<bool>(),
     )
         .prop_map(|(puts, deletes, sync)| Step::Write { puts, deletes, sync });
+    let policy =
+        prop_oneof![Just(Duplicates::Error), Just(Duplicates::Skip), Just(Duplicates::Replace)];
+    let load = (prop::collection::vec(0..60_u64, 0..40), policy)
+        .prop_map(|(puts, duplicates)| Step::Load { puts, duplicates });
     let step = prop_oneof![
         6 => write,
+        3 => load,
         2 => Just(Step::Seal),
         1 => Just(Step::Compact),
         1 => Just(Step::Reopen),
@@ -71,6 +78,52 @@ impl Model {
             self.records.remove(&key(*number));
         }
         batch
+    }
+
+    /// Loads records, and holds the report against what the model did.
+    fn load(&mut self, db: &Database, puts: &[u64], duplicates: Duplicates) {
+        let options = BulkOptions::new().duplicates(duplicates).threads(1 + puts.len() % 3);
+        let mut loader = db.bulk_loader(options).unwrap();
+        let mut after = self.records.clone();
+        let (mut inserted, mut replaced, mut skipped) = (0, Vec::new(), 0);
+        for (id, number) in (self.next_id..).zip(puts) {
+            let address = self.random.address(self.address_bits, self.skewed);
+            let code = self.random.code(self.code_bits, self.skewed);
+            let value = vec![8; usize::try_from(number % 4).unwrap()];
+            loader.put(&key(*number), address, &code, &value).unwrap();
+            let record = Modelled { id, address, code, value };
+            match after.get(&key(*number)) {
+                Some(_) if duplicates == Duplicates::Skip => skipped += 1,
+                Some(old) => {
+                    // One of the same load gives way; one of the database is replaced once.
+                    if old.id < self.next_id {
+                        replaced.push(*number)
+                    } else {
+                        skipped += 1
+                    }
+                    after.insert(key(*number), record);
+                }
+                None => {
+                    inserted += 1;
+                    after.insert(key(*number), record);
+                }
+            }
+        }
+        let collision = !replaced.is_empty() || skipped > 0;
+        match loader.finish() {
+            Err(Error::DuplicateKey { key, .. }) if duplicates == Duplicates::Error => {
+                let twice = puts.iter().filter(|number| crate::key(**number) == key).count() > 1;
+                assert!(collision && (twice || self.records.contains_key(&key)));
+            }
+            finished => {
+                let report = finished.unwrap();
+                assert!(!collision || duplicates != Duplicates::Error);
+                let counts = (report.inserted, report.replaced, report.skipped);
+                assert_eq!(counts, (inserted, replaced.len() as u64, skipped));
+                self.records = after;
+                self.next_id += puts.len() as u64;
+            }
+        }
     }
 
     fn neighbors(&self, distance: impl Fn(&Modelled) -> u32) -> Vec<Neighbor> {
@@ -146,6 +199,7 @@ fn run(steps: Vec<Step>, skewed: bool, code_bits: u16, address_bits: u8) {
                 let batch = model.batch(&puts, &deletes);
                 open.write(batch, WriteOptions { sync }).unwrap();
             }
+            Step::Load { puts, duplicates } => model.load(open, &puts, duplicates),
             Step::Seal => assert!(open.seal().unwrap() || open.stats().memtable_rows == 0),
             Step::Compact => open.compact().unwrap(),
             Step::Reopen => {

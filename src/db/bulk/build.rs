@@ -1,0 +1,342 @@
+//! From sorted records to tables and segments: who wins where a key comes twice, what is written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::entry::{Entry, Order, Range};
+use super::merge::{Merge, Sorted};
+use super::options::{BulkOptions, BulkStage, Duplicates};
+use super::work::{Counter, Meter, Names, deal};
+use crate::db::columns::Columns;
+use crate::db::engine::Engine;
+use crate::db::options::IndexOptions;
+use crate::db::record::{KeyEntry, Location};
+use crate::db::segment::Segment;
+use crate::db::view::View;
+use crate::error::{Corruption, Error, Result};
+use crate::storage::cursor::Cursor;
+use crate::storage::failpoint;
+use crate::storage::records::Family;
+use crate::storage::tables::{Table, write_table};
+
+/// Bytes of entries that make one table.
+const TABLE_BYTES: usize = 64 << 20;
+
+/// What a load is built from.
+pub(super) struct Build<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) view: &'a View,
+    pub(super) options: &'a BulkOptions,
+    pub(super) names: &'a Names,
+    /// The id of the first record, and the number of records.
+    pub(super) first_id: u64,
+    pub(super) count: u64,
+}
+
+/// Records of a load that another of the same key keeps out.
+struct Dropped {
+    first_id: u64,
+    words: Vec<AtomicU64>,
+}
+
+impl Dropped {
+    fn new(first_id: u64, count: u64) -> Self {
+        let words = usize::try_from(count.div_ceil(64)).unwrap_or(usize::MAX);
+        Self { first_id, words: (0..words).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    fn place(&self, id: u64) -> (Option<&AtomicU64>, u64) {
+        let at = id.wrapping_sub(self.first_id);
+        let word = usize::try_from(at / 64).ok().and_then(|word| self.words.get(word));
+        (word, 1 << (at % 64))
+    }
+
+    fn insert(&self, id: u64) {
+        if let (Some(word), bit) = self.place(id) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    fn contains(&self, id: u64) -> bool {
+        let (word, bit) = self.place(id);
+        word.is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
+    }
+}
+
+/// What is ready to become part of the database.
+#[derive(Default)]
+pub(super) struct Built {
+    pub(super) tables: Vec<Table>,
+    pub(super) segments: Unnamed,
+    /// Records of the database that go.
+    pub(super) replaced: Vec<KeyEntry>,
+    /// Ids of the load whose values were written and that were dropped since.
+    pub(super) orphans: Vec<u64>,
+    pub(super) inserted: u64,
+    pub(super) dropped: u64,
+}
+
+/// What one range of keys gave.
+#[derive(Default)]
+struct Keys {
+    table: Option<Table>,
+    replaced: Vec<KeyEntry>,
+    orphans: Vec<u64>,
+    kept: u64,
+    dropped: u64,
+}
+
+impl Build<'_> {
+    /// Writes everything.
+    pub(super) fn run(&self, by_key: &[Sorted<'_>], by_row: &[Sorted<'_>]) -> Result<Built> {
+        let dropped = Dropped::new(self.first_id, self.count);
+        let mut built = Built::default();
+        let meter = Meter::new(self.options, BulkStage::Keys, self.count);
+        let ranges = super::merge::ranges(by_key, Order::Key, TABLE_BYTES);
+        let keys = deal(self.options.threads, ranges.len(), |number| {
+            self.write_keys(by_key, &ranges[number], &dropped, meter.counter())
+        })?;
+        for keys in keys {
+            built.tables.extend(keys.table);
+            built.replaced.extend(keys.replaced);
+            built.orphans.extend(keys.orphans);
+            built.inserted += keys.kept;
+            built.dropped += keys.dropped;
+        }
+        failpoint::reach("bulk.keys");
+        built.inserted -= built.replaced.len() as u64;
+        built.orphans.sort_unstable();
+
+        let ranges = super::merge::ranges(by_row, Order::Row, TABLE_BYTES);
+        let (records, segments) = (
+            Meter::new(self.options, BulkStage::Records, self.count),
+            Meter::new(self.options, BulkStage::Segments, self.count),
+        );
+        let kept = self.count - built.dropped;
+        // The segments are one long job and begin first.
+        let parts = deal(self.options.threads, ranges.len() + 1, |number| match number {
+            0 => {
+                self.write_segments(by_row, kept, &dropped, segments.counter()).map(Part::Segments)
+            }
+            _ => self
+                .write_records(by_row, &ranges[number - 1], &dropped, records.counter())
+                .map(Part::Records),
+        });
+        for part in parts? {
+            match part {
+                Part::Records(table) => built.tables.extend(table),
+                Part::Segments(segments) => built.segments = segments,
+            }
+        }
+        failpoint::reach("bulk.built");
+        Ok(built)
+    }
+
+    fn write_keys(
+        &self,
+        by_key: &[Sorted<'_>],
+        range: &Range,
+        dropped: &Dropped,
+        mut counter: Counter<'_, '_>,
+    ) -> Result<Keys> {
+        let mut keys = Keys::default();
+        let mut records = Merge::new(by_key, Order::Key, range, self.engine.search.level)?;
+        let mut there = (self.view.state.record_count > 0)
+            .then(|| self.view.records.cursor(Family::Keys))
+            .transpose()?;
+        let table = write_table(&self.names.next("sst"), Family::Keys, |table| {
+            // The record that its key belongs to as far as is known.
+            let mut held: Option<(KeyEntry, Vec<u8>)> = None;
+            let mut spare = Vec::new();
+            while let Some(entry) = records.next()? {
+                counter.step()?;
+                if let Some((winner, key)) = &mut held
+                    && key.as_slice() == entry.key
+                {
+                    let loser = match self.options.duplicates {
+                        Duplicates::Error => return Err(duplicate(entry.key, false)),
+                        Duplicates::Skip => key_entry(&entry),
+                        Duplicates::Replace => std::mem::replace(winner, key_entry(&entry)),
+                    };
+                    keys.drop_record(loser, dropped);
+                    continue;
+                }
+                let key = held.take();
+                if let Some((winner, key)) = key {
+                    self.settle(winner, &key, there.as_mut(), &mut keys, dropped, table)?;
+                    spare = key;
+                }
+                spare.clear();
+                spare.extend_from_slice(entry.key);
+                held = Some((key_entry(&entry), std::mem::take(&mut spare)));
+            }
+            counter.look()?;
+            match held {
+                Some((winner, key)) => {
+                    self.settle(winner, &key, there.as_mut(), &mut keys, dropped, table)
+                }
+                None => Ok(()),
+            }
+        })?;
+        keys.table = table;
+        Ok(keys)
+    }
+
+    /// Writes the entry of a key, unless the record that the database has under it stays.
+    fn settle(
+        &self,
+        winner: KeyEntry,
+        key: &[u8],
+        there: Option<&mut Cursor<'_>>,
+        keys: &mut Keys,
+        dropped: &Dropped,
+        table: &mut crate::storage::tables::TableWriter<'_>,
+    ) -> Result<()> {
+        let old = match there {
+            Some(cursor) => cursor.find(key)?.map(KeyEntry::decode),
+            None => None,
+        };
+        let damage = |what: Corruption| self.view.records.damage(&what);
+        if let Some(old) = old.transpose().map_err(damage)? {
+            if old.location.id >= self.first_id {
+                let value = old.location.id;
+                return Err(damage(Corruption::OutOfRange { field: "id of a key", value }));
+            }
+            match self.options.duplicates {
+                Duplicates::Error => return Err(duplicate(key, true)),
+                Duplicates::Skip => {
+                    keys.drop_record(winner, dropped);
+                    return Ok(());
+                }
+                Duplicates::Replace => keys.replaced.push(old),
+            }
+        }
+        keys.kept += 1;
+        table.put(key, &winner.encode())
+    }
+
+    fn write_records(
+        &self,
+        by_row: &[Sorted<'_>],
+        range: &Range,
+        dropped: &Dropped,
+        mut counter: Counter<'_, '_>,
+    ) -> Result<Option<Table>> {
+        let mut records = Merge::new(by_row, Order::Row, range, self.engine.search.level)?;
+        write_table(&self.names.next("sst"), Family::Records, |table| {
+            let mut value = Vec::new();
+            while let Some(entry) = records.next()? {
+                counter.step()?;
+                if dropped.contains(entry.id) {
+                    continue;
+                }
+                let mut key = [0; 12];
+                key[..4].copy_from_slice(&entry.address.to_be_bytes());
+                key[4..].copy_from_slice(&entry.id.to_be_bytes());
+                value.clear();
+                value.push(u8::from(entry.has_value));
+                value.extend_from_slice(entry.code);
+                value.extend_from_slice(entry.key);
+                table.put(&key, &value)?;
+            }
+            counter.look()
+        })
+    }
+
+    fn write_segments(
+        &self,
+        by_row: &[Sorted<'_>],
+        kept: u64,
+        dropped: &Dropped,
+        mut counter: Counter<'_, '_>,
+    ) -> Result<Unnamed> {
+        let mut written = Unnamed::default();
+        let index = self.options.index.unwrap_or(*self.engine.index.lock());
+        let code_bytes = usize::from(self.engine.schema.code_bits / 8);
+        let most = self.most_rows(index, code_bytes);
+        // Segments of one size, rather than full ones and a rest.
+        let rows = kept.div_ceil(kept.div_ceil(most).max(1));
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        let mut records =
+            Merge::new(by_row, Order::Row, &Range::default(), self.engine.search.level)?;
+        let mut columns = Columns::with_capacity(code_bytes, rows);
+        let mut write = |columns: &mut Columns| {
+            let number = self.engine.reserve_segment_number();
+            written.0.extend(self.engine.write_segment(number, index, columns)?);
+            columns.clear();
+            failpoint::reach("bulk.segment");
+            Ok::<(), Error>(())
+        };
+        while let Some(entry) = records.next()? {
+            counter.step()?;
+            if dropped.contains(entry.id) {
+                continue;
+            }
+            columns.push(entry.id, entry.address, entry.code);
+            if columns.len() == rows {
+                write(&mut columns)?;
+            }
+        }
+        write(&mut columns)?;
+        counter.look()?;
+        Ok(written)
+    }
+
+    /// Rows of a segment whose making fits into half of the budget.
+    fn most_rows(&self, index: IndexOptions, code_bytes: usize) -> u64 {
+        let columns = 12 + code_bytes;
+        // The largest index at a time; the lists keep a copy of the codes.
+        let multi = if index.multi { code_bytes * 3 } else { 0 };
+        let lists = if index.clusters { code_bytes + 16 } else { 0 };
+        let row = columns + multi.max(lists).max(16);
+        let rows = (self.options.memory_budget / 2 / row) as u64;
+        rows.clamp(1, u64::from(u32::MAX))
+    }
+}
+
+enum Part {
+    Records(Option<Table>),
+    Segments(Unnamed),
+}
+
+/// Segments that no manifest names: their files go with them.
+#[derive(Default)]
+pub(super) struct Unnamed(Vec<Arc<Segment>>);
+
+impl Unnamed {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Segment> {
+        self.0.iter().map(Arc::as_ref)
+    }
+
+    /// The segments, which a manifest names or may name from now on.
+    pub(super) fn keep(&mut self) -> Vec<Arc<Segment>> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        for segment in &self.0 {
+            segment.mark_obsolete();
+        }
+    }
+}
+
+impl Keys {
+    fn drop_record(&mut self, loser: KeyEntry, dropped: &Dropped) {
+        dropped.insert(loser.location.id);
+        self.dropped += 1;
+        if loser.has_value {
+            self.orphans.push(loser.location.id);
+        }
+    }
+}
+
+fn key_entry(entry: &Entry<'_>) -> KeyEntry {
+    let location = Location { address: entry.address, id: entry.id };
+    KeyEntry { location, has_value: entry.has_value }
+}
+
+fn duplicate(key: &[u8], in_database: bool) -> Error {
+    Error::DuplicateKey { key: key.to_vec(), in_database }
+}

@@ -1,0 +1,139 @@
+//! Records in memory, in the order in which they came, and the orders in which they are needed.
+
+use super::entry::{self, Entry, Order};
+use crate::code::{Address, Code};
+
+/// Where an entry begins, in units of eight bytes.
+pub(super) type Place = u32;
+
+const UNIT: usize = 8;
+/// So that places fit.
+const MOST_BYTES: usize = (u32::MAX as usize) * UNIT;
+/// Bytes of memory an entry that sorting takes for a while: a place and eight bytes of the key to sort
+/// by, both twice over while one is turned into the other, and the second order.
+const SORT_BYTES: usize = 32;
+
+/// Entries one after the other.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    code_bytes: usize,
+    arena: Vec<u8>,
+    count: usize,
+    /// Bytes that all keys begin with.
+    common: Option<Vec<u8>>,
+}
+
+impl Chunk {
+    pub(super) fn new(code_bytes: usize) -> Self {
+        Self { code_bytes, arena: Vec::new(), count: 0, common: None }
+    }
+
+    pub(super) fn push(
+        &mut self,
+        id: u64,
+        address: Address,
+        code: &Code,
+        key: &[u8],
+        has_value: bool,
+    ) {
+        entry::write(&mut self.arena, id, address, code, key, has_value);
+        self.arena.resize(self.arena.len().next_multiple_of(UNIT), 0);
+        self.count += 1;
+        let common = self.common.get_or_insert_with(|| key.to_vec());
+        if !key.starts_with(common) {
+            let same = common.iter().zip(key).take_while(|(left, right)| left == right).count();
+            common.truncate(same);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes of memory that it takes until it is sorted.
+    pub(super) fn bytes(&self) -> usize {
+        self.arena.len() + self.count * SORT_BYTES
+    }
+
+    /// Whether nothing more may be pushed.
+    pub(super) fn is_full(&self, budget: usize) -> bool {
+        self.bytes() >= budget || self.arena.len() >= MOST_BYTES - (64 << 10)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.arena.clear();
+        self.count = 0;
+        self.common = None;
+    }
+
+    pub(super) fn code_bytes(&self) -> usize {
+        self.code_bytes
+    }
+
+    /// The bytes from a place on.
+    pub(super) fn bytes_at(&self, place: Place) -> &[u8] {
+        &self.arena[place as usize * UNIT..]
+    }
+
+    /// The entry at a place that [`Chunk::sorted`] gave.
+    #[inline]
+    pub(super) fn entry(&self, place: Place) -> Entry<'_> {
+        let read = Entry::read(self.bytes_at(place), self.code_bytes);
+        read.map_or(Entry { id: 0, address: 0, has_value: false, code: &[], key: &[] }, |(e, _)| e)
+    }
+
+    fn places(&self) -> impl Iterator<Item = (Place, Entry<'_>)> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let (entry, length) = Entry::read(self.arena.get(at..)?, self.code_bytes)?;
+            let place = Place::try_from(at / UNIT).unwrap_or(Place::MAX);
+            at += length.next_multiple_of(UNIT);
+            Some((place, entry))
+        })
+    }
+
+    /// The places of all entries in an order.
+    pub(super) fn sorted(&self, order: Order) -> Vec<Place> {
+        match order {
+            Order::Row => {
+                // Ids rise with places.
+                let mut rows: Vec<u64> = Vec::with_capacity(self.count);
+                let pack = |(place, entry): (Place, Entry<'_>)| {
+                    u64::from(entry.address) << 32 | u64::from(place)
+                };
+                rows.extend(self.places().map(pack));
+                rows.sort_unstable();
+                #[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
+                let places = rows.iter().map(|row| *row as Place).collect();
+                places
+            }
+            Order::Key => {
+                let skip = self.common.as_ref().map_or(0, Vec::len);
+                let mut keys: Vec<(u64, Place)> = Vec::with_capacity(self.count);
+                keys.extend(self.places().map(|(place, e)| (first_bytes(&e.key[skip..]), place)));
+                keys.sort_unstable();
+                // The same eight bytes: the rest of the key decides, then the id.
+                for group in keys.chunk_by_mut(|left, right| left.0 == right.0) {
+                    if group.len() > 1 {
+                        group.sort_by(|left, right| {
+                            order.compare(&self.entry(left.1), &self.entry(right.1))
+                        });
+                    }
+                }
+                keys.iter().map(|(_, place)| *place).collect()
+            }
+        }
+    }
+}
+
+/// The first eight bytes as a number that sorts as they do.
+fn first_bytes(key: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let length = key.len().min(8);
+    first[..length].copy_from_slice(&key[..length]);
+    u64::from_be_bytes(first)
+}

@@ -1,0 +1,104 @@
+//! The commit of a load: one change of the record store's manifest that holds all of it.
+//!
+//! Beside the new records' tables there are small ones for what the load undoes (records that are
+//! replaced, values of records that were dropped) and one for the family `meta`: the counters and the
+//! new segments. So a crash leaves the old database or the new one.
+
+use std::sync::Arc;
+
+use super::build::Built;
+use super::options::{BulkOptions, BulkProgress, BulkStage};
+use super::work::Names;
+use crate::db::engine::{CommitState, Engine};
+use crate::db::record::encode_id;
+use crate::db::view::View;
+use crate::error::Result;
+use crate::storage::failpoint;
+use crate::storage::manifest::{STATE_KEY, SegmentEntry, State};
+use crate::storage::records::Family;
+use crate::storage::tables::{Table, TableWriter, write_table};
+
+impl Engine {
+    /// Makes a load part of the database. The caller holds the locks for sealing and committing since
+    /// before `view` was taken, so nothing has changed.
+    pub(super) fn commit_load(
+        &self,
+        commit: &mut CommitState,
+        view: &View,
+        mut built: Built,
+        names: &Names,
+        state: State,
+        options: &BulkOptions,
+    ) -> Result<()> {
+        if let Some(progress) = &options.progress {
+            let done = built.inserted + built.replaced.len() as u64;
+            progress(BulkProgress { stage: BulkStage::Commit, done: 0, total: done });
+        }
+        let mut tables = std::mem::take(&mut built.tables);
+        self.undo(&mut tables, &mut built, names)?;
+        let meta = write_table(&names.next("sst"), Family::Meta, |table| {
+            let mut segments: Vec<_> =
+                built.segments.iter().map(|segment| segment.entry()).collect();
+            segments.sort_unstable_by_key(|entry| entry.number);
+            for entry in segments {
+                table.put(&SegmentEntry::key(entry.number), &entry.encode())?;
+            }
+            table.put(STATE_KEY, &state.encode())
+        })?;
+        tables.extend(meta);
+        self.options.fs.sync_dir(&self.layout.load())?;
+        failpoint::reach("bulk.before_ingest");
+        let added = built.segments.keep();
+        if let Err(error) = self.records().ingest(tables) {
+            // It may have reached the manifest: only recovery can tell.
+            commit.poisoned = true;
+            return Err(error);
+        }
+        failpoint::reach("bulk.after_ingest");
+        let mut next = View {
+            records: self.records().snapshot(),
+            segments: view.segments.clone(),
+            memtable: view.memtable.clone(),
+            deleted: view.deleted.clone(),
+            state,
+        };
+        next.segments.extend(added);
+        next.segments.sort_unstable_by_key(|segment: &Arc<_>| segment.number());
+        next.deleted.insert(built.replaced.iter().map(|old| old.location.id).collect());
+        self.publish(commit, next);
+        failpoint::reach("bulk.published");
+        self.write_superblock(commit)?;
+        failpoint::reach("bulk.end");
+        Ok(())
+    }
+
+    /// Writes the tables that take away what was replaced or dropped.
+    fn undo(&self, tables: &mut Vec<Table>, built: &mut Built, names: &Names) -> Result<()> {
+        let bound = self.view().state.sealed_bound;
+        built.replaced.sort_unstable_by_key(|old| old.location);
+        let replaced = &built.replaced;
+        let mut write = |family, fill: &dyn Fn(&mut TableWriter<'_>) -> Result<()>| {
+            let table = write_table(&names.next("sst"), family, |table| fill(table));
+            table.map(|table| tables.extend(table))
+        };
+        write(Family::Records, &|table| {
+            replaced.iter().try_for_each(|old| table.delete(&old.location.encode()))
+        })?;
+        let mut ids: Vec<_> = replaced.iter().map(|old| (old.location.id, old.has_value)).collect();
+        ids.sort_unstable();
+        let mut values: Vec<_> = ids.iter().filter(|(_, has)| *has).map(|(id, _)| *id).collect();
+        values.append(&mut built.orphans);
+        values.sort_unstable();
+        write(Family::Values, &|table| {
+            values.iter().try_for_each(|id| table.delete(&encode_id(*id)))
+        })?;
+        write(Family::Pending, &|table| {
+            let pending = ids.iter().filter(|(id, _)| *id >= bound);
+            pending.into_iter().try_for_each(|(id, _)| table.delete(&encode_id(*id)))
+        })?;
+        write(Family::Tombstones, &|table| {
+            let sealed = ids.iter().filter(|(id, _)| *id < bound);
+            sealed.into_iter().try_for_each(|(id, _)| table.put(&encode_id(*id), &[]))
+        })
+    }
+}

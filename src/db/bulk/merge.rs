@@ -1,0 +1,167 @@
+//! The records of a load in one order, from memory or from runs, whole or a range of them.
+
+use std::cmp::Ordering;
+
+use super::chunk::{Chunk, Place};
+use super::entry::{Bound, Entry, Order, Range};
+use super::run::{BLOCK_BYTES, Run, RunReader};
+use crate::error::Result;
+use crate::hamming::{Level, prefetch_line};
+
+/// How far ahead a record in memory is asked for.
+const AHEAD: usize = 16;
+
+/// Records in one order.
+#[derive(Debug)]
+pub(super) enum Sorted<'a> {
+    Memory { chunk: &'a Chunk, places: Vec<Place> },
+    File(&'a Run),
+}
+
+impl Sorted<'_> {
+    /// Records that stand about as many bytes apart as a block of a run is long.
+    fn landmarks(&self, order: Order) -> Vec<Bound> {
+        match self {
+            Self::File(run) => run.landmarks().cloned().collect(),
+            Self::Memory { chunk, places } => {
+                let entry_bytes = chunk.bytes() / chunk.len().max(1);
+                let apart = (BLOCK_BYTES / entry_bytes.max(1)).max(1);
+                places.iter().step_by(apart).map(|p| order.bound(&chunk.entry(*p))).collect()
+            }
+        }
+    }
+}
+
+/// Cuts the records into ranges of about `bytes` each; one at least.
+pub(super) fn ranges(sources: &[Sorted<'_>], order: Order, bytes: usize) -> Vec<Range> {
+    let mut landmarks: Vec<_> = sources.iter().flat_map(|source| source.landmarks(order)).collect();
+    landmarks.sort_unstable();
+    let mut ranges = vec![Range::default()];
+    let mut cuts: Vec<_> =
+        landmarks.into_iter().step_by((bytes / BLOCK_BYTES).max(1)).skip(1).collect();
+    cuts.dedup();
+    for cut in cuts {
+        if let Some(last) = ranges.last_mut() {
+            last.to = Some(cut.clone());
+        }
+        ranges.push(Range { from: Some(cut), to: None });
+    }
+    ranges
+}
+
+/// Stands on a record of one source.
+#[derive(Debug)]
+enum Source<'a> {
+    Memory { chunk: &'a Chunk, places: &'a [Place], at: usize, level: Level },
+    File(RunReader<'a>),
+}
+
+impl Source<'_> {
+    #[inline]
+    fn head(&self) -> Option<Entry<'_>> {
+        match self {
+            Self::Memory { chunk, places, at, .. } => places.get(*at).map(|p| chunk.entry(*p)),
+            Self::File(reader) => reader.head(),
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self) -> Result<()> {
+        match self {
+            Self::Memory { chunk, places, at, level } => {
+                *at += 1;
+                if let Some(place) = places.get(*at + AHEAD)
+                    && let Some((first, _)) = chunk.bytes_at(*place).split_first_chunk::<64>()
+                {
+                    prefetch_line(*level, &first[0]);
+                    prefetch_line(*level, &first[63]);
+                }
+                Ok(())
+            }
+            Self::File(reader) => reader.advance(),
+        }
+    }
+}
+
+/// The records of a range, from all sources, in order.
+#[derive(Debug)]
+pub(super) struct Merge<'a> {
+    order: Order,
+    to: Option<Bound>,
+    /// A heap by the records that the sources stand on; none of them is at its end.
+    sources: Vec<Source<'a>>,
+    begun: bool,
+}
+
+impl<'a> Merge<'a> {
+    pub(super) fn new(
+        sorted: &'a [Sorted<'_>],
+        order: Order,
+        range: &Range,
+        level: Level,
+    ) -> Result<Self> {
+        let mut merge = Self { order, to: range.to.clone(), sources: Vec::new(), begun: false };
+        for source in sorted {
+            let source = match source {
+                Sorted::File(run) => Source::File(run.reader(range.from.as_ref())?),
+                Sorted::Memory { chunk, places } => {
+                    let is_before = |place: &Place| {
+                        range.from.as_ref().is_some_and(|from| from.is_behind(&chunk.entry(*place)))
+                    };
+                    let at = places.partition_point(is_before);
+                    Source::Memory { chunk, places, at, level }
+                }
+            };
+            if source.head().is_some() {
+                merge.sources.push(source);
+            }
+        }
+        for at in (0..merge.sources.len() / 2).rev() {
+            merge.sift(at);
+        }
+        Ok(merge)
+    }
+
+    fn precedes(&self, left: usize, right: usize) -> bool {
+        match (self.sources[left].head(), self.sources[right].head()) {
+            (Some(left), Some(right)) => self.order.compare(&left, &right) == Ordering::Less,
+            (left, _) => left.is_some(),
+        }
+    }
+
+    /// Lets the source at `at` sink to its place.
+    fn sift(&mut self, mut at: usize) {
+        loop {
+            let children = [2 * at + 1, 2 * at + 2];
+            let mut first = at;
+            for child in children {
+                if child < self.sources.len() && self.precedes(child, first) {
+                    first = child;
+                }
+            }
+            if first == at {
+                return;
+            }
+            self.sources.swap(at, first);
+            at = first;
+        }
+    }
+
+    /// The next record; none at the end of the range.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<Entry<'_>>> {
+        if self.begun
+            && let Some(first) = self.sources.first_mut()
+        {
+            first.advance()?;
+            if first.head().is_none() {
+                self.sources.swap_remove(0);
+            }
+            self.sift(0);
+        }
+        self.begun = true;
+        let to = self.to.as_ref();
+        let head = self.sources.first().and_then(Source::head);
+        Ok(head.filter(|entry| to.is_none_or(|to| to.is_behind(entry))))
+    }
+}

@@ -1,0 +1,315 @@
+//! Bulk loading: many records in any order, sorted within a memory budget, written once in their final
+//! shape and committed as one change.
+//!
+//! Data flows one way. [`BulkLoader::put`] gives an id, puts the record into a [`chunk`] and its value
+//! into a table ([`values`]: ids rise, so values are in order as they come). A full chunk leaves as two
+//! [`run`]s, by key and by row. [`BulkLoader::finish`] [`merge`]s the runs, or sorts the one chunk that
+//! there is, and [`build`]s tables and segments from them; [`commit`] hands all to the record store at
+//! once. Until then everything lies in the folder `load` and under segment numbers that no manifest
+//! names, which the next open removes.
+
+mod build;
+mod chunk;
+mod commit;
+mod entry;
+mod merge;
+mod options;
+mod run;
+mod values;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::Ordering;
+
+pub use options::{BulkOptions, BulkProgress, BulkReport, BulkStage, Duplicates};
+
+use crate::code::{Address, Code};
+use crate::db::Database;
+use crate::db::batch::{validate_address, validate_code, validate_key, validate_value};
+use crate::db::engine::Engine;
+use crate::db::recover::MAX_COUNTER;
+use crate::db::view::View;
+use crate::error::{Error, Result};
+use crate::storage::failpoint;
+use crate::storage::manifest::State;
+use crate::storage::tree::{ensure_dir, remove_tree};
+use build::Build;
+use chunk::Chunk;
+use entry::Order;
+use merge::Sorted;
+use run::Run;
+use values::ValueTables;
+use work::{Names, check_cancelled, deal};
+
+/// Ids that a load keeps for itself until it ends: more than it can bring.
+const RESERVED_IDS: u64 = 1 << 40;
+/// Share of the budget that a block of values takes.
+const VALUE_BLOCKS: usize = 64;
+
+/// Brings many records in at once, several times faster than [`Database::write`]. Get one from
+/// [`Database::bulk_loader`], [`put`](BulkLoader::put) records in any order, and
+/// [`finish`](BulkLoader::finish): only then is anything of it in the database, all at once. Dropping a
+/// loader gives the load up. The database stays open as long as a loader of it.
+///
+/// Others may read and write meanwhile; while `finish` works, writers wait.
+#[derive(Debug)]
+pub struct BulkLoader {
+    // Dropped in this order: tables under way, then what keeps the folder.
+    values: ValueTables,
+    by_key: Vec<Run>,
+    by_row: Vec<Run>,
+    chunk: Chunk,
+    chunk_budget: usize,
+    names: Names,
+    first_id: u64,
+    count: u64,
+    /// Something could not be written: what was put is no longer whole.
+    failed: bool,
+    options: BulkOptions,
+    reservation: Reservation,
+}
+
+/// The ids of a load and its folder, given back at its end.
+#[derive(Debug)]
+struct Reservation {
+    database: Database,
+    first_id: u64,
+}
+
+impl Reservation {
+    fn engine(&self) -> &Engine {
+        self.database.engine()
+    }
+
+    fn end(&self) -> u64 {
+        self.first_id + RESERVED_IDS
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let engine = self.engine();
+        if let Ok(mut commit) = engine.lock_commit() {
+            let view = engine.view();
+            // Nobody got an id behind them, and no record of the load is in the database.
+            if view.state.next_id == self.end() && view.state.sealed_bound <= self.first_id {
+                let state = State { next_id: self.first_id, ..view.state };
+                engine.publish(&mut commit, view.with_state(state));
+            }
+        }
+        // What cannot be removed goes at the next load or the next open.
+        let _left = remove_tree(engine.options.fs.as_ref(), &engine.layout.load());
+        engine.loading.store(false, Ordering::Release);
+    }
+}
+
+impl BulkLoader {
+    /// Begins a load.
+    pub(crate) fn begin(database: Database, options: BulkOptions) -> Result<Self> {
+        let engine = database.engine();
+        if engine.read_only {
+            return Err(Error::ReadOnly);
+        }
+        if engine.loading.swap(true, Ordering::AcqRel) {
+            return Err(Error::invalid("bulk load", "is under way already, one at a time"));
+        }
+        let reservation = match reserve(engine) {
+            Ok(first_id) => Reservation { first_id, database: database.clone() },
+            Err(error) => {
+                engine.loading.store(false, Ordering::Release);
+                return Err(error);
+            }
+        };
+        let (fs, folder) = (engine.options.fs.as_ref(), engine.layout.load());
+        remove_tree(fs, &folder)?;
+        ensure_dir(fs, &folder)?;
+        failpoint::reach("bulk.begin");
+        let block_bytes = options.memory_budget / VALUE_BLOCKS;
+        Ok(Self {
+            values: ValueTables::new(options.threads, block_bytes),
+            by_key: Vec::new(),
+            by_row: Vec::new(),
+            chunk: Chunk::new(usize::from(engine.schema.code_bits / 8)),
+            // One block is filled while as many as there are threads are written.
+            chunk_budget: options.memory_budget.saturating_sub(block_bytes * (options.threads + 2)),
+            names: Names::new(folder),
+            first_id: reservation.first_id,
+            count: 0,
+            failed: false,
+            options,
+            reservation,
+        })
+    }
+
+    /// Adds a record. Where its key is there already, [`BulkOptions::duplicates`] says what happens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CodeWidth`], [`Error::AddressWidth`] or [`Error::InvalidArgument`] for a record that
+    /// breaks a limit: it is not taken in, and the load goes on. [`Error::Io`] or [`Error::Records`] if
+    /// the disk fails, [`Error::Cancelled`] if the load shall stop: it cannot go on.
+    pub fn put(&mut self, key: &[u8], address: Address, code: &Code, value: &[u8]) -> Result<()> {
+        let schema = &self.reservation.engine().schema;
+        validate_key(key)?;
+        validate_code(code, schema)?;
+        validate_address(address, schema)?;
+        validate_value(value)?;
+        if self.failed || self.count >= RESERVED_IDS {
+            return Err(given_up());
+        }
+        let id = self.first_id + self.count;
+        if !value.is_empty()
+            && let Err(error) = self.values.push(id, value, || self.names.next("sst"))
+        {
+            self.failed = true;
+            return Err(error);
+        }
+        self.chunk.push(id, address, code, key, !value.is_empty());
+        self.count += 1;
+        if self.chunk.is_full(self.chunk_budget)
+            && let Err(error) = self.spill()
+        {
+            self.failed = true;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// The number of records that were put.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether nothing was put.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Sorts what is in memory and puts it on the disk.
+    fn spill(&mut self) -> Result<()> {
+        check_cancelled(self.options.cancel.as_ref())?;
+        let fs = self.reservation.engine().options.fs.as_ref();
+        let orders = [Order::Key, Order::Row];
+        let runs = deal(self.options.threads, orders.len(), |number| {
+            let places = self.chunk.sorted(orders[number]);
+            Run::write(fs, &self.names.next("run"), &self.chunk, orders[number], &places)
+        })?;
+        for (run, runs) in runs.into_iter().zip([&mut self.by_key, &mut self.by_row]) {
+            runs.push(run);
+        }
+        self.chunk.clear();
+        Ok(())
+    }
+
+    /// Sorts and writes what was put, and makes it part of the database: durable, all at once. Writers
+    /// wait meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DuplicateKey`] if a key is there twice and [`BulkOptions::duplicates`] does not allow it,
+    /// [`Error::Cancelled`] if the load was stopped, [`Error::Io`] or [`Error::Records`] if the disk
+    /// fails: the database is as before. Where the commit itself fails, the handle is
+    /// [poisoned](Error::Poisoned), and whether the load survived shows after reopening.
+    pub fn finish(mut self) -> Result<BulkReport> {
+        if self.failed {
+            return Err(given_up());
+        }
+        let tables = self.values.finish(|| self.names.next("sst"))?;
+        if self.count == 0 {
+            return Ok(BulkReport::default());
+        }
+        if !self.by_key.is_empty() && !self.chunk.is_empty() {
+            self.spill()?;
+        }
+        let runs = self.by_key.len() as u64;
+        if runs > 0 {
+            // Its memory is the segments' now.
+            self.chunk = Chunk::new(self.chunk.code_bytes());
+        }
+        let [by_key, by_row] = self.sorted()?;
+        let engine = self.reservation.engine();
+        let _sealing = engine.sealing.lock();
+        if engine.view().memtable.rows().next().is_some_and(|rows| rows.id(0) < self.first_id) {
+            // Rows of segments have smaller ids than pending ones.
+            engine.seal_locked()?;
+        }
+        let mut commit = engine.lock_commit()?;
+        let view = engine.view();
+        let build = Build {
+            engine,
+            view: &view,
+            options: &self.options,
+            names: &self.names,
+            first_id: self.first_id,
+            count: self.count,
+        };
+        let mut built = build.run(&by_key, &by_row)?;
+        built.tables.extend(tables);
+        let state = self.state_after(&view, &built);
+        let report = BulkReport {
+            inserted: built.inserted,
+            replaced: built.replaced.len() as u64,
+            skipped: built.dropped,
+            segments: built.segments.iter().count() as u64,
+            runs,
+        };
+        engine.commit_load(&mut commit, &view, built, &self.names, state, &self.options)?;
+        drop(commit);
+        engine.keep_ballast();
+        self.reservation.database.wake();
+        Ok(report)
+    }
+
+    /// All records in both orders.
+    fn sorted(&self) -> Result<[Vec<Sorted<'_>>; 2]> {
+        if !self.by_key.is_empty() {
+            let files = [&self.by_key, &self.by_row];
+            return Ok(files.map(|runs| runs.iter().map(Sorted::File).collect()));
+        }
+        let (chunk, orders) = (&self.chunk, [Order::Key, Order::Row]);
+        let mut sorted = deal(self.options.threads, orders.len(), |number| {
+            Ok(vec![Sorted::Memory { chunk, places: chunk.sorted(orders[number]) }])
+        })?;
+        let by_row = sorted.pop().unwrap_or_default();
+        Ok([sorted.pop().unwrap_or_default(), by_row])
+    }
+
+    fn state_after(&self, view: &View, built: &build::Built) -> State {
+        let end = self.first_id + self.count;
+        let (numbers, state) = (built.segments.iter().map(|segment| segment.number()), view.state);
+        State {
+            // Ids that were kept for more records go back, unless others came behind them.
+            next_id: if state.next_id == self.reservation.end() {
+                end.max(state.sealed_bound)
+            } else {
+                state.next_id
+            },
+            sealed_bound: state.sealed_bound.max(end),
+            next_segment: numbers.max().map_or(0, |last| last + 1).max(state.next_segment),
+            record_count: state.record_count + built.inserted,
+        }
+    }
+}
+
+/// Keeps ids for a load: returns the first.
+fn reserve(engine: &Engine) -> Result<u64> {
+    // What is pending has smaller ids and has to be in a segment when the load is.
+    engine.seal()?;
+    let mut commit = engine.lock_commit()?;
+    let view = engine.view();
+    let first_id = view.state.next_id;
+    if first_id >= MAX_COUNTER - RESERVED_IDS {
+        return Err(Error::invalid("bulk load", "finds no ids that are left"));
+    }
+    let state = State { next_id: first_id + RESERVED_IDS, ..view.state };
+    engine.publish(&mut commit, view.with_state(state));
+    Ok(first_id)
+}
+
+fn given_up() -> Error {
+    Error::invalid("bulk load", "has failed before; begin anew")
+}

@@ -1,0 +1,46 @@
+//! A cursor: the entries of one family of a frozen store, in key order, asked for by rising keys.
+
+use rocksdb::{DB, DBRawIteratorWithThreadMode};
+
+use crate::error::Result;
+use crate::storage::records::{Family, RecordsSnapshot, scan_options};
+
+/// Entries that are stepped over before the cursor seeks: a step costs a fraction of a seek.
+const STEPS: usize = 16;
+
+/// Stands before, on or behind the entries of a family.
+pub(crate) struct Cursor<'a> {
+    snapshot: &'a RecordsSnapshot,
+    entries: DBRawIteratorWithThreadMode<'a, DB>,
+    placed: bool,
+}
+
+impl RecordsSnapshot {
+    /// A cursor on a family.
+    pub(crate) fn cursor(&self, family: Family) -> Result<Cursor<'_>> {
+        let handle = self.records().family(family)?;
+        let entries = self.frozen().raw_iterator_cf_opt(handle, scan_options());
+        Ok(Cursor { snapshot: self, entries, placed: false })
+    }
+}
+
+impl Cursor<'_> {
+    /// The value of a key, if it is there; keys are asked for in rising order.
+    pub(crate) fn find(&mut self, key: &[u8]) -> Result<Option<&[u8]>> {
+        let mut steps = 0;
+        while self.placed && self.entries.key().is_some_and(|at| at < key) && steps < STEPS {
+            self.entries.next();
+            steps += 1;
+        }
+        if !self.placed || self.entries.key().is_some_and(|at| at < key) {
+            self.entries.seek(key);
+            self.placed = true;
+        }
+        if self.entries.valid() {
+            return Ok(self.entries.item().filter(|(at, _)| *at == key).map(|(_, value)| value));
+        }
+        // Behind the last entry, unless a block could not be read.
+        self.entries.status().map_err(|error| self.snapshot.records().fail(&error))?;
+        Ok(None)
+    }
+}

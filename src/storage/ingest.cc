@@ -1,0 +1,47 @@
+// RocksDB takes tables into several column families as one change of its manifest; its C interface has
+// the call for one family only. `tables.rs` says what is promised.
+
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include <rocksdb/db.h>
+
+namespace {
+
+// What the C interface hands out is a struct whose first member is the C++ object's address.
+template <typename T>
+T* behind(void* handle) {
+    return *static_cast<T**>(handle);
+}
+
+char* text(const std::string& message) {
+    return strdup(message.c_str());
+}
+
+}  // namespace
+
+// Moves `count` files into the families beside them; files of one family stand together. Null if all
+// of it is durable, else a message to be freed with `free`.
+extern "C" char* hashdb_ingest(void* db, size_t count, void* const* families, const char* const* files) {
+    try {
+        std::vector<rocksdb::IngestExternalFileArg> arguments;
+        const void* family = nullptr;
+        for (size_t i = 0; i < count; ++i) {
+            if (families[i] != family) {
+                family = families[i];
+                rocksdb::IngestExternalFileArg argument;
+                argument.column_family = behind<rocksdb::ColumnFamilyHandle>(families[i]);
+                argument.options.move_files = true;
+                arguments.push_back(argument);
+            }
+            arguments.back().external_files.emplace_back(files[i]);
+        }
+        rocksdb::Status status = behind<rocksdb::DB>(db)->IngestExternalFiles(arguments);
+        return status.ok() ? nullptr : text(status.ToString());
+    } catch (const std::exception& error) {
+        return text(error.what());
+    }
+}

@@ -1,0 +1,119 @@
+//! Tables: sorted files for the record store, written aside and taken in all at once.
+//!
+//! [`Records::ingest`] is one change of RocksDB's manifest, whatever the number of tables and families:
+//! after a crash all of them are part of the store or none is.
+#![expect(unsafe_code, reason = "the one call into RocksDB's C++ interface, see ingest.cc")]
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::{Path, PathBuf};
+
+use rocksdb::{AsColumnFamilyRef as _, AsRawPtr as _, Cache, SstFileWriter};
+
+use crate::error::{Error, RecordError, Result};
+use crate::storage::failpoint;
+use crate::storage::records::{Family, Records, failure};
+
+unsafe extern "C" {
+    fn hashdb_ingest(
+        db: *mut c_void,
+        count: usize,
+        families: *const *mut c_void,
+        files: *const *const c_char,
+    ) -> *mut c_char;
+}
+
+/// A finished table, durable but for its name.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) family: Family,
+    pub(crate) path: PathBuf,
+}
+
+/// A table under way: entries in rising order of their keys, each key once.
+pub(crate) struct TableWriter<'a> {
+    writer: SstFileWriter<'a>,
+    path: &'a Path,
+    entries: u64,
+}
+
+impl TableWriter<'_> {
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.entries += 1;
+        self.writer.put(key, value).map_err(|error| failure(self.path, &error))
+    }
+
+    /// Notes that an entry of this key goes.
+    pub(crate) fn delete(&mut self, key: &[u8]) -> Result<()> {
+        self.entries += 1;
+        self.writer.delete(key).map_err(|error| failure(self.path, &error))
+    }
+}
+
+/// Writes a table; none if `fill` puts nothing in.
+pub(crate) fn write_table(
+    path: &Path,
+    family: Family,
+    fill: impl FnOnce(&mut TableWriter<'_>) -> Result<()>,
+) -> Result<Option<Table>> {
+    let options = family.options(&Cache::new_lru_cache(0));
+    let writer = SstFileWriter::create(&options);
+    writer.open(path).map_err(|error| failure(path, &error))?;
+    let mut table = TableWriter { writer, path, entries: 0 };
+    fill(&mut table)?;
+    if table.entries == 0 {
+        return Ok(None);
+    }
+    table.writer.finish().map_err(|error| failure(path, &error))?;
+    failpoint::reach("table.written");
+    Ok(Some(Table { family, path: path.to_path_buf() }))
+}
+
+impl Records {
+    /// Takes the tables in, all or none, durably; their files are gone afterwards. Where keys of a family
+    /// stand in several tables, the later one wins, and each wins over what is in the store. The last
+    /// change gets a new number if anything was there before under one of the keys.
+    ///
+    /// After an error it is only known after reopening whether they were taken in.
+    pub(crate) fn ingest(&self, mut tables: Vec<Table>) -> Result<()> {
+        #[cfg(test)]
+        let fault = self.fault.lock().take();
+        #[cfg(test)]
+        if fault == Some(crate::storage::records::WriteFault::BeforeTheDisk) {
+            return Err(self.refused("injected".to_owned()));
+        }
+        tables.sort_by_key(|table| table.family as usize);
+        let mut families = Vec::with_capacity(tables.len());
+        let mut paths = Vec::with_capacity(tables.len());
+        for table in &tables {
+            families.push(self.family(table.family)?.inner().cast::<c_void>());
+            let path = CString::new(table.path.as_os_str().as_encoded_bytes());
+            paths.push(path.map_err(|_| Error::invalid("path", "must hold no zero byte"))?);
+        }
+        let files: Vec<_> = paths.iter().map(|path| path.as_ptr()).collect();
+        // SAFETY: the database and its families are open and stay so while `self` is borrowed; both
+        // arrays have as many entries as told, and the strings live in `paths`.
+        let message = unsafe {
+            let db = self.db.as_raw_ptr().cast::<c_void>();
+            hashdb_ingest(db, files.len(), families.as_ptr(), files.as_ptr())
+        };
+        if !message.is_null() {
+            // SAFETY: a string that ends with zero, allocated by `strdup` and ours to free.
+            let text = unsafe {
+                let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+                librocksdb_sys::rocksdb_free(message.cast());
+                text
+            };
+            return Err(self.refused(text));
+        }
+        #[cfg(test)]
+        if fault.is_some() {
+            return Err(self.refused("injected".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn refused(&self, message: String) -> Error {
+        let corruption = message.starts_with("Corruption");
+        Error::Records { path: self.path.clone(), source: RecordError { message, corruption } }
+    }
+}
