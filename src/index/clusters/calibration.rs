@@ -4,12 +4,10 @@
 //! neighbours are found, itself left out, and how many of them stand in its nearest list, in its
 //! two nearest, and so on. What holds for these rows holds for queries that are like them.
 
-use super::search::Sink;
 use super::{Clusters, Probe};
 use crate::bytes::{Reader, Writer};
 use crate::error::Corruption;
-use crate::hamming::Level;
-use crate::index::{Counters, Neighbor, TopK};
+use crate::hamming::{self, Level};
 
 /// Numbers of neighbours whose recall is measured.
 const KS: [usize; 3] = [1, 10, 100];
@@ -17,6 +15,9 @@ const KS: [usize; 3] = [1, 10, 100];
 /// Queries: as many as compare [`PAIRS`] pairs of codes, within these bounds.
 const QUERIES: std::ops::RangeInclusive<usize> = 256..=1024;
 const PAIRS: usize = 1 << 29;
+
+/// Queries that pass over the entries together: their codes fit into the nearest cache.
+const TOGETHER: usize = 256;
 
 /// A share of one is stored as this.
 const ONE: f64 = 65_535.0;
@@ -137,11 +138,12 @@ pub(super) fn measure(clusters: &Clusters<'_>, level: Level) -> Vec<u8> {
     if clusters.len() < 2 || queries.is_empty() {
         return Vec::new();
     }
-    for entry in queries {
-        let found = Found::new(clusters, level, entry);
-        for (sums, recalls) in sums.iter_mut().zip(found.recalls(&steps)) {
-            for (sum, recall) in sums.iter_mut().zip(recalls) {
-                sum.add(recall);
+    for queries in queries.chunks(TOGETHER) {
+        for found in Found::of(clusters, level, queries) {
+            for (sums, recalls) in sums.iter_mut().zip(found.recalls(&steps)) {
+                for (sum, recall) in sums.iter_mut().zip(recalls) {
+                    sum.add(recall);
+                }
             }
         }
     }
@@ -206,19 +208,40 @@ struct Found {
 }
 
 impl Found {
-    fn new(clusters: &Clusters<'_>, level: Level, entry: usize) -> Self {
+    /// Compares every entry with all of `queries`, which are entries too.
+    fn of(clusters: &Clusters<'_>, level: Level, queries: &[usize]) -> Vec<Self> {
         let width = clusters.code_bytes;
-        let probe = clusters.probe(level, &clusters.codes[entry * width..][..width]);
         let wanted = KS.map(|k| k.min(clusters.len() - 1));
+        let code = |entry: &usize| &clusters.codes[*entry * width..][..width];
+        let codes: Vec<u8> = queries.iter().flat_map(code).copied().collect();
         let largest = wanted.iter().copied().max().unwrap_or(0);
-        let mut counters = Counters::default();
-        let mut nearest = Nearest { entry, top: TopK::new(largest) };
-        clusters.within(&probe, &mut nearest, &mut counters);
-        let nearest = nearest.top.into_sorted();
-        let limits = wanted.map(|k| nearest[k - 1].distance);
-        let mut counts = Counts { entry, limits, of_lists: vec![[0; KS.len()]; probe.lists()] };
-        clusters.within(&probe, &mut counts, &mut counters);
-        Self { wanted, counts: Self::by_nearness(&probe, &counts.of_lists) }
+        let mut nearest: Vec<_> =
+            queries.iter().map(|entry| Nearest::new(*entry, largest, width * 8)).collect();
+        let mut limits: Vec<_> = nearest.iter().map(Nearest::limit).collect();
+        hamming::batch_within(
+            level,
+            width,
+            &codes,
+            clusters.codes,
+            &mut limits,
+            |query, entry, distance| {
+                nearest[query].take(entry, distance);
+                nearest[query].limit()
+            },
+        );
+        let found = nearest.iter().zip(queries).map(|(nearest, entry)| {
+            let limits = wanted.map(|k| nearest.distance_of(k));
+            let mut counts = vec![[0; KS.len()]; clusters.lists()];
+            for (entry, distance) in &nearest.near {
+                let counts = &mut counts[clusters.list_of(*entry)];
+                for (count, limit) in counts.iter_mut().zip(limits) {
+                    *count += usize::from(*distance <= limit);
+                }
+            }
+            let probe = clusters.probe(level, code(entry));
+            Self { wanted, counts: Self::by_nearness(&probe, &counts) }
+        });
+        found.collect()
     }
 
     fn by_nearness(probe: &Probe<'_>, counts: &[[usize; KS.len()]]) -> Vec<[usize; KS.len()]> {
@@ -247,41 +270,48 @@ fn share(part: usize, whole: usize) -> f64 {
     part as f64 / whole as f64
 }
 
-/// Collects the nearest of all entries but one.
+/// Collects the nearest of all entries but one, and all that are as near as the last of them.
 struct Nearest {
     entry: usize,
-    top: TopK,
+    wanted: usize,
+    /// How many entries stand at each distance, up to the limit.
+    counts: Vec<usize>,
+    within: usize,
+    limit: usize,
+    near: Vec<(usize, u32)>,
 }
 
-impl Sink for Nearest {
-    fn limit(&self) -> u32 {
-        self.top.limit().unwrap_or(u32::MAX)
+impl Nearest {
+    fn new(entry: usize, wanted: usize, bits: usize) -> Self {
+        Self { entry, wanted, counts: vec![0; bits + 1], within: 0, limit: bits, near: Vec::new() }
     }
 
-    fn take(&mut self, _list: usize, entry: usize, distance: u32) {
-        if entry != self.entry {
-            self.top.push(Neighbor { distance, id: entry as u64, address: 0 });
+    /// The largest distance that is of interest; it never rises.
+    fn limit(&self) -> u32 {
+        u32::try_from(self.limit).unwrap_or(u32::MAX)
+    }
+
+    fn take(&mut self, entry: usize, distance: u32) {
+        let at = distance as usize;
+        if entry == self.entry || at > self.limit {
+            return;
+        }
+        self.near.push((entry, distance));
+        self.counts[at] += 1;
+        self.within += 1;
+        while self.within - self.counts[self.limit] >= self.wanted {
+            self.within -= self.counts[self.limit];
+            self.limit -= 1;
         }
     }
-}
 
-/// Counts the entries of each list that are near enough, all but one.
-struct Counts {
-    entry: usize,
-    limits: [u32; KS.len()],
-    of_lists: Vec<[usize; KS.len()]>,
-}
-
-impl Sink for Counts {
-    fn limit(&self) -> u32 {
-        self.limits[KS.len() - 1]
-    }
-
-    fn take(&mut self, list: usize, entry: usize, distance: u32) {
-        if entry != self.entry {
-            for (count, limit) in self.of_lists[list].iter_mut().zip(self.limits) {
-                *count += usize::from(distance <= limit);
-            }
-        }
+    /// How far the k-th of them is.
+    fn distance_of(&self, k: usize) -> u32 {
+        let mut within = 0;
+        let reached = self.counts.iter().position(|count| {
+            within += count;
+            within >= k
+        });
+        reached.and_then(|distance| u32::try_from(distance).ok()).unwrap_or_else(|| self.limit())
     }
 }

@@ -175,6 +175,12 @@ impl<'a> Clusters<'a> {
         let at = |index: usize| u32::from_le_bytes(self.offsets[index]) as usize;
         at(list)..at(list + 1)
     }
+
+    /// The list that an entry stands in.
+    fn list_of(&self, entry: usize) -> usize {
+        let begun = |offset: &[u8; 4]| u32::from_le_bytes(*offset) as usize <= entry;
+        self.offsets.partition_point(begun) - 1
+    }
 }
 
 /// Checks that every row is named once.

@@ -15,15 +15,6 @@ const FIRST: usize = 16;
 /// Codes are asked for so many lists before they are compared.
 const AHEAD: usize = 2;
 
-/// Who is told of near entries.
-pub(super) trait Sink {
-    /// The largest distance that is of interest. It never rises.
-    fn limit(&self) -> u32;
-
-    /// Takes an entry of a list within that limit.
-    fn take(&mut self, list: usize, entry: usize, distance: u32);
-}
-
 impl Clusters<'_> {
     /// Offers to `into` the live rows of the nearest lists, as many as `budget` says, and returns
     /// how many lists there were.
@@ -54,7 +45,7 @@ impl Clusters<'_> {
             }
             let entries = self.entries(near.list as usize);
             counters.distances += entries.len() as u64;
-            self.compare(probe, near.list as usize, entries, &mut sink);
+            self.compare(probe, entries, &mut sink);
         }
         counters.probes += nearest.len() as u64;
         nearest.len()
@@ -103,13 +94,18 @@ impl Clusters<'_> {
     }
 
     /// Offers to `sink` every entry that can lie within its limit, each once.
-    pub(super) fn within<S: Sink>(&self, probe: &Probe<'_>, sink: &mut S, counters: &mut Counters) {
-        let mut visit = |near: Near, sink: &mut S| {
+    fn within<C: Collect, L: Fn(u64) -> bool>(
+        &self,
+        probe: &Probe<'_>,
+        sink: &mut Living<'_, C, L>,
+        counters: &mut Counters,
+    ) {
+        let mut visit = |near: Near, sink: &mut Living<'_, C, L>| {
             let entries = self.ring(near, sink.limit());
             if !entries.is_empty() {
                 counters.probes += 1;
                 counters.distances += entries.len() as u64;
-                self.compare(probe, near.list as usize, entries, sink);
+                self.compare(probe, entries, sink);
             }
         };
         let first = probe.nearest(FIRST);
@@ -137,10 +133,15 @@ impl Clusters<'_> {
 
     /// Compares some entries of a list.
     #[inline]
-    fn compare(&self, probe: &Probe<'_>, list: usize, entries: Range<usize>, sink: &mut impl Sink) {
+    fn compare<C: Collect, L: Fn(u64) -> bool>(
+        &self,
+        probe: &Probe<'_>,
+        entries: Range<usize>,
+        sink: &mut Living<'_, C, L>,
+    ) {
         let codes = &self.codes[entries.start * self.code_bytes..entries.end * self.code_bytes];
         hamming::rows_within(probe.level, probe.query, codes, sink.limit(), |index, distance| {
-            sink.take(list, entries.start + index, distance);
+            sink.take(entries.start + index, distance);
             sink.limit()
         });
     }
@@ -185,14 +186,16 @@ struct Living<'a, C, L> {
     live: L,
 }
 
-impl<C: Collect, L: Fn(u64) -> bool> Sink for Living<'_, C, L> {
+impl<C: Collect, L: Fn(u64) -> bool> Living<'_, C, L> {
+    /// The largest distance that is of interest. It never rises.
     #[inline]
     fn limit(&self) -> u32 {
         self.into.limit()
     }
 
+    /// Takes an entry within that limit.
     #[inline]
-    fn take(&mut self, _list: usize, entry: usize, distance: u32) {
+    fn take(&mut self, entry: usize, distance: u32) {
         let row = u32::from_le_bytes(self.positions[entry]) as usize;
         let neighbor =
             Neighbor { distance, id: self.rows.id(row), address: self.rows.address(row) };
