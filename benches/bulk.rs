@@ -3,7 +3,12 @@
 //! `HASHDB_BENCH_ROWS` sets the number of records (default 1,000,000), `HASHDB_BENCH_DIR` where the
 //! databases lie (default the folder for temporary files), `HASHDB_BENCH_MEMORY` the budget in MiB (1024).
 //! Arguments choose cases by their names. The answer of every case is checked before it is told.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints and stops")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a bench prints, stops at the first surprise and looks into /proc"
+)]
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -260,7 +260,7 @@ impl Database {
     /// [`Error::ReadOnly`](crate::Error::ReadOnly),
     /// [`Error::Io`](crate::Error::Io) or [`Error::Records`](crate::Error::Records) if the disk fails.
     pub fn bulk_loader(&self, options: BulkOptions) -> Result<BulkLoader> {
-        BulkLoader::begin(self.clone(), options)
+        BulkLoader::begin(self, options)
     }
 
     /// Has the background look for something to do.

@@ -4,6 +4,7 @@
 
 mod backup;
 mod bounds;
+mod bulk;
 mod checkpoint;
 mod corruption;
 mod crash;

@@ -198,7 +198,7 @@ impl Build<'_> {
         };
         let damage = |what: Corruption| self.view.records.damage(&what);
         if let Some(old) = old.transpose().map_err(damage)? {
-            if old.location.id >= self.first_id {
+            if old.location.id >= self.view.state.next_id {
                 let value = old.location.id;
                 return Err(damage(Corruption::OutOfRange { field: "id of a key", value }));
             }

@@ -18,9 +18,6 @@ mod run;
 mod values;
 mod work;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::atomic::Ordering;
 
 pub use options::{BulkOptions, BulkProgress, BulkReport, BulkStage, Duplicates};
@@ -107,7 +104,7 @@ impl Drop for Reservation {
 
 impl BulkLoader {
     /// Begins a load.
-    pub(crate) fn begin(database: Database, options: BulkOptions) -> Result<Self> {
+    pub(crate) fn begin(database: &Database, options: BulkOptions) -> Result<Self> {
         let engine = database.engine();
         if engine.read_only {
             return Err(Error::ReadOnly);

@@ -76,6 +76,13 @@ impl BulkOptions {
         self
     }
 
+    /// So little memory that a few records do not fit.
+    #[cfg(test)]
+    pub(crate) fn tiny_budget(mut self) -> Self {
+        self.memory_budget = 2 << 10;
+        self
+    }
+
     /// What happens to keys that are there already, default [`Duplicates::Error`].
     #[must_use]
     pub fn duplicates(mut self, duplicates: Duplicates) -> Self {

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use super::chunk::{Chunk, Place};
 use super::entry::{Bound, Entry, Order};
 use crate::error::{Corruption, Error, Result};
-use crate::storage::failpoint;
 use crate::storage::fs::Fs;
 
 /// A block ends with the entry that reaches this.
@@ -60,7 +59,6 @@ impl Run {
                 block.truncate(HEAD_BYTES);
             }
         }
-        failpoint::reach("bulk.spilled");
         let code_bytes = chunk.code_bytes();
         let (path, file) = (path.to_path_buf(), fs.open_read(path)?);
         Ok(Self { path, file, code_bytes, blocks, file_bytes: position })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::code::{Address, Code};
-use crate::db::{Database, Options, Readable as _};
+use crate::db::{BulkOptions, Database, Duplicates, Options, Readable as _};
 use crate::error::{Error, Result};
 use crate::storage::fs::{Fs, FsFile, OsFs};
 use crate::storage::records::WriteFault;
@@ -157,6 +157,22 @@ pub(super) fn put(db: &Database, number: u64) -> Result<()> {
     db.put(format!("key {number}").as_bytes(), address, code, b"value")
 }
 
+/// Records that a load brings: those from 0 on replace others.
+const LOADED: std::ops::Range<u64> = 1000..1040;
+
+/// Loads some records, with so little memory that they are sorted in parts.
+fn load(db: &Database) -> Result<()> {
+    let options = BulkOptions::new().duplicates(Duplicates::Replace).threads(1).tiny_budget();
+    let mut loader = db.bulk_loader(options)?;
+    for number in LOADED.chain(0..5) {
+        let code = Code::from_bytes(&number.to_le_bytes())?;
+        let key = format!("key {number}");
+        loader.put(key.as_bytes(), Address::new(9, 8)?, &code, b"value")?;
+    }
+    assert!(loader.finish()?.runs > 1);
+    Ok(())
+}
+
 /// What a workload was told.
 #[derive(Default)]
 struct Told {
@@ -164,6 +180,8 @@ struct Told {
     put: Vec<u64>,
     /// Whether the delete of record 7 was acknowledged.
     deleted: bool,
+    /// Whether the load was acknowledged.
+    loaded: bool,
     /// The first error, if there was one; the workload goes on after it.
     failure: Option<Error>,
 }
@@ -198,6 +216,20 @@ fn workload(path: &Path, fs: Arc<dyn Fs>) -> Told {
     told
 }
 
+/// Writes a little, loads, and goes on with the handle after an error.
+fn loading(path: &Path, fs: Arc<dyn Fs>) -> Told {
+    let mut told = Told::default();
+    let Some(db) = told.note(Database::open(path, options(fs))) else { return told };
+    for number in 0..8 {
+        if told.note(put(&db, number)).is_some() {
+            told.put.push(number);
+        }
+    }
+    told.loaded = told.note(load(&db)).is_some();
+    told.note(db.seal());
+    told
+}
+
 fn check(path: &Path, told: &Told, n: i64) {
     let db = Database::open(path, options(Arc::new(OsFs))).unwrap_or_else(|e| panic!("{n}: {e}"));
     for number in &told.put {
@@ -209,12 +241,19 @@ fn check(path: &Path, told: &Told, n: i64) {
     assert!(!told.deleted || db.get(b"key 7").unwrap().is_none(), "fault {n}: key 7 is back");
     let report = db.verify().unwrap();
     assert!(report.is_clean(), "fault {n}: {report:?}");
+    let there = |number: &u64| db.get(format!("key {number}").as_bytes()).unwrap().is_some();
+    let loaded = LOADED.filter(there).count();
+    let all = LOADED.count();
+    assert!(loaded == all || loaded == 0 && !told.loaded, "fault {n}: {loaded} of a load");
+    for leftover in ["load", "staging"] {
+        assert!(!path.join(leftover).exists(), "fault {n}: {leftover} is left");
+    }
     let all = db.range_search(&Code::from_bytes(&[0; 8]).unwrap(), 64).unwrap();
     assert_eq!(all.len() as u64, db.len(), "fault {n}");
     assert_eq!(db.iter().count() as u64, db.len(), "fault {n}");
 }
 
-fn fail_every_operation(for_ever: bool) {
+fn fail_every_operation(for_ever: bool, workload: fn(&Path, Arc<dyn Fs>) -> Told) {
     for n in 0.. {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
@@ -224,7 +263,8 @@ fn fail_every_operation(for_ever: bool) {
         let reached = countdown.left.load(Ordering::SeqCst) < 0;
         check(&path, &told, n);
         if !reached {
-            assert!(told.failure.is_none() && told.deleted && told.put.len() == 60);
+            assert!(told.failure.is_none(), "{:?}", told.failure);
+            assert!(told.deleted && told.put.len() == 60 || told.loaded && told.put.len() == 8);
             assert!(n > 30, "the workload has only {n} operations: it tests little");
             return;
         }
@@ -233,12 +273,18 @@ fn fail_every_operation(for_ever: bool) {
 
 #[test]
 fn every_file_operation_may_fail_once() {
-    fail_every_operation(false);
+    fail_every_operation(false, workload);
 }
 
 #[test]
 fn every_file_operation_may_fail_and_all_after_it() {
-    fail_every_operation(true);
+    fail_every_operation(true, workload);
+}
+
+#[test]
+fn every_file_operation_of_a_load_may_fail() {
+    fail_every_operation(false, loading);
+    fail_every_operation(true, loading);
 }
 
 /// Fails the batch of one step, tries everything else on the poisoned handle, and reopens.
@@ -279,6 +325,7 @@ fn a_write_that_fails_poisons_the_handle_and_reopening_recovers() {
         poison(fault, |db| put(db, 50));
         poison(fault, |db| db.seal().map(|_| ()));
         poison(fault, |db| db.compact());
+        poison(fault, load);
     }
 }
 

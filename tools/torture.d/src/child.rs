@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use hashdb::{Backup, Database, WriteOptions};
+use hashdb::{Backup, Database};
 
 use crate::plan::{Flavour, Plan, Then};
 
@@ -95,7 +95,7 @@ fn work(args: &Args) -> Result<()> {
     for number in args.from..args.to {
         let step = plan.step(number);
         say(&format!("t {number}\n"))?;
-        db.write(step.batch(), WriteOptions { sync: step.sync }).context("write")?;
+        step.apply(&db).context(if step.load { "load" } else { "write" })?;
         say(&format!("{} {number}\n", if step.sync { 'd' } else { 'a' }))?;
         let durable = match step.then {
             Then::Nothing => false,

@@ -2,7 +2,10 @@
 //! so parent and child need no other agreement.
 
 use fastrand::Rng;
-use hashdb::{Address, Code, IndexOptions, Options, WriteBatch};
+use hashdb::{
+    Address, BulkOptions, Code, Database, Duplicates, IndexOptions, Options, WriteBatch,
+    WriteOptions,
+};
 
 /// Rows that make a segment carry cluster lists and prefixes.
 pub(crate) const LOADED_STEPS: u64 = 20;
@@ -66,10 +69,27 @@ pub(crate) enum Then {
 pub(crate) struct Step {
     pub(crate) changes: Vec<Change>,
     pub(crate) sync: bool,
+    /// The changes, which are puts alone, come through a bulk loader.
+    pub(crate) load: bool,
     pub(crate) then: Then,
 }
 
 impl Step {
+    /// Brings the changes into a database.
+    pub(crate) fn apply(&self, db: &Database) -> hashdb::Result<()> {
+        if !self.load {
+            return db.write(self.batch(), WriteOptions { sync: self.sync }).map(|_| ());
+        }
+        let options = BulkOptions::new().duplicates(Duplicates::Replace).memory_budget(0);
+        let mut loader = db.bulk_loader(options)?;
+        for change in &self.changes {
+            if let Change::Put { key, address, code, value } = change {
+                loader.put(key, *address, code, value)?;
+            }
+        }
+        loader.finish().map(|_| ())
+    }
+
     pub(crate) fn batch(&self) -> WriteBatch {
         let mut batch = WriteBatch::new();
         for change in &self.changes {
@@ -140,21 +160,34 @@ impl Plan {
         if number < self.loaded_steps() {
             let keys = number * LOADED_BATCH..(number + 1) * LOADED_BATCH;
             let changes = keys.map(|key| self.put(&mut random, format!("bulk {key}"))).collect();
-            return Step { changes, sync: false, then: Then::Nothing };
+            return Step { changes, sync: false, load: false, then: Then::Nothing };
         }
-        let changes = (0..random.u64(1..7)).map(|_| self.change(&mut random)).collect();
+        let load = match self.flavour {
+            Flavour::Unsynced | Flavour::Still => false,
+            Flavour::Busy => random.u8(..6) == 0,
+            Flavour::Mixed | Flavour::Loaded | Flavour::Synced | Flavour::Heavy => {
+                random.u8(..40) == 0
+            }
+        };
+        let change =
+            |random: &mut Rng| if load { self.any_put(random) } else { self.change(random) };
+        let changes = (0..random.u64(1..7)).map(|_| change(&mut random)).collect();
         let sync = match self.flavour {
             Flavour::Unsynced => false,
             Flavour::Synced => true,
             _ => random.bool(),
         };
-        Step { changes, sync, then: self.then(&mut random, number) }
+        Step { changes, sync: sync || load, load, then: self.then(&mut random, number) }
     }
 
     fn change(&self, random: &mut Rng) -> Change {
         if random.u8(..4) == 0 && self.flavour != Flavour::Heavy {
             return Change::Delete { key: self.key(random) };
         }
+        self.any_put(random)
+    }
+
+    fn any_put(&self, random: &mut Rng) -> Change {
         let key = self.key(random);
         self.put(random, String::from_utf8_lossy(&key).into_owned())
     }

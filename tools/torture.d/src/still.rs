@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use hashdb::{Database, WriteOptions};
+use hashdb::Database;
 
 use crate::model::Model;
 use crate::plan::{Flavour, Plan};
@@ -23,7 +23,7 @@ pub(crate) fn make(seed: u64, flavour: Flavour, path: &Path) -> Result<Model> {
         }
         for _ in 0..40 {
             let step = model.advance();
-            db.write(step.batch(), WriteOptions { sync: step.sync }).context("write")?;
+            step.apply(&db).context("write")?;
         }
     }
     for kind in ["log", "sst", "blob", "seg"] {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use hashdb::{Backup, Database, Readable as _, WriteOptions};
+use hashdb::{Backup, Database, Readable as _};
 
 use crate::Context;
 use crate::child::Copies;
@@ -73,7 +73,7 @@ fn fill_disk(disk: &Path, seed: u64, during: During) -> Result<bool> {
     let db = Database::create(&path, options()).context("create")?;
     let write = |model: &mut Model| {
         let step = model.advance();
-        db.write(step.batch(), WriteOptions { sync: step.sync })
+        step.apply(&db)
     };
     while model.steps < 60 {
         write(&mut model).context("before the disk was full")?;
@@ -129,7 +129,7 @@ fn fill_disk(disk: &Path, seed: u64, during: During) -> Result<bool> {
     let mut model = judge(&db, "when there is room again")?;
     for _ in 0..5 {
         let step = model.advance();
-        db.write(step.batch(), WriteOptions::default()).context("go on")?;
+        step.apply(&db).context("go on")?;
     }
     db.seal().context("go on")?;
     db.compact().context("go on")?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use hashdb::{Database, WriteOptions};
+use hashdb::Database;
 
 use crate::Context;
 use crate::child::Args;
@@ -107,7 +107,7 @@ pub(crate) fn create(plan: &Plan, path: &std::path::Path) -> Result<Model> {
     while model.steps < plan.loaded_steps() {
         let step = model.advance();
         debug_assert_eq!(step.then, Then::Nothing);
-        db.write(step.batch(), WriteOptions { sync: step.sync }).context("load")?;
+        step.apply(&db).context("load")?;
     }
     anyhow::ensure!(read(&db)? == model.records, "the load itself went wrong");
     Ok(model)
