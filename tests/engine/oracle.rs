@@ -97,9 +97,9 @@ impl Model {
                 Some(old) => {
                     // One of the same load gives way; one of the database is replaced once.
                     if old.id < self.next_id {
-                        replaced.push(*number)
+                        replaced.push(*number);
                     } else {
-                        skipped += 1
+                        skipped += 1;
                     }
                     after.insert(key(*number), record);
                 }
