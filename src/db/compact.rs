@@ -99,13 +99,16 @@ impl Engine {
         if view.deleted.len() < self.options.memtable_records {
             return Ok(wasteful);
         }
-        let mut wasted = 0;
+        let (mut wasted, mut left) = (0, self.options.segment_records);
         for segment in &view.segments {
             let rows = segment.rows()?;
             let dead = (0..rows.len()).filter(|row| !view.is_live(rows.id(*row))).count();
-            if dead * 2 >= rows.len() {
+            let live = (rows.len() - dead) as u64;
+            // What would become too large is for the next time.
+            if dead * 2 >= rows.len() && (live <= left || wasteful.is_empty()) {
                 wasteful.push(Arc::clone(segment));
                 wasted += dead;
+                left = left.saturating_sub(live);
             }
         }
         if wasted < self.options.memtable_records {
@@ -115,15 +118,22 @@ impl Engine {
     }
 
     /// The segments of the smallest size class that is full, if any. A class spans a factor of
-    /// `FAN_IN`, counted from the size of a sealed memtable.
+    /// `FAN_IN`, counted from the size of a sealed memtable. What would become too large is left.
     fn merge_candidates(&self) -> Option<Vec<Arc<Segment>>> {
         let view = self.view();
         let unit = self.options.memtable_records as u64;
         let class = |segment: &Segment| (segment.row_count() / unit).max(1).ilog(FAN_IN as u64);
         let largest = view.segments.iter().map(|segment| class(segment)).max()?;
         (0..=largest).find_map(|wanted| {
-            let members: Vec<_> =
+            let mut left = self.options.segment_records;
+            let mut members: Vec<_> =
                 view.segments.iter().filter(|segment| class(segment) == wanted).cloned().collect();
+            members.sort_by_key(|segment| segment.row_count());
+            members.retain(|segment| {
+                let fits = segment.row_count() <= left;
+                left = left.saturating_sub(segment.row_count());
+                fits
+            });
             (members.len() >= FAN_IN).then_some(members)
         })
     }

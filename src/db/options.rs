@@ -21,6 +21,7 @@ pub struct Options {
     pub(crate) index: IndexOptions,
     pub(crate) encoder: Option<EncoderModel>,
     pub(crate) memtable_records: usize,
+    pub(crate) segment_records: u64,
     pub(crate) background: bool,
     pub(crate) mmap: bool,
     pub(crate) cache_bytes: usize,
@@ -123,6 +124,7 @@ impl Default for Options {
             index: IndexOptions::default(),
             encoder: None,
             memtable_records: 100_000,
+            segment_records: 1 << 24,
             background: true,
             mmap: true,
             cache_bytes: 64 << 20,
@@ -176,6 +178,15 @@ impl Options {
     #[must_use]
     pub fn memtable_records(mut self, count: usize) -> Self {
         self.memtable_records = count.max(1);
+        self
+    }
+
+    /// Records of the largest segment that the background makes by merging, default 2^24, at least 1. A
+    /// merge takes the memory of its records, up to 160 bytes each with codes of 256 bits, so this
+    /// bounds it; more segments cost a search a little each.
+    #[must_use]
+    pub fn segment_records(mut self, count: u64) -> Self {
+        self.segment_records = count.max(1);
         self
     }
 

@@ -200,6 +200,23 @@ fn compaction_gives_the_space_of_large_values_back() {
 }
 
 #[test]
+fn the_background_merges_no_segment_beyond_its_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = small().background(true).memtable_records(50).segment_records(900);
+    let db = filled(&directory.path().join("db"), options, 6000, 50);
+    let start = std::time::Instant::now();
+    // Four classes of segments, of 50, 200 and 800 records; the larger ones stay as they are.
+    while db.stats().segments.len() > 15 {
+        assert!(start.elapsed().as_secs() < 60, "{:?}", db.stats());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let largest = db.stats().segments.iter().map(|segment| segment.rows).max().unwrap();
+    assert!((200..=900).contains(&largest), "{largest}");
+    db.compact().unwrap();
+    assert_eq!(db.stats().segments.len(), 1, "whoever asks for one gets it");
+}
+
+#[test]
 fn the_background_seals_and_keeps_the_number_of_segments_logarithmic() {
     let directory = tempfile::tempdir().unwrap();
     let options = small().background(true).memtable_records(50);
