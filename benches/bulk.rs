@@ -111,7 +111,19 @@ fn folder_mib(path: &Path) -> u64 {
 }
 
 fn check(path: &Path, rows: u64, values: Values) {
+    let start = Instant::now();
     let db = Database::open(path, Options::new()).unwrap();
+    let opened = start.elapsed();
+    let ball = db.ball(Generator::address(1), 2).unwrap();
+    let first = start.elapsed();
+    let again = Instant::now();
+    assert_eq!(db.ball(Generator::address(1), 2).unwrap(), ball);
+    println!(
+        "    open {:.1} ms, with the first ball of radius 2 {:.1} ms; that ball again {:.3} ms",
+        opened.as_secs_f64() * 1e3,
+        first.as_secs_f64() * 1e3,
+        again.elapsed().as_secs_f64() * 1e3
+    );
     assert_eq!(db.len(), rows);
     let mut generator = Generator::new(values);
     for number in (0..rows).step_by(usize::try_from(rows / 50 + 1).unwrap()) {

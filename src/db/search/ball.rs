@@ -58,7 +58,7 @@ impl BallSearch<'_> {
     fn all(&mut self, address: Address, radius: u32, trace: &mut Trace) -> Result<Vec<Neighbor>> {
         validate_address(address, &self.tools.schema)?;
         let (mut found, mut hits) = (Vec::new(), Vec::new());
-        self.for_each_source(address, radius, trace, |search, rows, table| {
+        self.for_each_source(address, radius, false, trace, |search, rows, table| {
             let first = found.len();
             let SearchTools { level, half_balls, .. } = search.tools;
             let counters = &mut search.counters;
@@ -111,7 +111,7 @@ impl BallSearch<'_> {
         validate_address(address, &self.tools.schema)?;
         validate_code(code, &self.tools.schema)?;
         let (mut top, mut hits) = (TopK::new(k), Vec::new());
-        self.for_each_source(address, radius, trace, |search, rows, table| {
+        self.for_each_source(address, radius, true, trace, |search, rows, table| {
             let SearchTools { level, half_balls, .. } = search.tools;
             let (view, counters) = (search.view, &mut search.counters);
             hits.clear();
@@ -133,11 +133,12 @@ impl BallSearch<'_> {
     }
 
     /// Hands each source to `visit`, with its pair table where looking the ball up costs less than a
-    /// scan of the addresses.
+    /// scan of the addresses; `codes` says whether it looks at codes.
     fn for_each_source(
         &mut self,
         address: Address,
         radius: u32,
+        codes: bool,
         trace: &mut Trace,
         mut visit: impl FnMut(&mut Self, &Rows<'_>, Option<&PairTable<'_>>) -> Result<()>,
     ) -> Result<()> {
@@ -148,7 +149,8 @@ impl BallSearch<'_> {
             trace.end(Plan::AddressScan);
         }
         for segment in &view.segments {
-            let rows = segment.rows()?;
+            segment.check_for_balls()?;
+            let rows = if codes { segment.rows()? } else { segment.places()? };
             trace.begin(Some(segment.number()), rows.len());
             let table = self.table(segment, rows.len(), address, radius, trace)?;
             visit(self, &rows, table)?;

@@ -59,6 +59,9 @@ impl Drop for Segment {
     }
 }
 
+/// Fewer rows are checked in the time that a thread takes to start.
+const MANY_ROWS: u64 = 1 << 18;
+
 impl Segment {
     /// Opens a segment that the manifest names.
     pub(crate) fn open(
@@ -157,9 +160,16 @@ impl Segment {
 
     /// The rows, in (address, id) order; checked at first use.
     pub(crate) fn rows(&self) -> Result<Rows<'_>> {
+        let rows = self.places()?;
+        self.reader.required(CODES, "section CODES")?;
+        Ok(rows)
+    }
+
+    /// The rows for who looks at no code: those are not checked, and most of the bytes are theirs.
+    pub(crate) fn places(&self) -> Result<Rows<'_>> {
         let ids = self.reader.required(IDS, "section IDS")?;
         let addresses = self.reader.required(ADDRESSES, "section ADDRESS")?;
-        let codes = self.reader.required(CODES, "section CODES")?;
+        let codes = self.reader.unchecked(CODES, "section CODES")?;
         let rows = Rows::new(ids, addresses, codes, self.code_bytes())
             .map_err(|what| self.damaged(CODES, what))?;
         if self.checked_rows.get().is_none() {
@@ -167,6 +177,19 @@ impl Segment {
             let _already_set = self.checked_rows.set(());
         }
         Ok(rows)
+    }
+
+    /// Checks what a search over addresses reads, ids and addresses beside the pair table, if that is much
+    /// and was not done yet: it decides when the first answer comes.
+    pub(crate) fn check_for_balls(&self) -> Result<()> {
+        if self.checked_rows.get().is_some() || self.entry.row_count < MANY_ROWS {
+            return Ok(());
+        }
+        std::thread::scope(|scope| {
+            // Its error comes again when the table is asked for.
+            scope.spawn(|| self.table().is_ok());
+            self.places().map(|_| ())
+        })
     }
 
     /// Rows are as many as INFO says, rise by (address, id), and stay in range.

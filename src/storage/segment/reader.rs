@@ -76,7 +76,7 @@ impl SegmentReader {
         let Some(section) = self.sections.iter().find(|section| section.tag == tag) else {
             return Ok(None);
         };
-        let bytes = &self.mapping.bytes()[section.offset..section.offset + section.length];
+        let bytes = self.bytes_of(section);
         if section.verified.get().is_none() {
             self.verify_section(section)?;
             // Two readers may both have checked; the second finds the mark set.
@@ -91,6 +91,17 @@ impl SegmentReader {
         self.section(tag)?.ok_or_else(missing)
     }
 
+    /// The bytes of a section whose content nobody has checked and nobody may look at: for its length.
+    pub(crate) fn unchecked(&self, tag: Tag, what: &'static str) -> Result<&[u8]> {
+        let missing = || Corruption::Missing { what }.at(&self.path, HEADER_BYTES as u64);
+        let section = self.sections.iter().find(|section| section.tag == tag);
+        section.map(|section| self.bytes_of(section)).ok_or_else(missing)
+    }
+
+    fn bytes_of(&self, section: &Section) -> &[u8] {
+        &self.mapping.bytes()[section.offset..section.offset + section.length]
+    }
+
     /// Whether there is such a section.
     pub(crate) fn contains(&self, tag: Tag) -> bool {
         self.sections.iter().any(|section| section.tag == tag)
@@ -102,8 +113,7 @@ impl SegmentReader {
     }
 
     fn verify_section(&self, section: &Section) -> Result<()> {
-        let bytes = &self.mapping.bytes()[section.offset..section.offset + section.length];
-        let found = crc32c::crc32c(bytes);
+        let found = crc32c::crc32c(self.bytes_of(section));
         if found == section.checksum {
             return Ok(());
         }
