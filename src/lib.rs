@@ -54,9 +54,9 @@ pub use db::{
     Answer, Backup, BackupCreated, BackupProgress, BackupReport, BulkLoader, BulkOptions,
     BulkProgress, BulkReport, BulkStage, CheckpointInfo, Damage, Database, Duplicates,
     EncoderModel, ExplainedSource, Explanation, Filter, Generation, IndexOptions, Iter,
-    MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options, Plan, Query, QueryStats, Readable,
-    Record, RepairOptions, RepairReport, SegmentStats, Snapshot, SpaceReport, Stats, VerifyReport,
-    WriteBatch, WriteOptions, Written,
+    MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NOTE_BYTES, MAX_VALUE_BYTES, Options, Plan, Query,
+    QueryStats, Readable, Record, RepairOptions, RepairReport, SegmentStats, Snapshot, SpaceReport,
+    Stats, VerifyReport, WriteBatch, WriteOptions, Written,
 };
 pub use error::{Corruption, Error, RecordError, Result};
 pub use hamming::Level;

@@ -1,6 +1,7 @@
 //! Changes that happen together or not at all.
 
 use crate::code::{Address, Code};
+use crate::db::notes::NoteChange;
 use crate::db::options::{MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::error::{Error, Result};
 use crate::storage::manifest::Schema;
@@ -11,6 +12,7 @@ use crate::storage::manifest::Schema;
 #[derive(Debug, Clone, Default)]
 pub struct WriteBatch {
     pub(crate) operations: Vec<Operation>,
+    pub(crate) notes: Vec<NoteChange>,
 }
 
 #[derive(Debug, Clone)]
@@ -38,21 +40,33 @@ impl WriteBatch {
         self.operations.push(Operation::Delete { key: key.to_vec() });
     }
 
-    /// The number of changes.
+    /// Writes a note: a small named value of the program's own, beside the records. What was noted under
+    /// the name is replaced. Names have 1 to 4096 bytes; see [`MAX_NOTE_BYTES`](crate::MAX_NOTE_BYTES).
+    pub fn put_note(&mut self, name: &[u8], text: &[u8]) {
+        self.notes.push(NoteChange { name: name.to_vec(), text: Some(text.to_vec()) });
+    }
+
+    /// Deletes a note, if there is one.
+    pub fn delete_note(&mut self, name: &[u8]) {
+        self.notes.push(NoteChange { name: name.to_vec(), text: None });
+    }
+
+    /// The number of changes, to records and to notes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.operations.len()
+        self.operations.len() + self.notes.len()
     }
 
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.operations.is_empty()
+        self.operations.is_empty() && self.notes.is_empty()
     }
 
     /// Forgets all changes.
     pub fn clear(&mut self) {
         self.operations.clear();
+        self.notes.clear();
     }
 
     /// Checks every change against the limits and the widths of a database.
@@ -60,6 +74,9 @@ impl WriteBatch {
         let mut bytes = 0;
         for operation in &self.operations {
             bytes += operation.validate(schema)?;
+        }
+        for note in &self.notes {
+            bytes += note.validate()?;
         }
         if bytes > MAX_BATCH_BYTES {
             let rule = format!("must hold at most {MAX_BATCH_BYTES} bytes, not {bytes}");

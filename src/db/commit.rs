@@ -178,6 +178,9 @@ impl Group<'_> {
                 }
             }
         }
+        for note in &batch.notes {
+            note.apply(&mut self.changes);
+        }
         written
     }
 

@@ -23,6 +23,7 @@ mod gather;
 mod iter;
 mod maintenance;
 mod memtable;
+mod notes;
 mod options;
 #[cfg(feature = "__internals")]
 mod probe;
@@ -58,8 +59,8 @@ pub use explain::{ExplainedSource, Explanation};
 pub use filter::Filter;
 pub use iter::Iter;
 pub use options::{
-    EncoderModel, IndexOptions, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options,
-    WriteOptions,
+    EncoderModel, IndexOptions, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NOTE_BYTES, MAX_VALUE_BYTES,
+    Options, WriteOptions,
 };
 #[cfg(feature = "__internals")]
 pub use probe::{

@@ -114,6 +114,29 @@ pub trait Readable {
         found.ok_or_else(|| not_here("neighbor"))
     }
 
+    /// What is noted under a name, if anything ([`WriteBatch::put_note`](crate::WriteBatch::put_note)).
+    ///
+    /// # Errors
+    ///
+    /// Those of every read.
+    fn note(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.snapshot().find_note(name)
+    }
+
+    /// Shows `visit` the notes whose names begin with `prefix`, in the order of their names, each with its
+    /// name and its text, until it breaks. Cost: one scan.
+    ///
+    /// # Errors
+    ///
+    /// Those of every read, and those of `visit`.
+    fn for_each_note(
+        &self,
+        prefix: &[u8],
+        visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        self.snapshot().visit_notes(prefix, visit)
+    }
+
     /// All records at exactly this address, by id. Cost: one prefix scan.
     ///
     /// # Errors

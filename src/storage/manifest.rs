@@ -10,6 +10,8 @@ pub(crate) const SCHEMA_KEY: &[u8] = b"schema";
 pub(crate) const STATE_KEY: &[u8] = b"state";
 pub(crate) const ENCODER_KEY: &[u8] = b"encoder";
 pub(crate) const INDEX_KEY: &[u8] = b"index";
+/// What the names of notes begin with.
+pub(crate) const NOTE_PREFIX: &[u8] = b"note/";
 const SEGMENT_PREFIX: &[u8] = b"segment/";
 
 /// What never changes after a database was created.

@@ -1,8 +1,8 @@
 //! Single facts that a user relies on: limits, errors, counts.
 
 use hashdb::{
-    Address, Code, Database, EncoderModel, Error, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options,
-    Readable as _, WriteBatch, WriteOptions, Written,
+    Address, BulkOptions, Code, Database, EncoderModel, Error, MAX_KEY_BYTES, MAX_VALUE_BYTES,
+    Options, Readable as _, WriteBatch, WriteOptions, Written,
 };
 
 use crate::{filled, key, small};
@@ -197,6 +197,57 @@ fn compaction_gives_the_space_of_large_values_back() {
     db.compact().unwrap();
     let after = db.stats().record_bytes;
     assert!(after < before / 4, "{before} bytes before, {after} after nine tenths were deleted");
+}
+
+#[test]
+fn notes_change_with_the_records_of_their_batch_and_survive() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = Database::create(&path, small()).unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put_note(b"a/1", b"one");
+    batch.put_note(b"a/2", b"");
+    batch.put_note(b"b", b"gone");
+    batch.delete_note(b"b");
+    batch.put_note(b"a/1", b"uno");
+    batch.put(b"k", address(1), code(1), b"");
+    assert_eq!(batch.len(), 6);
+    db.write(batch, WriteOptions::default()).unwrap();
+    let before = db.snapshot();
+    let mut loader = db.bulk_loader(BulkOptions::new()).unwrap();
+    loader.put_note(b"a/3", b"loaded").unwrap();
+    loader.put(b"l", address(2), &code(2), b"").unwrap();
+    loader.finish().unwrap();
+    let mut loader = db.bulk_loader(BulkOptions::new()).unwrap();
+    loader.put_note(b"z", &[b'z'; hashdb::MAX_NOTE_BYTES]).unwrap();
+    loader.finish().unwrap();
+    // What breaks a limit takes its batch with it.
+    for (name, text) in
+        [(&b""[..], 0), (&[b'n'; MAX_KEY_BYTES + 1], 0), (b"n", hashdb::MAX_NOTE_BYTES + 1)]
+    {
+        let mut batch = WriteBatch::new();
+        batch.put(b"never", address(1), code(1), b"");
+        batch.put_note(name, &vec![0; text]);
+        assert!(db.write(batch, WriteOptions::default()).is_err());
+    }
+    drop(before);
+    drop(db);
+    let db = Database::open(&path, small()).unwrap();
+    let read = |prefix: &[u8]| {
+        let mut found = Vec::new();
+        db.for_each_note(prefix, |name, text| {
+            found.push((String::from_utf8_lossy(name).into_owned(), text.len()));
+            Ok(std::ops::ControlFlow::Continue(()))
+        })
+        .unwrap();
+        found
+    };
+    let three = [("a/1".to_owned(), 3), ("a/2".to_owned(), 0), ("a/3".to_owned(), 6)];
+    assert_eq!(read(b"a/"), three);
+    assert_eq!(read(b"").len(), 4);
+    assert_eq!(db.note(b"a/1").unwrap().unwrap(), b"uno");
+    assert_eq!((db.note(b"b").unwrap(), db.len()), (None, 2));
+    assert!(db.verify().unwrap().is_clean());
 }
 
 #[test]

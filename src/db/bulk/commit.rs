@@ -4,12 +4,14 @@
 //! replaced, values of records that were dropped) and one for the family `meta`: the counters and the
 //! new segments. So a crash leaves the old database or the new one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::build::Built;
 use super::options::{BulkOptions, BulkProgress, BulkStage};
 use super::work::Names;
 use crate::db::engine::{CommitState, Engine};
+use crate::db::notes::{NoteChange, stored_name};
 use crate::db::record::encode_id;
 use crate::db::view::View;
 use crate::error::Result;
@@ -18,6 +20,19 @@ use crate::storage::manifest::{STATE_KEY, SegmentEntry, State};
 use crate::storage::records::Family;
 use crate::storage::tables::{Table, TableWriter, write_table};
 
+/// What a load brings to the commit.
+pub(super) struct Load {
+    pub(super) built: Built,
+    pub(super) notes: Vec<NoteChange>,
+    pub(super) state: State,
+}
+
+/// What notes say in the end, by their names in the store.
+fn last_of_each(notes: Vec<NoteChange>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let stored = |note: NoteChange| Some((stored_name(&note.name), note.text?));
+    notes.into_iter().filter_map(stored).collect()
+}
+
 impl Engine {
     /// Makes a load part of the database. The caller holds the locks for sealing and committing since
     /// before `view` was taken, so nothing has changed.
@@ -25,11 +40,11 @@ impl Engine {
         &self,
         commit: &mut CommitState,
         view: &View,
-        mut built: Built,
+        load: Load,
         names: &Names,
-        state: State,
         options: &BulkOptions,
     ) -> Result<()> {
+        let Load { mut built, notes, state } = load;
         if let Some(progress) = &options.progress {
             let done = built.inserted + built.replaced.len() as u64;
             progress(BulkProgress { stage: BulkStage::Commit, done: 0, total: done });
@@ -37,6 +52,10 @@ impl Engine {
         let mut tables = std::mem::take(&mut built.tables);
         self.undo(&mut tables, &mut built, names)?;
         let meta = write_table(&names.next("sst"), Family::Meta, |table| {
+            // In the order of their names: notes, segments, the state.
+            for (name, text) in last_of_each(notes) {
+                table.put(&name, &text)?;
+            }
             let mut segments: Vec<_> =
                 built.segments.iter().map(|segment| segment.entry()).collect();
             segments.sort_unstable_by_key(|entry| entry.number);

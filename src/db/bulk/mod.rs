@@ -24,8 +24,10 @@ pub use options::{BulkOptions, BulkProgress, BulkReport, BulkStage, Duplicates};
 
 use crate::code::{Address, Code};
 use crate::db::Database;
-use crate::db::batch::{validate_address, validate_code, validate_key, validate_value};
+use crate::db::batch::{WriteBatch, validate_address, validate_code, validate_key, validate_value};
 use crate::db::engine::Engine;
+use crate::db::notes::NoteChange;
+use crate::db::options::WriteOptions;
 use crate::db::recover::MAX_COUNTER;
 use crate::db::view::View;
 use crate::error::{Error, Result};
@@ -34,6 +36,7 @@ use crate::storage::manifest::State;
 use crate::storage::tree::{ensure_dir, remove_tree};
 use build::Build;
 use chunk::Chunk;
+use commit::Load;
 use entry::Order;
 use merge::Sorted;
 use run::Run;
@@ -62,6 +65,7 @@ pub struct BulkLoader {
     names: Names,
     first_id: u64,
     count: u64,
+    notes: Vec<NoteChange>,
     /// Something could not be written: what was put is no longer whole.
     failed: bool,
     options: BulkOptions,
@@ -134,6 +138,7 @@ impl BulkLoader {
             names: Names::new(folder),
             first_id: reservation.first_id,
             count: 0,
+            notes: Vec::new(),
             failed: false,
             options,
             reservation,
@@ -171,6 +176,18 @@ impl BulkLoader {
             self.failed = true;
             return Err(error);
         }
+        Ok(())
+    }
+
+    /// Writes a note with the load, as [`WriteBatch::put_note`](crate::WriteBatch::put_note) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for a note that breaks a limit.
+    pub fn put_note(&mut self, name: &[u8], text: &[u8]) -> Result<()> {
+        let note = NoteChange { name: name.to_vec(), text: Some(text.to_vec()) };
+        note.validate()?;
+        self.notes.push(note);
         Ok(())
     }
 
@@ -217,6 +234,8 @@ impl BulkLoader {
         }
         let tables = self.values.finish(|| self.names.next("sst"))?;
         if self.count == 0 {
+            let batch = WriteBatch { notes: self.notes, ..WriteBatch::default() };
+            self.reservation.database.write(batch, WriteOptions::default())?;
             return Ok(BulkReport::default());
         }
         if !self.by_key.is_empty() && !self.chunk.is_empty() {
@@ -254,7 +273,8 @@ impl BulkLoader {
             segments: built.segments.iter().count() as u64,
             runs,
         };
-        engine.commit_load(&mut commit, &view, built, &self.names, state, &self.options)?;
+        let load = Load { built, notes: std::mem::take(&mut self.notes), state };
+        engine.commit_load(&mut commit, &view, load, &self.names, &self.options)?;
         drop(commit);
         engine.keep_ballast();
         self.reservation.database.wake();
