@@ -23,7 +23,7 @@ const FLOORS: [&[&str]; 9] = [
 const MODEL_MAY_IMPORT: [&str; 4] = ["error", "bytes", "hamming", "code"];
 
 /// Foreign crates and the only places that may name them.
-const OWNERS: [(&str, &[&str]); 11] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("fail::", &["storage/failpoint.rs"]),
     (
         "rocksdb::",
@@ -41,6 +41,7 @@ const OWNERS: [(&str, &[&str]); 11] = [
     ("candle_core::", &["model/"]),
     ("safetensors::", &["model/"]),
     ("image::", &["ingest/"]),
+    ("zune_jpeg::", &["ingest/jpeg.rs"]),
     ("fast_image_resize::", &["ingest/"]),
     ("tar::", &["ingest/"]),
     ("crossbeam::", &["ingest/", "model/"]),

@@ -1,16 +1,19 @@
 //! Images in: from paths to records.
 //!
-//! `source` and `shard` find the images in folders, files and tar archives, `decode` turns each into
-//! 32x32 RGB (`sniff` looks at the bytes first), `pipeline` runs both beside the encoder and the
+//! `source` and `shard` find the images in folders, files and tar archives, `header` judges each (`sniff`
+//! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both beside the encoder and the
 //! writes over bounded queues (`gate` bounds their bytes), `report` counts and names what was
 //! rejected, `reread` finds the images of keys again. The command and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
 
+mod deadline;
 mod decode;
 mod error;
 mod gate;
+mod header;
+mod jpeg;
 mod pipeline;
 #[cfg(feature = "__internals")]
 mod probe;
@@ -24,14 +27,14 @@ mod source;
 mod tests;
 
 pub use decode::{
-    DecodeError, MAX_INPUT_BYTES, MAX_PIXELS, MAX_SIDE, MAX_WORKING_BYTES, PIXEL_BYTES, Picture,
-    SIDE, decode_rgb, pixels, thumbnail,
+    DecodeError, ITEM_TIMEOUT, MAX_INPUT_BYTES, MAX_PIXELS, MAX_SIDE, MAX_WORKING_BYTES,
+    PIXEL_BYTES, Picture, SIDE, decode_rgb, pixels, thumbnail,
 };
 pub use error::IngestError;
 pub use pipeline::IngestOptions;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
-pub use probe::{ProbedShard, probe_shard};
+pub use probe::{ProbedShard, probe_memory, probe_shard};
 pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
 pub use reread::reread;
 

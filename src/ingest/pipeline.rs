@@ -23,8 +23,10 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::IngestError;
-use super::decode::{DecodeError, Header, MAX_WORKING_BYTES};
+use super::deadline::{Clock, Deadline};
+use super::decode::{DecodeError, ITEM_TIMEOUT, MAX_WORKING_BYTES};
 use super::gate::{Gate, Permit};
+use super::header::Header;
 use super::report::{Observer, Progress, Reject, Report, Stage};
 use super::source::{self, Content, Found, Walk};
 
@@ -40,13 +42,16 @@ const TICK: Duration = Duration::from_millis(200);
 pub struct IngestOptions<'a> {
     threads: usize,
     batch: usize,
+    item_timeout: Duration,
+    clock: Clock,
     cancel: Option<&'a AtomicBool>,
 }
 
 impl Default for IngestOptions<'_> {
     fn default() -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self { threads, batch: 256, cancel: None }
+        let (item_timeout, clock) = (ITEM_TIMEOUT, Clock::System);
+        Self { threads, batch: 256, item_timeout, clock, cancel: None }
     }
 }
 
@@ -62,6 +67,25 @@ impl<'a> IngestOptions<'a> {
     #[must_use]
     pub fn batch(mut self, batch: usize) -> Self {
         self.batch = batch.clamp(1, 65_536);
+        self
+    }
+
+    /// The time that decoding one image may take; one that takes longer is rejected as `too-slow`, and
+    /// the others go on meanwhile. Waiting for memory does not count. Default: [`ITEM_TIMEOUT`];
+    /// `Duration::MAX` for none.
+    ///
+    /// A decoder is stopped when it asks for its next bytes, so it may overrun its time by the work of one
+    /// scan, strip or transform, which the other limits bound.
+    #[must_use]
+    pub fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.item_timeout = timeout;
+        self
+    }
+
+    /// Where the time of an item comes from.
+    #[cfg(test)]
+    pub(super) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -87,7 +111,7 @@ pub(super) fn run<T: Send>(
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
     source::check(paths)?;
-    let shared = Shared::new(options.cancel);
+    let shared = Shared::new(options);
     thread::scope(|scope| {
         let shared = &shared;
         let (task_in, tasks) = bounded(2 * options.threads);
@@ -116,7 +140,7 @@ pub(super) fn run<T: Send>(
 /// What the stages share.
 struct Shared<'a> {
     started: Instant,
-    cancel: Option<&'a AtomicBool>,
+    options: IngestOptions<'a>,
     stop: AtomicBool,
     /// Whether the sources were walked to their end.
     finished: AtomicBool,
@@ -168,10 +192,10 @@ impl Drop for Stopper<'_, '_> {
 }
 
 impl<'a> Shared<'a> {
-    fn new(cancel: Option<&'a AtomicBool>) -> Self {
+    fn new(options: &IngestOptions<'a>) -> Self {
         Self {
             started: Instant::now(),
-            cancel,
+            options: *options,
             stop: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             window: Gate::new(WINDOW),
@@ -187,7 +211,7 @@ impl<'a> Shared<'a> {
     /// Whether nothing new shall be begun.
     fn halted(&self) -> bool {
         let set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-        set(&self.stop) || self.cancel.is_some_and(set)
+        set(&self.stop) || self.options.cancel.is_some_and(set)
     }
 
     /// Counts the bytes ahead, for the time left.
@@ -260,8 +284,10 @@ impl<'a> Shared<'a> {
 
     /// Decodes when there is memory for it; `None` if the run stopped meanwhile.
     fn decode_one(&self, bytes: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
-        let header = Header::read(bytes)?;
-        let Some(_permit) = self.memory.enter(header.working_bytes()) else {
+        let deadline = Deadline::new(self.options.item_timeout, self.options.clock);
+        let header = Header::read(bytes, &deadline)?;
+        let entered = deadline.pause(|| self.memory.enter(header.working_bytes()));
+        let Some(_permit) = entered else {
             return Ok(None);
         };
         header.pixels().map(Some)

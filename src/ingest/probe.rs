@@ -1,9 +1,13 @@
-//! What the fuzz target asks of a tar shard: what it is read as, without decoding a picture.
+//! What tests ask: what a tar shard is read as, without decoding a picture, and how much memory an image
+//! is said to take.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
+use super::deadline::{Clock, Deadline};
+use super::decode::{DecodeError, ITEM_TIMEOUT};
 use super::gate::Gate;
+use super::header::Header;
 use super::source::{Content, Found, Walk};
 
 /// What a shard was read as.
@@ -36,4 +40,14 @@ pub fn probe_shard(path: &Path, most: usize) -> ProbedShard {
     let mut walk = Walk { waiting: &waiting, read: &read, stopped: &|| false, emit: &mut emit };
     let _to_the_end = walk.run(&[PathBuf::from(path)]);
     shard
+}
+
+/// The memory that an image is said to take beside its bytes, in bytes.
+///
+/// # Errors
+///
+/// What its header alone is rejected for.
+pub fn probe_memory(bytes: &[u8]) -> Result<u64, DecodeError> {
+    let deadline = Deadline::new(ITEM_TIMEOUT, Clock::System);
+    Header::read(bytes, &deadline).map(|header| header.working_bytes())
 }

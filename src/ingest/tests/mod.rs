@@ -1,7 +1,9 @@
 //! Whole runs over folders and shards that the tests make themselves.
 
+mod jpegs;
 mod runs;
 mod shards;
+mod slow;
 
 use std::io::Cursor;
 use std::path::PathBuf;

@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use hashdb::ingest::{
-    IngestError, IngestOptions, Observer, Progress, Reject, Report, ingest_with, write_reject,
+    ITEM_TIMEOUT, IngestError, IngestOptions, Observer, Progress, Reject, Report, ingest_with,
+    write_reject,
 };
 use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _, ModelError, Pixels};
 use hashdb::{Address, Code, Database, Error, Options};
@@ -44,6 +46,9 @@ pub(crate) struct Args {
     /// Threads that decode [default: as many as the machine runs at once]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Time to decode one picture, after which it is rejected as too-slow; 0 for no limit
+    #[arg(long, value_name = "SECONDS", default_value_t = ITEM_TIMEOUT.as_secs())]
+    item_timeout: u64,
     /// Where to encode: auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -58,6 +63,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let encoder = encoder::of_database(&db, args.device)?;
     let interrupt = Interrupt::install()?;
     let mut options = IngestOptions::default().cancel(interrupt.flag());
+    options = options.item_timeout(match args.item_timeout {
+        0 => Duration::MAX,
+        seconds => Duration::from_secs(seconds),
+    });
     if let Some(threads) = args.threads {
         options = options.threads(threads);
     }

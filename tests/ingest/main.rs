@@ -7,6 +7,8 @@
     reason = "helpers of tests fail loudly, and say what they skip"
 )]
 
+mod mutations;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -147,39 +149,6 @@ fn a_run_over_the_broken_images_answers_for_each() {
     // Skipped: the manifest, and two files that end in .bin.
     assert_eq!((report.done + report.rejected_count(), report.skipped), (202, 3));
     assert_eq!(report.done, 115);
-}
-
-/// Numbers that look random and are the same in every run.
-fn scatter(state: &mut u64) -> usize {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    usize::try_from(*state >> 33).unwrap()
-}
-
-#[test]
-fn mutated_images_are_answered_without_a_panic() {
-    let Some(folder) = data("broken") else { return };
-    let originals: Vec<_> =
-        files(folder).iter().map(|path| read(path)).filter(|b| b.len() > 20).collect();
-    let mut state = 20_240_607;
-    for round in 0..300 {
-        let mut bytes = originals[scatter(&mut state) % originals.len()].clone();
-        for _ in 0..=scatter(&mut state) % 8 {
-            let at = scatter(&mut state) % bytes.len();
-            match scatter(&mut state) % 4 {
-                0 => bytes[at] ^= 1 << (scatter(&mut state) % 8),
-                1 => bytes[at] = 0xff,
-                2 => bytes.truncate(at.max(16)),
-                _ => {
-                    let end = (at + 8).min(bytes.len());
-                    bytes[at..end].reverse();
-                }
-            }
-        }
-        if let Err(error) = decode_in_time(&bytes, &format!("round {round}")) {
-            assert_ne!(error.kind(), "panicked", "round {round}: {error}");
-            assert!(!error.to_string().contains('\n'), "round {round}: {error}");
-        }
-    }
 }
 
 #[test]
