@@ -50,18 +50,20 @@ pub struct IndexOptions {
     pub(crate) multi: bool,
     pub(crate) clusters: bool,
     pub(crate) prefix: bool,
+    /// Segments carry what is wanted however small they are; not kept in the database.
+    pub(crate) however_small: bool,
 }
 
 impl Default for IndexOptions {
     fn default() -> Self {
-        Self { multi: true, clusters: true, prefix: false }
+        Self { multi: true, clusters: true, ..Self::none() }
     }
 }
 
 impl fmt::Display for IndexOptions {
     /// A list such as `multi,clusters`, or `none`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { multi, clusters, prefix } = *self;
+        let Self { multi, clusters, prefix, .. } = *self;
         let all = [("multi", multi), ("clusters", clusters), ("prefix", prefix)];
         let names: Vec<_> = all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect();
         formatter.pad(&if names.is_empty() { "none".to_owned() } else { names.join(",") })
@@ -72,7 +74,7 @@ impl IndexOptions {
     /// No index: every search over codes is a scan.
     #[must_use]
     pub fn none() -> Self {
-        Self { multi: false, clusters: false, prefix: false }
+        Self { multi: false, clusters: false, prefix: false, however_small: false }
     }
 
     /// As the family `meta` keeps it (storage-format.md, section 4.1).
@@ -90,7 +92,18 @@ impl IndexOptions {
                 return Err(Corruption::OutOfRange { field: "index options", value });
             }
         };
-        Ok(Self { multi: flags & 1 != 0, clusters: flags & 2 != 0, prefix: flags & 4 != 0 })
+        let (multi, clusters, prefix) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
+        Ok(Self { multi, clusters, prefix, ..Self::none() })
+    }
+
+    /// Has segments carry their indexes however small they are, while this handle is open: a fixture
+    /// with every kind of section stays small.
+    #[cfg(feature = "__internals")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn however_small(mut self) -> Self {
+        self.however_small = true;
+        self
     }
 
     /// The pair multi-index, default true: exact range search within small radii, near-duplicates,

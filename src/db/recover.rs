@@ -105,17 +105,13 @@ impl Engine {
         failpoint::reach("open.superblock");
         let (mut superblock, torn) = read_superblock(fs.as_ref(), &layout)?;
         let search = search_tools(schema_of(&superblock))?;
-        // A writable open removes files that the record store's manifest does not name. Were the
-        // manifest cut, those are the records: look before anything is touched.
-        let probe = Records::open(&layout.records(), Access::ReadOnly, 0, None)?;
-        check_rollback(&layout, &superblock, probe.latest_sequence())?;
-        drop(probe);
+        let segments = look(&layout, &options, &superblock)?;
         failpoint::reach("open.probed");
         let records =
             Records::open(&layout.records(), Access::Write, options.cache_bytes, Some(lock))?;
         let records = Arc::new(records);
         failpoint::reach("open.records");
-        let recovered = recover(&layout, &options, &superblock, records.snapshot(), &[])?;
+        let recovered = recover(&layout, &options, &superblock, records.snapshot(), &segments)?;
         failpoint::reach("open.recovered");
         sweep_staging(&fs, &layout);
         // What a load that did not end left behind.
@@ -274,15 +270,10 @@ pub(crate) fn recover(
     known: &[Arc<Segment>],
 ) -> Result<Recovered> {
     let damage = |what: Corruption| records.damage(&what);
-    let required = |key: &[u8], what| {
-        records.get(Family::Meta, key)?.ok_or_else(|| damage(Corruption::Missing { what }))
-    };
-    let schema = Schema::decode(&required(SCHEMA_KEY, "the schema")?).map_err(damage)?;
-    if schema != schema_of(superblock) {
-        let (expected, found) = (u64::from(superblock.code_bits), u64::from(schema.code_bits));
-        return Err(damage(Corruption::Mismatch { field: "schema (code bits)", expected, found }));
-    }
-    let state = State::decode(&required(STATE_KEY, "the state")?).map_err(damage)?;
+    let schema = read_schema(layout, superblock, &records)?;
+    let state = records.get(Family::Meta, STATE_KEY)?;
+    let state = state.ok_or_else(|| damage(Corruption::Missing { what: "the state" }))?;
+    let state = State::decode(&state).map_err(damage)?;
     let same_moment = records.records().latest_sequence() == superblock.sequence;
     if same_moment && state.record_count != superblock.record_count {
         let (expected, found) = (superblock.record_count, state.record_count);
@@ -315,6 +306,39 @@ pub(crate) fn recover(
     }
     let view = View { records, segments, memtable, deleted, state };
     Ok(Recovered { encoder, index, superblock: *superblock, view })
+}
+
+/// The schema, which is that of the superblock.
+fn read_schema(
+    layout: &Layout,
+    superblock: &Superblock,
+    records: &RecordsSnapshot,
+) -> Result<Schema> {
+    let damage = |what: Corruption| records.damage(&what);
+    let stored = records.get(Family::Meta, SCHEMA_KEY)?;
+    let stored = stored.ok_or_else(|| damage(Corruption::Missing { what: "the schema" }))?;
+    Schema::check_version(&stored, &layout.records())?;
+    let schema = Schema::decode(&stored).map_err(damage)?;
+    if schema != schema_of(superblock) {
+        let (expected, found) = (u64::from(superblock.code_bits), u64::from(schema.code_bits));
+        return Err(damage(Corruption::Mismatch { field: "schema (code bits)", expected, found }));
+    }
+    Ok(schema)
+}
+
+/// Looks at the parts of a database before anything is touched: a writable open removes files that the
+/// record store's manifest does not name, which are the records if the manifest was cut, and nothing may
+/// be changed of which a part is of a newer format. Returns the segments.
+pub(crate) fn look(
+    layout: &Layout,
+    options: &Options,
+    superblock: &Superblock,
+) -> Result<Vec<Arc<Segment>>> {
+    let records = Arc::new(Records::open(&layout.records(), Access::ReadOnly, 0, None)?);
+    check_rollback(layout, superblock, records.latest_sequence())?;
+    let records = records.snapshot();
+    let schema = read_schema(layout, superblock, &records)?;
+    open_segments(layout, options, &schema, &records, &[])
 }
 
 /// Numbers that count on must leave room, and must be beyond everything that was counted.

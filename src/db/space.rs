@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::db::engine::Engine;
 use crate::db::options::Options;
-use crate::error::{Error, Result};
+use crate::db::recover::{look, read_superblock};
+use crate::error::Result;
 use crate::storage::ballast;
 use crate::storage::layout::Layout;
 use crate::storage::lock::Lock;
@@ -40,10 +41,9 @@ impl Engine {
 /// Gives the reserve back, recovers the database and reclaims what space it can.
 pub(crate) fn recover_space(path: &Path, options: Options) -> Result<SpaceReport> {
     let (layout, fs) = (Layout::new(path), options.fs.clone());
-    if !layout.superblock().is_file() {
-        return Err(Error::NotADatabase { path: path.to_path_buf() });
-    }
+    let (superblock, _torn) = read_superblock(fs.as_ref(), &layout)?;
     let lock = Lock::acquire(&layout.lock(), path)?;
+    look(&layout, &options, &superblock)?;
     let free_before = fs.free_bytes(path)?;
     let released = ballast::release(fs.as_ref(), &layout.ballast())?;
     drop(lock);

@@ -1,8 +1,10 @@
 //! The entries of the family `meta`: what a database is, what it holds and which segments are
 //! live (storage-format.md, section 4.1).
 
+use std::path::Path;
+
 use crate::bytes::{Reader, Writer};
-use crate::error::{Corruption, Result};
+use crate::error::{Corruption, Error, Result};
 use crate::storage::layout::FORMAT_VERSION;
 use crate::storage::superblock::DatabaseId;
 
@@ -30,6 +32,21 @@ impl Schema {
         out.u8(self.address_bits);
         out.bytes(&self.database_id);
         out.finish()
+    }
+
+    /// Refuses an entry of another version, which every version has at its beginning; `path` is the
+    /// store that holds it.
+    pub(crate) fn check_version(bytes: &[u8], path: &Path) -> Result<(), Error> {
+        match Reader::new(bytes).u16() {
+            Ok(found) if found != FORMAT_VERSION => Err(Error::UnsupportedFormat {
+                path: path.to_path_buf(),
+                found,
+                oldest: FORMAT_VERSION,
+                newest: FORMAT_VERSION,
+            }),
+            // What is too short is damaged, as decoding it says.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Corruption> {

@@ -125,24 +125,6 @@ fn a_second_writer_is_told_who_has_the_lock() {
 }
 
 #[test]
-fn a_newer_format_is_refused_with_both_versions_named() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("db");
-    drop(Database::create(&path, small()).unwrap());
-    let file = path.join("SUPERBLOCK");
-    let mut bytes = std::fs::read(&file).unwrap();
-    bytes[8] = 9;
-    bytes[4096 + 8] = 9;
-    std::fs::write(&file, bytes).unwrap();
-    for error in [
-        Database::open(&path, small()).unwrap_err(),
-        Database::open_read_only(&path, small()).unwrap_err(),
-    ] {
-        assert!(matches!(error, Error::UnsupportedFormat { found: 9, newest: 1, .. }), "{error}");
-    }
-}
-
-#[test]
 fn the_encoder_is_kept_with_the_database() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("db");

@@ -10,8 +10,11 @@ mod corruption;
 mod crash;
 mod facts;
 mod filters;
+#[path = "../fixtures/mod.rs"]
+mod fixtures;
 mod format;
 mod limits;
+mod newer;
 mod oracle;
 mod plans;
 #[cfg(feature = "__internals")]

@@ -34,8 +34,10 @@ impl Carried {
         // Row numbers in an index have 32 bits.
         let Ok(rows) = u32::try_from(rows) else { return Self::default() };
         let width = usize::from(schema.code_bits / 8);
+        let table = PairTable::worthwhile(rows, schema.address_bits);
+        let rows = if index.however_small { u32::MAX } else { rows };
         Self {
-            table: PairTable::worthwhile(rows, schema.address_bits),
+            table,
             multi_index: index.multi && MultiIndex::worthwhile(rows, width),
             clusters: index.clusters && Clusters::worthwhile(rows),
             prefixes: index.prefix && Prefixes::worthwhile(rows, width),

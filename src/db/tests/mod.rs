@@ -4,3 +4,4 @@ mod backup;
 mod faults;
 mod repair;
 mod space;
+mod upgrade;

@@ -10,6 +10,9 @@
 mod child;
 mod crash;
 mod disk;
+#[path = "../../../tests/fixtures/mod.rs"]
+#[expect(dead_code, reason = "some of it only the library's tests ask for")]
+mod fixtures;
 mod judge;
 mod model;
 mod plan;
@@ -62,6 +65,8 @@ enum Inner {
     Child(child::Args),
     #[command(hide = true)]
     Judge(judge::Args),
+    #[command(hide = true)]
+    Upgrade(rows::upgrade::Args),
 }
 
 /// What every row is given.
@@ -119,6 +124,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.inner {
         Some(Inner::Child(args)) => return child::run(&args).map(|()| ExitCode::SUCCESS),
         Some(Inner::Judge(args)) => return judge::run(&args).map(|()| ExitCode::SUCCESS),
+        Some(Inner::Upgrade(args)) => {
+            return rows::upgrade::child(&args).map(|()| ExitCode::SUCCESS);
+        }
         None => {}
     }
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..1 << 40));

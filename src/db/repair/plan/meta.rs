@@ -34,6 +34,10 @@ impl Meta {
     ) -> Result<Self> {
         let (mut put, mut remove, mut entries) = (Vec::new(), Vec::new(), Vec::new());
         let stored = snapshot.get(Family::Meta, SCHEMA_KEY)?;
+        if let Some(bytes) = &stored {
+            // One of a newer format is not ours to touch.
+            Schema::check_version(bytes, &repair.layout.records())?;
+        }
         let stored = stored.and_then(|bytes| Schema::decode(&bytes).ok());
         let known = repair.schema_of_superblock();
         let Some(schema) = stored.or(known) else {

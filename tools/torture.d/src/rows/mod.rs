@@ -7,6 +7,7 @@ pub(crate) mod kill;
 mod power;
 mod rocksdb_io;
 mod truncate;
+pub(crate) mod upgrade;
 
 use anyhow::{Result, bail};
 
@@ -20,6 +21,7 @@ pub(crate) type Run = fn(&Context) -> Result<Outcome>;
 const ALL: &[(&str, Run)] = &[
     ("kill", kill::run),
     ("failpoint", failpoint::run),
+    ("upgrade", upgrade::run),
     ("power", power::run),
     ("flip", flip::run),
     ("truncate", truncate::run),
