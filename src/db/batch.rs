@@ -41,7 +41,7 @@ impl WriteBatch {
     }
 
     /// Writes a note: a small named value of the program's own, beside the records. What was noted under
-    /// the name is replaced. Names have 1 to 4096 bytes; see [`MAX_NOTE_BYTES`](crate::MAX_NOTE_BYTES).
+    /// the name is replaced. Names have 1 to 4160 bytes; see [`MAX_NOTE_BYTES`](crate::MAX_NOTE_BYTES).
     pub fn put_note(&mut self, name: &[u8], text: &[u8]) {
         self.notes.push(NoteChange { name: name.to_vec(), text: Some(text.to_vec()) });
     }

@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::storage::manifest::NOTE_PREFIX;
 use crate::storage::records::{Family, RecordsBatch};
 
+/// Room for the key of a record and a word before it.
+const MAX_NAME_BYTES: usize = MAX_KEY_BYTES + 64;
+
 /// A change of a note: its name and what it says from now on, if anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NoteChange {
@@ -21,8 +24,8 @@ impl NoteChange {
     /// Checks the limits and returns the size in bytes.
     pub(crate) fn validate(&self) -> Result<usize> {
         let (name, text) = (self.name.len(), self.text.as_ref().map_or(0, Vec::len));
-        if !(1..=MAX_KEY_BYTES).contains(&name) {
-            let rule = format!("must have 1 to {MAX_KEY_BYTES} bytes, not {name}");
+        if !(1..=MAX_NAME_BYTES).contains(&name) {
+            let rule = format!("must have 1 to {MAX_NAME_BYTES} bytes, not {name}");
             return Err(Error::invalid("name of a note", rule));
         }
         if text > MAX_NOTE_BYTES {

@@ -10,7 +10,7 @@ use crate::storage::fs::{Fs, OsFs};
 pub const MAX_KEY_BYTES: usize = 4096;
 /// Largest value in bytes.
 pub const MAX_VALUE_BYTES: usize = 64 << 20;
-/// Largest note in bytes; its name is as long as a key.
+/// Largest note in bytes.
 pub const MAX_NOTE_BYTES: usize = 1 << 20;
 /// Most bytes of keys, codes and values in one [`WriteBatch`](crate::WriteBatch).
 pub const MAX_BATCH_BYTES: usize = 1 << 30;

@@ -137,6 +137,21 @@ pub trait Readable {
         self.snapshot().visit_notes(prefix, visit)
     }
 
+    /// Shows `visit` the keys that begin with `prefix`, in their order, until it breaks. Cost: one scan.
+    ///
+    /// # Errors
+    ///
+    /// Those of every read, and those of `visit`.
+    fn for_each_key(
+        &self,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        self.snapshot().view.records.scan(Family::Keys, prefix, |key, _| {
+            if key.starts_with(prefix) { visit(key) } else { Ok(ControlFlow::Break(())) }
+        })
+    }
+
     /// All records at exactly this address, by id. Cost: one prefix scan.
     ///
     /// # Errors

@@ -20,6 +20,9 @@ pub enum IngestError {
     /// The encoder failed on a batch. Its cause says what to change, often the device.
     #[error("the encoder failed: {0}")]
     Encoder(Box<dyn std::error::Error + Send + Sync>),
+    /// What an earlier run noted in the database cannot be read. Begin anew with [`Redo::all`](super::Redo).
+    #[error("{0}")]
+    Journal(String),
     /// The database, or the file of the rejects, refused a write.
     #[error(transparent)]
     Database(#[from] Error),

@@ -3,7 +3,7 @@
 //! `source` and `shard` find the images in folders, files and tar archives, `header` judges each (`sniff`
 //! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both beside the encoder and the
 //! writes over bounded queues (`gate` bounds their bytes), `report` counts and names what was
-//! rejected, `reread` finds the images of keys again. The command and training call it.
+//! rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
@@ -13,6 +13,7 @@ mod decode;
 mod error;
 mod gate;
 mod header;
+mod journal;
 mod jpeg;
 mod pipeline;
 #[cfg(feature = "__internals")]
@@ -31,6 +32,7 @@ pub use decode::{
     PIXEL_BYTES, Picture, SIDE, decode_rgb, pixels, thumbnail,
 };
 pub use error::IngestError;
+pub use journal::Redo;
 pub use pipeline::IngestOptions;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
@@ -39,6 +41,9 @@ pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
 pub use reread::reread;
 
 use std::path::PathBuf;
+
+use journal::Journal;
+use pipeline::Passed;
 
 use crate::code::{Address, Code};
 use crate::db::{Database, WriteBatch, WriteOptions};
@@ -52,7 +57,9 @@ pub type EncodeBatch<'e> =
 /// name. A key that is there already is replaced.
 ///
 /// Images are found, decoded, encoded and written at the same time. Each batch is durable when the
-/// next one is written.
+/// next one is written, and with it a note of how far each file and shard was read. So a run that was
+/// stopped, in whatever way, is gone on with by the same call: what was done or rejected is passed over
+/// ([`Redo`] says what is not), and in the end the database is what an uninterrupted run makes.
 ///
 /// # Errors
 ///
@@ -66,15 +73,25 @@ pub fn ingest_with(
     encode: &EncodeBatch<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    let mut sink = |items: Vec<(Vec<u8>, (Address, Code))>| {
+    let journal = Journal::new(db, options.redo);
+    let mut sink = |items: Vec<(Vec<u8>, (Address, Code))>, passed: &Passed| {
         let mut batch = WriteBatch::new();
+        let done = items.iter().map(|(key, _)| key.as_slice());
+        journal.note(&mut batch, &passed.marks, &passed.rejects, done)?;
         for (key, (address, code)) in items {
             batch.put(&key, address, code, b"");
         }
         db.write(batch, WriteOptions::default())?;
         Ok(())
     };
-    pipeline::run(paths, options, encode, &mut sink, observer)
+    let mut report = pipeline::run(paths, options, &journal, encode, &mut sink, observer)?;
+    if let Some(error) = journal.take_failure() {
+        return Err(error);
+    }
+    if options.delete_missing && !report.cancelled {
+        report.deleted = journal.delete_missing(paths)?;
+    }
+    Ok(report)
 }
 
 /// Decodes every image of `paths` and gathers the pixels in the order of the sources,
@@ -89,10 +106,10 @@ pub fn collect_pixels(
     observer: &mut dyn Observer,
 ) -> Result<(Vec<u8>, Report), IngestError> {
     let mut gathered = Vec::new();
-    let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>| {
+    let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>, _passed: &Passed| {
         items.iter().for_each(|(_, pixels)| gathered.extend_from_slice(pixels));
         Ok(())
     };
-    let report = pipeline::run(paths, options, &Ok, &mut sink, observer)?;
+    let report = pipeline::run(paths, options, &(), &Ok, &mut sink, observer)?;
     Ok((gathered, report))
 }

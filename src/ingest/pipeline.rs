@@ -27,8 +27,9 @@ use super::deadline::{Clock, Deadline};
 use super::decode::{DecodeError, ITEM_TIMEOUT, MAX_WORKING_BYTES};
 use super::gate::{Gate, Permit};
 use super::header::Header;
+use super::journal::{self, Mark, Redo};
 use super::report::{Observer, Progress, Reject, Report, Stage};
-use super::source::{self, Content, Found, Walk};
+use super::source::{self, Content, Found, Planner, Walk};
 
 /// Things found and not yet handed on in order.
 const WINDOW: u64 = 2048;
@@ -44,6 +45,8 @@ pub struct IngestOptions<'a> {
     batch: usize,
     item_timeout: Duration,
     clock: Clock,
+    pub(super) redo: Redo,
+    pub(super) delete_missing: bool,
     cancel: Option<&'a AtomicBool>,
 }
 
@@ -51,7 +54,15 @@ impl Default for IngestOptions<'_> {
     fn default() -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let (item_timeout, clock) = (ITEM_TIMEOUT, Clock::System);
-        Self { threads, batch: 256, item_timeout, clock, cancel: None }
+        Self {
+            threads,
+            batch: 256,
+            item_timeout,
+            clock,
+            redo: Redo::default(),
+            delete_missing: false,
+            cancel: None,
+        }
     }
 }
 
@@ -82,6 +93,21 @@ impl<'a> IngestOptions<'a> {
         self
     }
 
+    /// What of an earlier run is done again. Default: nothing.
+    #[must_use]
+    pub fn redo(mut self, redo: Redo) -> Self {
+        self.redo = redo;
+        self
+    }
+
+    /// Whether records of files and shards below the paths that are no longer there are deleted at the end
+    /// of a run, those that an ingest has brought in. Default: no.
+    #[must_use]
+    pub fn delete_missing(mut self, delete: bool) -> Self {
+        self.delete_missing = delete;
+        self
+    }
+
     /// Where the time of an item comes from.
     #[cfg(test)]
     pub(super) fn clock(mut self, clock: Clock) -> Self {
@@ -99,13 +125,31 @@ impl<'a> IngestOptions<'a> {
 
 /// Encodes a batch of 32x32 pictures in order, one result for each.
 pub(super) type Encode<'e, T> = dyn Fn(Vec<Vec<u8>>) -> Result<Vec<T>, IngestError> + Sync + 'e;
-/// Writes a batch of keys with their results.
-pub(super) type Sink<'s, T> = dyn FnMut(Vec<(Vec<u8>, T)>) -> Result<(), IngestError> + 's;
+/// Writes a batch of keys with their results, and what else was passed on the way.
+pub(super) type Sink<'s, T> = dyn FnMut(Vec<(Vec<u8>, T)>, &Passed) -> Result<(), IngestError> + 's;
+
+/// What was passed with a batch, beside its images.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    /// How far sources have been read with it, each named once.
+    pub(super) marks: Vec<Mark>,
+    pub(super) rejects: Vec<Reject>,
+}
+
+impl Passed {
+    fn mark(&mut self, mark: Mark) {
+        match self.marks.last_mut() {
+            Some(last) if last.origin == mark.origin => *last = mark,
+            _ => self.marks.push(mark),
+        }
+    }
+}
 
 /// Takes every image of `paths` through `encode` into `sink`, which is called on this thread.
 pub(super) fn run<T: Send>(
     paths: &[PathBuf],
     options: &IngestOptions<'_>,
+    planner: &dyn Planner,
     encode: &Encode<'_, T>,
     sink: &mut Sink<'_, T>,
     observer: &mut dyn Observer,
@@ -119,7 +163,7 @@ pub(super) fn run<T: Send>(
         let (batch_in, batches) = bounded(2);
         scope.spawn(|| shared.measure(paths));
         let rejects_in = outcome_in.clone();
-        scope.spawn(move || shared.find(paths, &task_in, &rejects_in));
+        scope.spawn(move || shared.find(paths, planner, &task_in, &rejects_in));
         for _ in 0..options.threads {
             let (tasks, outcome_in) = (tasks.clone(), outcome_in.clone());
             scope.spawn(move || shared.decode(&tasks, &outcome_in));
@@ -149,6 +193,7 @@ struct Shared<'a> {
     memory: Gate,
     found: AtomicU64,
     skipped: AtomicU64,
+    done_before: AtomicU64,
     bytes: AtomicU64,
     /// Bytes in all; `u64::MAX` until they are known.
     total_bytes: AtomicU64,
@@ -159,20 +204,31 @@ struct Task<'s> {
     number: u64,
     key: Vec<u8>,
     content: Content<'s>,
+    mark: Mark,
     place: Permit<'s>,
 }
 
 /// What became of one thing found.
 struct Outcome<'s> {
     number: u64,
-    result: Result<(Vec<u8>, Vec<u8>), Reject>,
+    result: Became,
+    mark: Option<Mark>,
     _place: Permit<'s>,
+}
+
+/// What something found turned out to be.
+enum Became {
+    /// A picture, under its key.
+    Picture(Vec<u8>, Vec<u8>),
+    Reject(Reject),
+    /// Nothing to be done.
+    Nothing,
 }
 
 /// What the encode stage hands to the caller's thread.
 struct Batch<T> {
     items: Vec<(Vec<u8>, T)>,
-    rejects: Vec<Reject>,
+    passed: Passed,
 }
 
 /// Stops the run when dropped: always, or only by a panic.
@@ -203,6 +259,7 @@ impl<'a> Shared<'a> {
             memory: Gate::new(MAX_WORKING_BYTES),
             found: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            done_before: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             total_bytes: AtomicU64::new(u64::MAX),
         }
@@ -225,6 +282,7 @@ impl<'a> Shared<'a> {
     fn find<'s>(
         &'s self,
         paths: &[PathBuf],
+        planner: &dyn Planner,
         tasks: &Sender<Task<'s>>,
         rejects: &Sender<Outcome<'s>>,
     ) {
@@ -233,50 +291,73 @@ impl<'a> Shared<'a> {
             if self.halted() {
                 return false;
             }
-            if matches!(found, Found::Skipped) {
-                self.skipped.fetch_add(1, Ordering::Relaxed);
+            let passed_over = match &found {
+                Found::Skipped => Some(&self.skipped),
+                Found::Known => Some(&self.done_before),
+                Found::Image(..) | Found::Reject(..) | Found::End(_) => None,
+            };
+            if let Some(counter) = passed_over {
+                counter.fetch_add(1, Ordering::Relaxed);
                 return true;
             }
             let Some(place) = self.window.enter(1) else {
                 return false;
             };
-            self.found.fetch_add(1, Ordering::Relaxed);
-            let sent = match found {
-                Found::Skipped => true,
-                Found::Image(key, content) => {
-                    tasks.send(Task { number, key, content, place }).is_ok()
+            let (result, mark) = match found {
+                Found::Image(key, content, mark) => {
+                    self.found.fetch_add(1, Ordering::Relaxed);
+                    let task = Task { number, key, content, mark, place };
+                    number += 1;
+                    return tasks.send(task).is_ok();
                 }
-                Found::Reject(reject) => {
-                    rejects.send(Outcome { number, result: Err(reject), _place: place }).is_ok()
+                Found::Reject(reject, mark) => {
+                    self.found.fetch_add(1, Ordering::Relaxed);
+                    (Became::Reject(reject), mark)
                 }
+                Found::End(mark) => (Became::Nothing, Some(mark)),
+                Found::Skipped | Found::Known => (Became::Nothing, None),
             };
+            let outcome = Outcome { number, result, mark, _place: place };
             number += 1;
-            sent
+            rejects.send(outcome).is_ok()
         };
         let stopped = || self.halted();
         let (waiting, read) = (&self.waiting, &self.bytes);
-        let mut walk = Walk { waiting, read, stopped: &stopped, emit: &mut emit };
+        let mut walk = Walk { waiting, read, planner, stopped: &stopped, emit: &mut emit };
         self.finished.store(walk.run(paths), Ordering::Relaxed);
     }
 
     /// A decode worker.
     fn decode<'s>(&'s self, tasks: &Receiver<Task<'s>>, outcomes: &Sender<Outcome<'s>>) {
-        for Task { number, key, content, place } in tasks {
+        for Task { number, key, content, mut mark, place } in tasks {
+            let (mut known, mut hash) = (None, None);
             let (bytes, permit) = match content {
                 Content::Bytes(bytes, permit) => (Ok(bytes), Some(permit)),
-                Content::File(path) => (source::read_file(&path), None),
+                Content::File(path, before) => {
+                    let bytes = source::read_file(&path);
+                    known = before;
+                    hash = bytes.as_ref().ok().map(|bytes| journal::hash(bytes));
+                    (bytes, None)
+                }
             };
+            mark.hash = hash;
             if let (Ok(bytes), None) = (&bytes, &permit) {
                 self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             }
-            let result = match bytes.map(|bytes| self.decode_one(&bytes)) {
-                Ok(Ok(Some(pixels))) => Ok((key, pixels)),
-                Ok(Ok(None)) => return,
-                Ok(Err(error)) => Err(decode_reject(key, &error)),
-                Err(reject) => Err(reject),
+            let result = if known.is_some() && known == hash {
+                self.done_before.fetch_add(1, Ordering::Relaxed);
+                Became::Nothing
+            } else {
+                match bytes.map(|bytes| self.decode_one(&bytes)) {
+                    Ok(Ok(Some(pixels))) => Became::Picture(key, pixels),
+                    Ok(Ok(None)) => return,
+                    Ok(Err(error)) => Became::Reject(decode_reject(key, &error)),
+                    Err(reject) => Became::Reject(reject),
+                }
             };
             drop(permit);
-            if outcomes.send(Outcome { number, result, _place: place }).is_err() {
+            let outcome = Outcome { number, result, mark: Some(mark), _place: place };
+            if outcomes.send(outcome).is_err() {
                 return;
             }
         }
@@ -310,35 +391,39 @@ impl<T> Encoder<'_, T> {
     /// takes no more.
     fn run(&mut self, outcomes: &Receiver<Outcome<'_>>) {
         let mut early = BTreeMap::new();
-        let (mut next, mut images, mut rejects) = (0, Vec::new(), Vec::new());
+        let (mut next, mut images, mut passed) = (0, Vec::new(), Passed::default());
         for outcome in outcomes {
             early.insert(outcome.number, outcome);
             while let Some(outcome) = early.remove(&next) {
                 next += 1;
                 match outcome.result {
-                    Ok(image) => images.push(image),
-                    Err(reject) => rejects.push(reject),
+                    Became::Picture(key, pixels) => images.push((key, pixels)),
+                    Became::Reject(reject) => passed.rejects.push(reject),
+                    Became::Nothing => {}
                 }
-                let is_full = images.len().max(rejects.len()) == self.batch_size;
-                if is_full && !self.hand_on(&mut images, &mut rejects) {
+                if let Some(mark) = outcome.mark {
+                    passed.mark(mark);
+                }
+                let most = images.len().max(passed.rejects.len()).max(passed.marks.len());
+                if most >= self.batch_size && !self.hand_on(&mut images, &mut passed) {
                     return;
                 }
             }
         }
-        self.hand_on(&mut images, &mut rejects);
+        self.hand_on(&mut images, &mut passed);
     }
 
     /// Encodes and sends what was gathered; `false` if that was the end.
-    fn hand_on(&self, images: &mut Vec<(Vec<u8>, Vec<u8>)>, rejects: &mut Vec<Reject>) -> bool {
+    fn hand_on(&self, images: &mut Vec<(Vec<u8>, Vec<u8>)>, passed: &mut Passed) -> bool {
         let (keys, pixels): (Vec<_>, Vec<_>) = images.drain(..).unzip();
-        let rejects = std::mem::take(rejects);
+        let passed = std::mem::take(passed);
         let encoded = if pixels.is_empty() { Ok(Vec::new()) } else { (self.encode)(pixels) };
         let batch = encoded.and_then(|encoded| {
             if encoded.len() != keys.len() {
                 let counts = format!("{} results for {} images", encoded.len(), keys.len());
                 return Err(IngestError::Encoder(counts.into()));
             }
-            Ok(Batch { items: keys.into_iter().zip(encoded).collect(), rejects })
+            Ok(Batch { items: keys.into_iter().zip(encoded).collect(), passed })
         });
         let goes_on = batch.is_ok();
         self.batches.send(batch).is_ok() && goes_on
@@ -375,19 +460,18 @@ impl<T> Writer<'_, '_, '_, '_, T> {
         let progress = self.progress();
         self.observer.progress(&progress);
         let cancelled = !self.shared.finished.load(Ordering::Relaxed);
-        let Progress { skipped, bytes, elapsed, .. } = progress;
-        Ok(Report { skipped, bytes, elapsed, cancelled, ..self.report })
+        let Progress { skipped, done_before, bytes, elapsed, .. } = progress;
+        Ok(Report { skipped, done_before, bytes, elapsed, cancelled, ..self.report })
     }
 
     fn write(&mut self, batch: Batch<T>) -> Result<(), IngestError> {
-        for reject in batch.rejects {
+        let Batch { items, passed } = batch;
+        let count = items.len() as u64;
+        (self.sink)(items, &passed)?;
+        self.report.done += count;
+        for reject in passed.rejects {
             *self.report.rejected.entry(reject.kind).or_default() += 1;
             self.observer.reject(reject)?;
-        }
-        let count = batch.items.len() as u64;
-        if count > 0 {
-            (self.sink)(batch.items)?;
-            self.report.done += count;
         }
         Ok(())
     }
@@ -398,6 +482,7 @@ impl<T> Writer<'_, '_, '_, '_, T> {
             done: self.report.done,
             rejected: self.report.rejected_count(),
             skipped: self.shared.skipped.load(Ordering::Relaxed),
+            done_before: self.shared.done_before.load(Ordering::Relaxed),
             found: self.shared.found.load(Ordering::Relaxed),
             bytes: self.shared.bytes.load(Ordering::Relaxed),
             total_bytes: (total != u64::MAX).then_some(total),

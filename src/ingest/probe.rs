@@ -28,16 +28,18 @@ pub fn probe_shard(path: &Path, most: usize) -> ProbedShard {
     let mut shard = ProbedShard::default();
     let mut emit = |found: Found<'_>| {
         match found {
-            Found::Image(key, Content::Bytes(bytes, _permit)) => {
+            Found::Image(key, Content::Bytes(bytes, _permit), _) => {
                 shard.images.push((key, bytes.len() as u64));
             }
-            Found::Image(key, Content::File(_)) => shard.images.push((key, 0)),
-            Found::Reject(reject) => shard.rejects.push((reject.key, reject.kind)),
+            Found::Image(key, Content::File(..), _) => shard.images.push((key, 0)),
+            Found::Reject(reject, _) => shard.rejects.push((reject.key, reject.kind)),
             Found::Skipped => shard.skipped += 1,
+            Found::Known | Found::End(_) => {}
         }
         shard.images.len() <= most
     };
-    let mut walk = Walk { waiting: &waiting, read: &read, stopped: &|| false, emit: &mut emit };
+    let (waiting, read) = (&waiting, &read);
+    let mut walk = Walk { waiting, read, planner: &(), stopped: &|| false, emit: &mut emit };
     let _to_the_end = walk.run(&[PathBuf::from(path)]);
     shard
 }

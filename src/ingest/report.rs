@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::IngestError;
 
 /// Where on its way something was rejected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Stage {
@@ -46,6 +46,8 @@ pub struct Progress {
     pub rejected: u64,
     /// Files and entries that do not look like images and were passed over.
     pub skipped: u64,
+    /// Files and shards that an earlier run has done.
+    pub done_before: u64,
     /// Images and rejects met so far: what is done, rejected or on its way.
     pub found: u64,
     /// Bytes read so far, as they lie on disk.
@@ -85,6 +87,10 @@ pub struct Report {
     pub done: u64,
     /// Files and entries that do not look like images and were passed over.
     pub skipped: u64,
+    /// Files and shards that an earlier run has done, or whose content is as it was.
+    pub done_before: u64,
+    /// Records that were deleted because their files are missing.
+    pub deleted: u64,
     /// Rejects by [`Reject::kind`].
     pub rejected: BTreeMap<&'static str, u64>,
     /// Bytes read, as they lie on disk.

@@ -7,15 +7,16 @@
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, Entry};
 
 use super::decode::MAX_INPUT_BYTES;
+use super::journal::{Mark, Origin, Plan};
 use super::report::{Reject, Stage};
 use super::source::{
-    Content, Counted, Found, Walk, checked_key, key_of, looks_like_an_image, not_regular, open,
-    too_large,
+    Content, Counted, Found, Walk, checked_key, looks_like_an_image, not_regular, open, too_large,
 };
 
 /// The most bytes that the headers of one entry may take, long names and extensions included.
@@ -25,14 +26,51 @@ const MAX_PADDING_BYTES: u64 = 16 << 20;
 /// Bytes read from disk at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Emits the images of a shard; `false` if the walk shall end.
-pub(super) fn read(walk: &mut Walk<'_, '_>, path: &Path) -> bool {
+/// Emits what the plan asks for of the images of a shard; `false` if the walk shall end.
+pub(super) fn read(
+    walk: &mut Walk<'_, '_>,
+    path: &Path,
+    origin: &Arc<Origin>,
+    plan: &Plan,
+) -> bool {
     let stopped = walk.stopped;
-    let key = key_of(path);
-    match read_entries(walk, path, &key) {
-        Ok(goes_on) => goes_on,
+    let mut shard = Shard { origin, plan, passed: 0 };
+    let end = |passed| Mark { origin: Arc::clone(origin), passed, finished: true, hash: None };
+    match read_entries(walk, path, &mut shard) {
+        Ok(true) => (walk.emit)(Found::End(end(shard.passed))),
+        Ok(false) => false,
         Err(_) if stopped() => false,
-        Err(cause) => (walk.emit)(Found::Reject(damaged(key, &cause))),
+        Err(cause) => {
+            let reject = damaged(origin.key.clone(), &cause);
+            (walk.emit)(Found::Reject(reject, Some(end(shard.passed))))
+        }
+    }
+}
+
+/// A shard that is being read.
+struct Shard<'s> {
+    origin: &'s Arc<Origin>,
+    plan: &'s Plan,
+    /// Entries so far, of whatever kind.
+    passed: u64,
+}
+
+impl Shard<'_> {
+    /// Whether an entry is to be read.
+    fn wants(&self, key: &[u8]) -> bool {
+        match self.plan {
+            // The entry itself is counted already.
+            Plan::From(first) => self.passed > *first,
+            Plan::Only(keys) => keys.contains(key),
+            Plan::Unless(_) | Plan::Skip | Plan::Stop => true,
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        let origin = Arc::clone(self.origin);
+        // Who tries rejected entries again has read the shard to its end before.
+        let finished = matches!(self.plan, Plan::Only(_));
+        Mark { origin, passed: self.passed, finished, hash: None }
     }
 }
 
@@ -41,7 +79,7 @@ fn damaged(key: Vec<u8>, cause: &io::Error) -> Reject {
     Reject { key, stage: Stage::Source, kind: "damaged-archive", cause }
 }
 
-fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &[u8]) -> io::Result<bool> {
+fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &mut Shard<'_>) -> io::Result<bool> {
     let raw = Counted { inner: open(path)?, read: walk.read, stopped: walk.stopped };
     let mut buffered = BufReader::with_capacity(BUFFER_BYTES, raw);
     let start = buffered.fill_buf()?;
@@ -61,6 +99,7 @@ fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &[u8]) -> io::Resul
         let Some(entry) = entries.next() else { break };
         let mut entry = entry?;
         quota.set(u64::MAX);
+        shard.passed += 1;
         if !read_entry(walk, shard, &mut entry)? {
             return Ok(false);
         }
@@ -80,7 +119,7 @@ fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &[u8]) -> io::Resul
 /// Emits one entry; `false` if the walk shall end.
 fn read_entry<R: Read>(
     walk: &mut Walk<'_, '_>,
-    shard: &[u8],
+    shard: &Shard<'_>,
     entry: &mut Entry<'_, R>,
 ) -> io::Result<bool> {
     let kind = entry.header().entry_type();
@@ -88,20 +127,24 @@ fn read_entry<R: Read>(
     if kind.is_dir() || kind.is_pax_global_extensions() || name.ends_with(b"/") {
         return Ok(true);
     }
-    let key = [shard, b"/", &name].concat();
+    let key = [&shard.origin.key, b"/".as_slice(), &name].concat();
+    if !shard.wants(&key) {
+        return Ok(true);
+    }
     if !(kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse()) {
-        return Ok((walk.emit)(Found::Reject(not_regular(key))));
+        return Ok((walk.emit)(Found::Reject(not_regular(key), Some(shard.mark()))));
     }
     if !looks_like_an_image(&name) {
         return Ok((walk.emit)(Found::Skipped));
     }
     let key = match checked_key(key) {
         Ok(key) => key,
-        Err(reject) => return Ok((walk.emit)(Found::Reject(reject))),
+        Err(reject) => return Ok((walk.emit)(Found::Reject(reject, Some(shard.mark())))),
     };
     let size = entry.size();
     if size > MAX_INPUT_BYTES {
-        return Ok((walk.emit)(Found::Reject(too_large(key, size))));
+        let reject = too_large(key, size);
+        return Ok((walk.emit)(Found::Reject(reject, Some(shard.mark()))));
     }
     let Some(permit) = walk.waiting.enter(size) else {
         return Ok(false);
@@ -111,7 +154,7 @@ fn read_entry<R: Read>(
     if (bytes.len() as u64) < size {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok((walk.emit)(Found::Image(key, Content::Bytes(bytes, permit))))
+    Ok((walk.emit)(Found::Image(key, Content::Bytes(bytes, permit), shard.mark())))
 }
 
 /// Reads what is left of an entry, so that the next step of the tar reader meets headers only. The

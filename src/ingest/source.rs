@@ -9,12 +9,14 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use walkdir::WalkDir;
 
 use super::decode::{DecodeError, MAX_INPUT_BYTES};
 use super::gate::{Gate, Permit};
+use super::journal::{Mark, Origin, Plan};
 use super::report::{Reject, Stage};
 use super::{IngestError, shard};
 use crate::db::MAX_KEY_BYTES;
@@ -28,18 +30,33 @@ const IMAGE_ENDINGS: [&str; 22] = [
 
 /// Something that was met on the way.
 pub(super) enum Found<'a> {
-    /// An image to decode, under its key.
-    Image(Vec<u8>, Content<'a>),
+    /// An image to decode, under its key; how far its source has been read with it.
+    Image(Vec<u8>, Content<'a>, Mark),
     /// Something that should have been an image.
-    Reject(Reject),
+    Reject(Reject, Option<Mark>),
     /// Something that does not look like an image.
     Skipped,
+    /// A file or a shard that an earlier run has done.
+    Known,
+    /// The end of a shard.
+    End(Mark),
 }
+
+/// Knows what earlier runs have done.
+pub(super) trait Planner: Sync {
+    /// What a source needs.
+    fn plan(&self, _origin: &Origin) -> Plan {
+        Plan::From(0)
+    }
+}
+
+/// Knows nothing: everything is read.
+impl Planner for () {}
 
 /// Where the bytes of an image are.
 pub(super) enum Content<'a> {
-    /// In a file, still to be read.
-    File(PathBuf),
+    /// In a file, still to be read; nothing is to be done if its content has this hash.
+    File(PathBuf, Option<u128>),
     /// Read from a shard; the permit bounds how much of that waits in memory.
     Bytes(Vec<u8>, Permit<'a>),
 }
@@ -50,6 +67,8 @@ pub(super) struct Walk<'a, 'f> {
     pub(super) waiting: &'a Gate,
     /// Counts bytes of shards as they are read from disk.
     pub(super) read: &'a AtomicU64,
+    /// Knows what is done.
+    pub(super) planner: &'f dyn Planner,
     /// Whether to stop in the middle of a shard.
     pub(super) stopped: &'f dyn Fn() -> bool,
     /// Takes what was found; `false` ends the walk.
@@ -61,16 +80,27 @@ impl Walk<'_, '_> {
     pub(super) fn run(&mut self, paths: &[PathBuf]) -> bool {
         list(paths, &mut |listed| match listed {
             Listed::Skipped => (self.emit)(Found::Skipped),
-            Listed::Reject(reject) => (self.emit)(Found::Reject(reject)),
-            Listed::Shard(path, _) => shard::read(self, &path),
-            Listed::Image(path, _) => {
-                let found = match checked_key(key_of(&path)) {
-                    Ok(key) => Found::Image(key, Content::File(path)),
-                    Err(reject) => Found::Reject(reject),
-                };
-                (self.emit)(found)
-            }
+            Listed::Reject(reject) => (self.emit)(Found::Reject(reject, None)),
+            Listed::Shard(path, origin) => match self.planner.plan(&origin) {
+                Plan::Stop => false,
+                Plan::Skip => (self.emit)(Found::Known),
+                plan => shard::read(self, &path, &Arc::new(origin), &plan),
+            },
+            Listed::Image(path, origin) => match self.planner.plan(&origin) {
+                Plan::Stop => false,
+                Plan::Skip => (self.emit)(Found::Known),
+                plan => (self.emit)(found_file(path, origin, &plan)),
+            },
         })
+    }
+}
+
+fn found_file(path: PathBuf, origin: Origin, plan: &Plan) -> Found<'static> {
+    let known = if let Plan::Unless(hash) = plan { Some(*hash) } else { None };
+    let mark = Mark { origin: Arc::new(origin), passed: 1, finished: true, hash: None };
+    match checked_key(mark.origin.key.clone()) {
+        Ok(key) => Found::Image(key, Content::File(path, known), mark),
+        Err(reject) => Found::Reject(reject, None),
     }
 }
 
@@ -78,8 +108,8 @@ impl Walk<'_, '_> {
 pub(super) fn measure(paths: &[PathBuf], stopped: &dyn Fn() -> bool) -> Option<u64> {
     let mut total = 0;
     let finished = list(paths, &mut |listed| {
-        if let Listed::Image(_, bytes) | Listed::Shard(_, bytes) = listed {
-            total += bytes;
+        if let Listed::Image(_, origin) | Listed::Shard(_, origin) = listed {
+            total += origin.bytes;
         }
         !stopped()
     });
@@ -96,8 +126,8 @@ pub(super) fn check(paths: &[PathBuf]) -> Result<(), IngestError> {
 }
 
 enum Listed {
-    Image(PathBuf, u64),
-    Shard(PathBuf, u64),
+    Image(PathBuf, Origin),
+    Shard(PathBuf, Origin),
     Reject(Reject),
     Skipped,
 }
@@ -108,8 +138,8 @@ fn list(paths: &[PathBuf], visit: &mut dyn FnMut(Listed) -> bool) -> bool {
         Err(error) => visit(Listed::Reject(unreadable(path, &error))),
         Ok(meta) if meta.is_dir() => list_folder(path, visit),
         Ok(meta) if !meta.is_file() => visit(Listed::Reject(not_regular(key_of(path)))),
-        Ok(meta) if is_shard(path) => visit(Listed::Shard(path.clone(), meta.len())),
-        Ok(meta) => visit(Listed::Image(path.clone(), meta.len())),
+        Ok(meta) if is_shard(path) => visit(Listed::Shard(path.clone(), Origin::new(path, &meta))),
+        Ok(meta) => visit(Listed::Image(path.clone(), Origin::new(path, &meta))),
     })
 }
 
@@ -124,8 +154,10 @@ fn list_folder(folder: &Path, visit: &mut dyn FnMut(Listed) -> bool) -> bool {
                 _ if !is_shard(path) && !looks_like_an_image(name_of(path)) => Listed::Skipped,
                 Err(error) => Listed::Reject(walk_reject(folder, &error)),
                 Ok(meta) if !meta.is_file() => Listed::Reject(not_regular(key_of(path))),
-                Ok(meta) if is_shard(path) => Listed::Shard(path.to_path_buf(), meta.len()),
-                Ok(meta) => Listed::Image(path.to_path_buf(), meta.len()),
+                Ok(meta) if is_shard(path) => {
+                    Listed::Shard(path.to_path_buf(), Origin::new(path, &meta))
+                }
+                Ok(meta) => Listed::Image(path.to_path_buf(), Origin::new(path, &meta)),
             };
             visit(listed)
         }

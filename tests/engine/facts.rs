@@ -205,7 +205,7 @@ fn notes_change_with_the_records_of_their_batch_and_survive() {
     loader.finish().unwrap();
     // What breaks a limit takes its batch with it.
     for (name, text) in
-        [(&b""[..], 0), (&[b'n'; MAX_KEY_BYTES + 1], 0), (b"n", hashdb::MAX_NOTE_BYTES + 1)]
+        [(&b""[..], 0), (&[b'n'; MAX_KEY_BYTES + 65], 0), (b"n", hashdb::MAX_NOTE_BYTES + 1)]
     {
         let mut batch = WriteBatch::new();
         batch.put(b"never", address(1), code(1), b"");

@@ -1,6 +1,7 @@
 //! Whole runs over folders and shards that the tests make themselves.
 
 mod jpegs;
+mod resume;
 mod runs;
 mod shards;
 mod slow;
@@ -41,12 +42,12 @@ fn outcome(base: &std::path::Path, paths: &[PathBuf], options: &IngestOptions<'_
         key.escape_ascii().to_string()
     };
     let mut items = Vec::new();
-    let mut sink = |batch: Vec<(Vec<u8>, Vec<u8>)>| {
+    let mut sink = |batch: Vec<(Vec<u8>, Vec<u8>)>, _: &Passed| {
         items.extend(batch.into_iter().map(|(key, pixels)| (show(&key), pixels)));
         Ok(())
     };
     let mut rejects = Rejects::default();
-    let report = pipeline::run(paths, options, &Ok, &mut sink, &mut rejects).unwrap();
+    let report = pipeline::run(paths, options, &(), &Ok, &mut sink, &mut rejects).unwrap();
     assert_eq!(report.done, items.len() as u64);
     assert_eq!(report.rejected_count(), rejects.0.len() as u64);
     let rejects = rejects.0.iter().map(|reject| (show(&reject.key), reject.kind)).collect();

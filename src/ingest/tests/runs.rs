@@ -55,8 +55,8 @@ fn a_file_named_itself_is_tried_whatever_its_name() {
 fn a_path_that_does_not_exist_stops_everything_before_it_starts() {
     let folder = folder(&[("a.png", &png(1))]);
     let paths = [folder.path().join("a.png"), folder.path().join("missing")];
-    let mut sink = |_: Vec<(Vec<u8>, Vec<u8>)>| panic!("nothing may be written");
-    let error = pipeline::run(&paths, &IngestOptions::default(), &Ok, &mut sink, &mut ());
+    let mut sink = |_: Vec<(Vec<u8>, Vec<u8>)>, _: &Passed| panic!("nothing may be written");
+    let error = pipeline::run(&paths, &IngestOptions::default(), &(), &Ok, &mut sink, &mut ());
     assert!(matches!(error, Err(IngestError::Path { path, .. }) if path == paths[1]));
 }
 
@@ -79,13 +79,14 @@ fn links_are_followed_and_loops_are_rejected() {
 fn an_error_of_the_sink_ends_the_run() {
     let folder = mixed();
     let batches = AtomicU64::new(0);
-    let mut sink = |_: Vec<(Vec<u8>, Vec<u8>)>| match batches.fetch_add(1, Ordering::Relaxed) {
-        1 => Err(Error::Poisoned.into()),
-        _ => Ok(()),
-    };
+    let mut sink =
+        |_: Vec<(Vec<u8>, Vec<u8>)>, _: &Passed| match batches.fetch_add(1, Ordering::Relaxed) {
+            1 => Err(Error::Poisoned.into()),
+            _ => Ok(()),
+        };
     let options = IngestOptions::default().batch(8);
     let paths = [folder.path().to_path_buf()];
-    let error = pipeline::run(&paths, &options, &Ok, &mut sink, &mut ());
+    let error = pipeline::run(&paths, &options, &(), &Ok, &mut sink, &mut ());
     assert!(matches!(error, Err(IngestError::Database(Error::Poisoned))));
     assert_eq!(batches.into_inner(), 2);
 }
@@ -102,12 +103,14 @@ fn an_error_of_the_encoder_or_of_the_observer_ends_the_run() {
     let paths = [folder.path().to_path_buf()];
     let options = IngestOptions::default().batch(8);
     let broken = |_: Vec<Vec<u8>>| Err::<Vec<u8>, _>(IngestError::Encoder("no device".into()));
-    let error = pipeline::run(&paths, &options, &broken, &mut |_| Ok(()), &mut ()).unwrap_err();
+    let error =
+        pipeline::run(&paths, &options, &(), &broken, &mut |_, _| Ok(()), &mut ()).unwrap_err();
     assert_eq!(error.to_string(), "the encoder failed: no device");
     let short = |_: Vec<Vec<u8>>| Ok(vec![0_u8]);
-    let error = pipeline::run(&paths, &options, &short, &mut |_| Ok(()), &mut ()).unwrap_err();
+    let error =
+        pipeline::run(&paths, &options, &(), &short, &mut |_, _| Ok(()), &mut ()).unwrap_err();
     assert_eq!(error.to_string(), "the encoder failed: 1 results for 8 images");
-    let error = pipeline::run(&paths, &options, &Ok, &mut |_| Ok(()), &mut Full);
+    let error = pipeline::run(&paths, &options, &(), &Ok, &mut |_, _| Ok(()), &mut Full);
     assert!(matches!(error, Err(IngestError::Database(Error::ReadOnly))));
 }
 
@@ -118,7 +121,7 @@ fn a_cancelled_run_has_written_a_prefix() {
     let all = outcome(folder.path(), &paths, &IngestOptions::default());
     let cancel = AtomicBool::new(false);
     let mut keys = Vec::new();
-    let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>| {
+    let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>, _: &Passed| {
         keys.extend(items.into_iter().map(|(key, _)| key));
         cancel.store(true, Ordering::Relaxed);
         // The queues are short, so most images are still unread when the flag is seen.
@@ -126,7 +129,7 @@ fn a_cancelled_run_has_written_a_prefix() {
         Ok(())
     };
     let options = IngestOptions::default().threads(2).batch(4).cancel(&cancel);
-    let report = pipeline::run(&paths, &options, &Ok, &mut sink, &mut ()).unwrap();
+    let report = pipeline::run(&paths, &options, &(), &Ok, &mut sink, &mut ()).unwrap();
     assert!(report.cancelled);
     assert_eq!(report.done, keys.len() as u64);
     assert!(keys.len() < all.items.len(), "{} images were written", keys.len());

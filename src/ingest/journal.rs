@@ -1,0 +1,256 @@
+//! The journal of an ingest: which files and shards are done, how far a shard was read, and what was
+//! rejected. It is kept in the notes of the database, each note in the batch of the records that it speaks
+//! of, so it never says more than the database holds, and never less by more than one batch.
+//!
+//! Notes (storage-format.md, section 4.1): `ingest/source/` + key: [`SourceNote`]; `ingest/reject/` + key:
+//! [`RejectNote`], both as JSON.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::Metadata;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::IngestError;
+use super::report::{Reject, Stage};
+use super::source::{Planner, key_of};
+use crate::db::{Database, MAX_KEY_BYTES, Readable as _, WriteBatch, WriteOptions};
+use crate::error::Result;
+
+const SOURCES: &[u8] = b"ingest/source/";
+const REJECTS: &[u8] = b"ingest/reject/";
+/// Deletes of one batch.
+const DELETES: usize = 1000;
+
+/// What of an earlier run is done again. By default nothing: what was done or rejected is passed over, and a
+/// shard that was read in part is read on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Redo {
+    /// What was rejected is tried again.
+    pub rejects: bool,
+    /// Files and shards that changed since are read again: those whose size or time is another, files only
+    /// if their content is another too.
+    pub changed: bool,
+    /// Everything is read again.
+    pub all: bool,
+}
+
+/// A file or shard as it lies on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) key: Vec<u8>,
+    pub(super) bytes: u64,
+    /// Nanoseconds since 1970, as far as the file system tells.
+    pub(super) modified: u64,
+}
+
+impl Origin {
+    pub(super) fn new(path: &Path, metadata: &Metadata) -> Self {
+        let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
+        Self { key: key_of(path), bytes: metadata.len(), modified }
+    }
+}
+
+/// How far a source has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) origin: Arc<Origin>,
+    /// Entries of a shard that were passed, of whatever kind; 1 for a file.
+    pub(super) passed: u64,
+    pub(super) finished: bool,
+    /// The hash of a file's content.
+    pub(super) hash: Option<u128>,
+}
+
+/// What a source still needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// Nothing.
+    Skip,
+    /// To be read from this entry on.
+    From(u64),
+    /// To be read again, but for a file of this content.
+    Unless(u128),
+    /// Of a shard, these entries.
+    Only(BTreeSet<Vec<u8>>),
+    /// The run ends: the journal cannot be read.
+    Stop,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SourceNote {
+    bytes: u64,
+    modified: u64,
+    passed: u64,
+    finished: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
+}
+
+impl SourceNote {
+    fn hash(&self) -> Option<u128> {
+        u128::from_str_radix(self.hash.as_deref()?, 16).ok()
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct RejectNote {
+    stage: Stage,
+    kind: String,
+    cause: String,
+}
+
+/// The journal of one run.
+#[derive(Debug)]
+pub(super) struct Journal<'a> {
+    db: &'a Database,
+    redo: Redo,
+    /// The first error of the walk, which has nobody to return it to.
+    failure: Mutex<Option<IngestError>>,
+    /// Hashes of the keys of all sources met: what is not among them is missing.
+    met: Mutex<HashSet<u128>>,
+}
+
+impl<'a> Journal<'a> {
+    pub(super) fn new(db: &'a Database, redo: Redo) -> Self {
+        Self { db, redo, failure: Mutex::default(), met: Mutex::default() }
+    }
+
+    fn look_up(&self, origin: &Origin) -> Result<Plan, IngestError> {
+        let note = self.db.note(&[SOURCES, &origin.key].concat())?;
+        let Some(note) = note.filter(|_| !self.redo.all) else { return Ok(Plan::From(0)) };
+        let note: SourceNote = parse(&origin.key, &note)?;
+        let same = (note.bytes, note.modified) == (origin.bytes, origin.modified);
+        if !note.finished {
+            return Ok(Plan::From(if same { note.passed } else { 0 }));
+        }
+        if !same && self.redo.changed {
+            return Ok(note.hash().map_or(Plan::From(0), Plan::Unless));
+        }
+        if !self.redo.rejects {
+            return Ok(Plan::Skip);
+        }
+        if self.db.note(&[REJECTS, &origin.key].concat())?.is_some() {
+            return Ok(Plan::From(0));
+        }
+        let mut entries = BTreeSet::new();
+        self.db.for_each_note(&[REJECTS, &origin.key, b"/"].concat(), |name, _| {
+            entries.insert(name[REJECTS.len()..].to_vec());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(if entries.is_empty() { Plan::Skip } else { Plan::Only(entries) })
+    }
+
+    /// The error that ended the walk, if one did.
+    pub(super) fn take_failure(&self) -> Option<IngestError> {
+        self.failure.lock().take()
+    }
+
+    /// Adds what was passed to the batch of its records. `done` are their keys.
+    pub(super) fn note<'k>(
+        &self,
+        batch: &mut WriteBatch,
+        marks: &[Mark],
+        rejects: &[Reject],
+        done: impl Iterator<Item = &'k [u8]>,
+    ) -> Result<(), IngestError> {
+        let again = self.redo != Redo::default();
+        for key in done.filter(|_| again) {
+            batch.delete_note(&[REJECTS, key].concat());
+        }
+        // A key that no record can have is met again each time.
+        for reject in rejects.iter().filter(|reject| reject.key.len() <= MAX_KEY_BYTES) {
+            let (kind, cause) = (reject.kind.to_owned(), reject.cause.clone());
+            let note = RejectNote { stage: reject.stage, kind, cause };
+            batch.put_note(&[REJECTS, &reject.key].concat(), &text_of(&note)?);
+        }
+        for Mark { origin, passed, finished, hash } in marks {
+            let hash = hash.map(|hash| format!("{hash:032x}"));
+            let (bytes, modified) = (origin.bytes, origin.modified);
+            let note = SourceNote { bytes, modified, passed: *passed, finished: *finished, hash };
+            batch.put_note(&[SOURCES, &origin.key].concat(), &text_of(&note)?);
+        }
+        Ok(())
+    }
+
+    /// Deletes the records of files and shards below `paths` that the walk did not meet, and returns how
+    /// many there were. The walk came to its end.
+    pub(super) fn delete_missing(&self, paths: &[PathBuf]) -> Result<u64, IngestError> {
+        let met = std::mem::take(&mut *self.met.lock());
+        let mut missing = Vec::new();
+        for path in paths {
+            let key = key_of(path);
+            let folder = [key.strip_suffix(b"/").unwrap_or(&key), b"/"].concat();
+            for prefix in [key.clone(), folder.clone()] {
+                self.db.for_each_note(&[SOURCES, &prefix].concat(), |name, _| {
+                    let source = &name[SOURCES.len()..];
+                    let below = source == key || source.starts_with(&folder);
+                    if below && !met.contains(&hash(source)) {
+                        missing.push(source.to_vec());
+                    }
+                    Ok(ControlFlow::Continue(()))
+                })?;
+            }
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        missing.iter().map(|source| self.delete_source(source)).sum()
+    }
+
+    /// Deletes the record of a file or all records of a shard, and then what is noted of it.
+    fn delete_source(&self, source: &[u8]) -> Result<u64, IngestError> {
+        let mut keys = vec![source.to_vec()];
+        let entries = [source, b"/"].concat();
+        self.db.for_each_key(&entries, |key| {
+            keys.push(key.to_vec());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let mut deleted = 0;
+        for keys in keys.chunks(DELETES) {
+            let mut batch = WriteBatch::new();
+            keys.iter().for_each(|key| batch.delete(key));
+            deleted += self.db.write(batch, WriteOptions::default())?.deleted;
+        }
+        let mut batch = WriteBatch::new();
+        batch.delete_note(&[REJECTS, source].concat());
+        self.db.for_each_note(&[REJECTS, &entries].concat(), |name, _| {
+            batch.delete_note(name);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        batch.delete_note(&[SOURCES, source].concat());
+        self.db.write(batch, WriteOptions::default())?;
+        Ok(deleted as u64)
+    }
+}
+
+impl Planner for Journal<'_> {
+    fn plan(&self, origin: &Origin) -> Plan {
+        self.met.lock().insert(hash(&origin.key));
+        self.look_up(origin).unwrap_or_else(|error| {
+            self.failure.lock().get_or_insert(error);
+            Plan::Stop
+        })
+    }
+}
+
+/// The hash of a file's content, or of a key.
+pub(super) fn hash(bytes: &[u8]) -> u128 {
+    let mut first = [0; 16];
+    first.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+    u128::from_be_bytes(first)
+}
+
+fn parse<'n, N: Deserialize<'n>>(key: &[u8], note: &'n [u8]) -> Result<N, IngestError> {
+    let key = key.escape_ascii();
+    serde_json::from_slice(note)
+        .map_err(|error| IngestError::Journal(format!("the note of {key} cannot be read: {error}")))
+}
+
+fn text_of(note: &impl Serialize) -> Result<Vec<u8>, IngestError> {
+    serde_json::to_vec(note).map_err(|error| IngestError::Journal(error.to_string()))
+}
