@@ -5,10 +5,9 @@
 //! after the other.
 #![cfg(feature = "encoder")]
 #![expect(
-    clippy::print_stderr,
     clippy::unwrap_used,
     unsafe_code,
-    reason = "an allocator that counts; a test ends at the first surprise and prints what it measured"
+    reason = "an allocator that counts; a test ends at the first surprise"
 )]
 
 mod allocator;

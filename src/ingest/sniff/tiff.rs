@@ -135,7 +135,7 @@ mod tests {
             let entries =
                 [(322, 4, 1, 1 << 31), (277, 3, 1, 5), (273, 4, 900, 0), (700, 1, 1 << 30, 0)];
             let bytes = directory(is_little, is_big, &entries);
-            let expected = Claims { values: 900, tile_row_bytes: 5 * 8 << 31, jpeg_bytes: 0 };
+            let expected = Claims { values: 900, tile_row_bytes: 40 << 31, jpeg_bytes: 0 };
             assert_eq!(claims(&bytes), expected);
             for length in 0..bytes.len() {
                 let _ = claims(&bytes[..length]);
