@@ -32,8 +32,8 @@ pub const MAX_PIXELS: u64 = 64 << 20;
 /// The most memory that decoding one image may take beside its input, in bytes: 384 MiB. An image
 /// whose format needs more for its size (16 bits a sample, progressive, `WebP`) is too large sooner.
 pub const MAX_WORKING_BYTES: u64 = 384 << 20;
-/// The time that decoding one image may take unless a run says otherwise: 30 s. The slowest image within
-/// the other limits takes a few seconds on one core; this leaves room for a slow and busy machine.
+/// The time that decoding one image may take unless a run says otherwise: 30 s. Fifteen times what the
+/// tests allow any image of the data set, so that a slow and busy machine has room.
 pub const ITEM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why an image gave no pixels.

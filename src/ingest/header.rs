@@ -143,7 +143,8 @@ fn claimed_bytes(format: ImageFormat, bytes: &[u8]) -> u64 {
         // Its metadata, in pieces and put together.
         ImageFormat::Jpeg => 2 * length + 2 * sniff::jpeg_held_coefficients(bytes),
         ImageFormat::Png => 2 * MAX_PNG_EXTRAS,
-        ImageFormat::Gif => 4 * sniff::gif_frame_area(bytes),
+        // Four samples a pixel, and its number in the palette.
+        ImageFormat::Gif => 5 * sniff::gif_frame_area(bytes),
         ImageFormat::WebP => {
             let sniff::WebpClaims { frame_area, exif_bytes } = sniff::webp_claims(bytes);
             // Three planes, of which two are halved twice; the compressed bytes in three vectors.

@@ -42,24 +42,29 @@ pub(crate) fn run_lengths(count: usize) -> Vec<u8> {
 }
 
 /// An entry of a TIFF directory: tag, type, count, value.
-pub(crate) type Field = (u16, u16, u32, u32);
+type Field = (u16, u16, u32, u32);
 
 /// A TIFF of these fields, in order of their tags, followed by its data at [`DATA_AT`].
-pub(crate) fn tiff(fields: &[Field], data: &[u8]) -> Vec<u8> {
+fn tiff(fields: &[Field], data: &[u8]) -> Vec<u8> {
+    directory(fields, 0, data)
+}
+
+/// The same with the place of the next directory.
+fn directory(fields: &[Field], next: u32, data: &[u8]) -> Vec<u8> {
     let mut bytes = b"II*\0\x08\0\0\0".to_vec();
     bytes.extend(u16::try_from(fields.len()).unwrap().to_le_bytes());
     for (tag, kind, count, value) in fields {
         bytes.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
         bytes.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
     }
-    bytes.extend(8_u32.to_le_bytes()); // the next directory is this one
+    bytes.extend(next.to_le_bytes());
     bytes.resize(DATA_AT as usize, 0);
     bytes.extend(data);
     bytes
 }
 
 /// Where the data of a TIFF begins.
-pub(crate) const DATA_AT: u32 = 512;
+const DATA_AT: u32 = 512;
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
 
@@ -122,6 +127,11 @@ pub(crate) fn missing_strip(side: u32) -> Vec<u8> {
     let mut fields = strip(side, 1, &[]);
     fields[8].3 = side * side;
     tiff(&fields, &[0; 100])
+}
+
+/// A sound image whose directory is its own successor.
+pub(crate) fn circle() -> Vec<u8> {
+    directory(&strip(16, 1, &[0; 256]), 8, &[0; 256])
 }
 
 /// A small image whose strip is a JPEG of another size.

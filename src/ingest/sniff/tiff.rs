@@ -16,9 +16,13 @@ pub(in crate::ingest) struct Claims {
 
 const SAMPLES_PER_PIXEL: u16 = 277;
 const TILE_WIDTH: u16 = 322;
-/// The fields whose lists the decoder reads when it is opened: bits, photometry, strips, samples, tiles,
-/// extra samples, sample formats, JPEG tables, subsampling.
-const READ_AT_ONCE: [u16; 13] = [256, 257, 258, 273, 277, 278, 279, 324, 325, 338, 339, 347, 530];
+/// The fields whose values the decoder reads when it is opened, however many there are said to be: sides,
+/// bits, compression, photometry, orientation, strips, samples, planes, predictor, tiles, extra samples,
+/// sample formats, JPEG tables, subsampling.
+const READ_AT_ONCE: [u16; 20] = [
+    256, 257, 258, 259, 262, 273, 274, 277, 278, 279, 284, 317, 322, 323, 324, 325, 338, 339, 347,
+    530,
+];
 
 /// Reads the first directory.
 pub(in crate::ingest) fn claims(bytes: &[u8]) -> Claims {
@@ -135,7 +139,7 @@ mod tests {
             let entries =
                 [(322, 4, 1, 1 << 31), (277, 3, 1, 5), (273, 4, 900, 0), (700, 1, 1 << 30, 0)];
             let bytes = directory(is_little, is_big, &entries);
-            let expected = Claims { values: 900, tile_row_bytes: 5 * 8 << 31, jpeg_bytes: 0 };
+            let expected = Claims { values: 900, tile_row_bytes: 40 << 31, jpeg_bytes: 0 };
             assert_eq!(claims(&bytes), expected);
             for length in 0..bytes.len() {
                 let _ = claims(&bytes[..length]);

@@ -46,7 +46,7 @@ fn a_jpeg_gives_the_pixels_that_image_gives() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "a test that may be skipped")]
+#[expect(clippy::disallowed_methods, reason = "the test reads pictures")]
 fn every_jpeg_of_the_data_set_gives_the_pixels_that_image_gives() {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data"));
     let root = std::env::var_os("HASHDB_TEST_DATA").map_or(beside, PathBuf::from);

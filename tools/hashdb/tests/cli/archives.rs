@@ -152,7 +152,6 @@ fn a_hostile_archive_leaves_everything_outside_the_database_as_it_was() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what is not tested is said loudly")]
 fn nothing_outside_the_database_is_opened_for_writing_or_made() {
     let place = besieged();
     let trace = tempfile::NamedTempFile::new().unwrap();

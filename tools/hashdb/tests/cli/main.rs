@@ -1,6 +1,7 @@
 //! The command as its users run it: arguments in; streams, exit code and files out.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod archives;
 mod arrays;
 mod backups;
 mod failures;
