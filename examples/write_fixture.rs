@@ -160,7 +160,7 @@ impl Fixture {
             let bit = low_bits(self.number(), 16) % u32::from(stats.code_bits);
             bytes[bit as usize / 8] ^= 1 << (bit % 8);
         }
-        let wide = if near { middle * 0x0765_4321 ^ 1 << (number % 8) } else { self.number() };
+        let wide = if near { (middle * 0x0765_4321) ^ (1 << (number % 8)) } else { self.number() };
         let address = low_bits(wide, stats.address_bits);
         let address = Address::new(address, stats.address_bits)?;
         Ok((address, Code::from_bytes(&bytes)?))
