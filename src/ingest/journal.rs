@@ -5,7 +5,7 @@
 //! Notes (storage-format.md, section 4.1): `ingest/source/` + key: [`SourceNote`]; `ingest/reject/` + key:
 //! [`RejectNote`], both as JSON.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::Metadata;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -224,8 +224,46 @@ impl<'a> Journal<'a> {
         })?;
         batch.delete_note(&[SOURCES, source].concat());
         self.db.write(batch, WriteOptions::default())?;
-        Ok(deleted as u64)
+        Ok(deleted)
     }
+}
+
+/// A reject of this run or an earlier one, as the journal remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotedReject {
+    /// The key that the record would have had, or the path of the shard.
+    pub key: Vec<u8>,
+    /// Where it failed.
+    pub stage: Stage,
+    /// The label of the cause.
+    pub kind: String,
+    /// The cause.
+    pub cause: String,
+}
+
+/// The rejects below `paths` that no later run has taken in, in the order of their keys.
+///
+/// # Errors
+///
+/// [`IngestError::Database`] if the notes cannot be read, [`IngestError::Journal`] if one makes no sense.
+pub fn noted_rejects(db: &Database, paths: &[PathBuf]) -> Result<Vec<NotedReject>, IngestError> {
+    let mut found = BTreeMap::new();
+    for path in paths {
+        let key = key_of(path);
+        let folder = [key.strip_suffix(b"/").unwrap_or(&key), b"/"].concat();
+        db.for_each_note(&[REJECTS, &key].concat(), |name, note| {
+            let rejected = &name[REJECTS.len()..];
+            if rejected == key || rejected.starts_with(&folder) {
+                found.insert(rejected.to_vec(), note.to_vec());
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    let read = |(key, note): (Vec<u8>, Vec<u8>)| {
+        let RejectNote { stage, kind, cause } = parse(&key, &note)?;
+        Ok(NotedReject { key, stage, kind, cause })
+    };
+    found.into_iter().map(read).collect()
 }
 
 impl Planner for Journal<'_> {

@@ -32,7 +32,7 @@ pub use decode::{
     PIXEL_BYTES, Picture, SIDE, decode_rgb, pixels, thumbnail,
 };
 pub use error::IngestError;
-pub use journal::Redo;
+pub use journal::{NotedReject, Redo, noted_rejects};
 pub use pipeline::IngestOptions;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]

@@ -145,16 +145,17 @@ struct Line<'a> {
 /// # Errors
 ///
 /// The error of the writer.
-pub fn write_reject(out: &mut dyn Write, reject: &Reject) -> io::Result<()> {
-    let path = String::from_utf8_lossy(&reject.key);
-    let is_text = std::str::from_utf8(&reject.key).is_ok();
-    let line = Line {
-        path: &path,
-        path_hex: (!is_text).then(|| hex(&reject.key)),
-        stage: reject.stage,
-        kind: reject.kind,
-        cause: &reject.cause,
-    };
+pub fn write_reject(
+    out: &mut dyn Write,
+    key: &[u8],
+    stage: Stage,
+    kind: &str,
+    cause: &str,
+) -> io::Result<()> {
+    let path = String::from_utf8_lossy(key);
+    let is_text = std::str::from_utf8(key).is_ok();
+    let path_hex = (!is_text).then(|| hex(key));
+    let line = Line { path: &path, path_hex, stage, kind, cause };
     serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")
 }
@@ -174,15 +175,9 @@ mod tests {
     #[test]
     fn a_reject_is_one_line_of_json() {
         let mut out = Vec::new();
-        let mut reject = Reject {
-            key: b"a\n\"b".to_vec(),
-            stage: Stage::Decode,
-            kind: "empty",
-            cause: "the file is empty".to_owned(),
-        };
-        write_reject(&mut out, &reject).unwrap();
-        reject.key = b"\xffx".to_vec();
-        write_reject(&mut out, &reject).unwrap();
+        for key in [b"a\n\"b".as_slice(), b"\xffx"] {
+            write_reject(&mut out, key, Stage::Decode, "empty", "the file is empty").unwrap();
+        }
         let expected = concat!(
             r#"{"path":"a\n\"b","stage":"decode","kind":"empty","cause":"the file is empty"}"#,
             "\n",

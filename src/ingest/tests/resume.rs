@@ -1,4 +1,5 @@
-//! Runs that go on where others ended: by a flag, by a failing disk, by changed and missing files.
+//! Runs that go on where others ended: by a flag, by a failing encoder, by changed and missing files.
+#![expect(clippy::disallowed_methods, reason = "tests make their own files")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +12,9 @@ use super::png;
 use super::shards::tar as shard;
 use crate::code::{Address, Code};
 use crate::db::{Database, Options, Readable as _};
-use crate::ingest::{IngestError, IngestOptions, Observer, Redo, Reject, Report, ingest_with};
+use crate::ingest::{
+    IngestError, IngestOptions, Observer, Redo, Reject, Report, ingest_with, noted_rejects,
+};
 
 /// Twenty files, a broken one, and two shards with one broken entry each.
 fn sources() -> TempDir {
@@ -161,6 +164,13 @@ fn rejects_are_tried_again_when_asked_for() {
     let (report, pictures) = run(&db, folder.path(), &again, u64::MAX);
     let report = report.unwrap();
     assert_eq!((pictures, report.rejected_count(), report.done_before), (0, 3, 19));
+    let noted: Vec<_> = noted_rejects(&db, &[folder.path().to_path_buf()])
+        .unwrap()
+        .into_iter()
+        .map(|reject| (reject.key[folder.path().as_os_str().len()..].to_vec(), reject.kind))
+        .collect();
+    let names = ["/07.png", "/a.tar/111.png", "/b.tar/161.png"];
+    assert_eq!(noted, names.map(|name| (name.as_bytes().to_vec(), "damaged".to_owned())));
     // The file is mended, with the size and the time that it had: nobody but who tries again sees it.
     fs::write(folder.path().join("07.png"), png(7)).unwrap();
     let (_, pictures) = run(&db, folder.path(), &options(), u64::MAX);

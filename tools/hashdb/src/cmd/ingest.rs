@@ -1,5 +1,6 @@
 //! `hashdb ingest`: pictures into a database.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
@@ -7,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use hashdb::ingest::{
-    ITEM_TIMEOUT, IngestError, IngestOptions, Observer, Progress, Reject, Report, ingest_with,
-    write_reject,
+    ITEM_TIMEOUT, IngestError, IngestOptions, NotedReject, Observer, Progress, Redo, Reject,
+    Report, Stage, ingest_with, noted_rejects, write_reject,
 };
 use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _, ModelError, Pixels};
 use hashdb::{Address, Code, Database, Error, Options};
@@ -28,8 +29,8 @@ const NAMED_REJECTS: u64 = 10;
 /// Put pictures into a database: folders, files, tar shards
 ///
 /// A record's key is the path of the picture as given; for an entry of a shard it is the path of
-/// the shard, a slash, and the entry's name. Pictures that are there already are replaced. A broken
-/// picture never stops the run.
+/// the shard, a slash, and the entry's name. A broken picture never stops the run. A run that was stopped, by
+/// whatever, is gone on with by the same command: what is done or was rejected is passed over.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The database directory
@@ -37,9 +38,21 @@ pub(crate) struct Args {
     /// Folders (searched recursively), picture files, .tar, .tar.gz and .tgz shards
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write every reject with its cause to this file, one JSON object a line
+    /// Write every reject with its cause to this file, one JSON object a line; those of earlier runs too
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
+    /// Try again what earlier runs rejected
+    #[arg(long)]
+    retry_rejects: bool,
+    /// Read files and shards again that changed since: in size or time, and files in content
+    #[arg(long)]
+    update: bool,
+    /// Read everything again
+    #[arg(long, conflicts_with_all = ["retry_rejects", "update"])]
+    again: bool,
+    /// Delete the records of files and shards below the paths that are no longer there
+    #[arg(long)]
+    delete_missing: bool,
     /// How to show progress [default: bar on a terminal, plain otherwise]
     #[arg(long, value_enum)]
     progress: Option<Mode>,
@@ -67,6 +80,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         0 => Duration::MAX,
         seconds => Duration::from_secs(seconds),
     });
+    let redo = Redo { rejects: args.retry_rejects, changed: args.update, all: args.again };
+    options = options.redo(redo).delete_missing(args.delete_missing);
     if let Some(threads) = args.threads {
         options = options.threads(threads);
     }
@@ -80,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         encode(&encoder, pictures).map_err(|error| IngestError::Encoder(Box::new(error)))
     };
     let report = ingest_with(&db, &args.paths, &options, &encode, &mut watcher)?;
-    watcher.finish()?;
+    watcher.finish(&db, &args.paths)?;
     db.sync()?;
     tell(args, &report)?;
     Ok(if report.cancelled {
@@ -112,6 +127,8 @@ fn tell(args: &Args, report: &Report) -> Result<()> {
             "rejected": report.rejected_count(),
             "rejected_by_cause": report.rejected,
             "skipped": report.skipped,
+            "done_before": report.done_before,
+            "deleted": report.deleted,
             "bytes": report.bytes,
             "seconds": seconds,
             "images_per_second": rate,
@@ -125,6 +142,14 @@ fn tell(args: &Args, report: &Report) -> Result<()> {
     ))?;
     if report.skipped > 0 {
         output.line(format_args!("passed over {} other files", text::count(report.skipped)))?;
+    }
+    if report.done_before > 0 {
+        let count = text::count(report.done_before);
+        output.line(format_args!("passed over {count} files and shards that are done"))?;
+    }
+    if report.deleted > 0 {
+        let count = text::count(report.deleted);
+        output.line(format_args!("deleted {count} records whose files are missing"))?;
     }
     if report.rejected_count() > 0 {
         output.line(format_args!("rejected {}:", text::count(report.rejected_count())))?;
@@ -147,12 +172,19 @@ struct Watcher {
 struct Rejects {
     path: PathBuf,
     file: BufWriter<File>,
+    /// The keys that stand in it.
+    told: HashSet<Vec<u8>>,
 }
 
 impl Rejects {
     fn create(path: &std::path::Path) -> Result<Self> {
         let file = BufWriter::new(files::create(path)?);
-        Ok(Self { path: path.to_path_buf(), file })
+        Ok(Self { path: path.to_path_buf(), file, told: HashSet::new() })
+    }
+
+    fn write(&mut self, key: &[u8], stage: Stage, kind: &str, cause: &str) -> Result<(), Error> {
+        self.told.insert(key.to_vec());
+        write_reject(&mut self.file, key, stage, kind, cause).map_err(self.failed())
     }
 
     fn failed(&self) -> impl FnOnce(std::io::Error) -> Error {
@@ -170,8 +202,7 @@ impl Observer for Watcher {
     fn reject(&mut self, reject: Reject) -> Result<(), IngestError> {
         self.rejected += 1;
         if let Some(rejects) = &mut self.rejects {
-            let written = write_reject(&mut rejects.file, &reject);
-            written.map_err(rejects.failed())?;
+            rejects.write(&reject.key, reject.stage, reject.kind, &reject.cause)?;
         } else if self.rejected <= NAMED_REJECTS {
             let (key, cause) = (text::key(&reject.key), text::one_line(&reject.cause));
             self.meter.note(&format!("rejected {key}: {cause}"));
@@ -181,10 +212,16 @@ impl Observer for Watcher {
 }
 
 impl Watcher {
-    fn finish(mut self) -> Result<()> {
+    fn finish(mut self, db: &Database, paths: &[PathBuf]) -> Result<()> {
         self.meter.finish(&Shown(&self.last));
         match &mut self.rejects {
             Some(rejects) => {
+                // Those of earlier runs, which were passed over in this one.
+                for NotedReject { key, stage, kind, cause } in noted_rejects(db, paths)? {
+                    if !rejects.told.contains(&key) {
+                        rejects.write(&key, stage, &kind, &cause)?;
+                    }
+                }
                 let flushed = rejects.file.flush();
                 flushed.map_err(rejects.failed())?;
             }
