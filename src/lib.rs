@@ -52,7 +52,7 @@ mod storage;
 pub use code::{Address, Code};
 pub use db::{
     Answer, Backup, BackupCreated, BackupProgress, BackupReport, CheckpointInfo, Damage, Database,
-    EncoderModel, ExplainedSource, Explanation, Filter, Generation, IndexOptions, Iter,
+    Digest, EncoderModel, ExplainedSource, Explanation, Filter, Generation, IndexOptions, Iter,
     MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options, Plan, Query, QueryStats, Readable,
     Record, RepairOptions, RepairReport, SegmentStats, Snapshot, SpaceReport, Stats, VerifyReport,
     WriteBatch, WriteOptions, Written,

@@ -7,6 +7,7 @@ mod bounds;
 mod checkpoint;
 mod corruption;
 mod crash;
+mod digest;
 mod facts;
 mod filters;
 mod format;
