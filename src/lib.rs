@@ -52,7 +52,7 @@ mod storage;
 pub use code::{Address, Code};
 pub use db::{
     Answer, Backup, BackupCreated, BackupProgress, BackupReport, BulkLoader, BulkOptions,
-    BulkProgress, BulkReport, BulkStage, CheckpointInfo, Damage, Database, Duplicates,
+    BulkProgress, BulkReport, BulkStage, CheckpointInfo, Damage, Database, Digest, Duplicates,
     EncoderModel, ExplainedSource, Explanation, Filter, Generation, IndexOptions, Iter,
     MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NOTE_BYTES, MAX_VALUE_BYTES, Options, Plan, Query,
     QueryStats, Readable, Record, RepairOptions, RepairReport, SegmentStats, Snapshot, SpaceReport,

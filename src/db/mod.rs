@@ -16,6 +16,7 @@ mod columns;
 mod commit;
 mod compact;
 mod deleted;
+mod digest;
 mod engine;
 mod explain;
 mod filter;
@@ -55,6 +56,7 @@ pub use backup::{Backup, BackupCreated, BackupProgress, BackupReport, Generation
 pub use batch::WriteBatch;
 pub use bulk::{BulkLoader, BulkOptions, BulkProgress, BulkReport, BulkStage, Duplicates};
 pub use checkpoint::CheckpointInfo;
+pub use digest::Digest;
 pub use explain::{ExplainedSource, Explanation};
 pub use filter::Filter;
 pub use iter::Iter;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::code::{Address, Code};
 use crate::db::answer::Answer;
 use crate::db::batch::{validate_address, validate_key};
+use crate::db::digest::{Digest, digest};
 use crate::db::engine::SearchTools;
 use crate::db::explain::{Explanation, Trace};
 use crate::db::iter::Iter;
@@ -190,6 +191,14 @@ pub trait Readable {
         let snapshot = self.snapshot();
         validate_address(address, &snapshot.tools.schema)?;
         Ok(Iter::new(snapshot, Location { address: address.value(), id: 0 }))
+    }
+
+    /// The digest of all records, which does not depend on their ids, on segments or on the order in
+    /// which they were written: equal databases have equal digests. Records are looked up by
+    /// `threads` threads, 0 for one a core; `progress` is told now and then how many are done, of
+    /// [`Readable::len`]. Cost: one scan of the keys, a look-up a record and another one a value.
+    fn digest(&self, threads: usize, progress: &mut dyn FnMut(u64)) -> Result<Digest> {
+        digest(&self.snapshot(), threads, progress)
     }
 
     /// Answers a query and tells how.

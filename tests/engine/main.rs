@@ -8,6 +8,7 @@ mod bulk;
 mod checkpoint;
 mod corruption;
 mod crash;
+mod digest;
 mod facts;
 mod filters;
 #[path = "../fixtures/mod.rs"]

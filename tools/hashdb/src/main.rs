@@ -16,6 +16,7 @@ mod progress;
 mod request;
 mod sheet;
 mod signals;
+mod table;
 mod text;
 mod vectors;
 
@@ -43,6 +44,7 @@ enum Command {
     Delete(cmd::delete::Args),
     Ingest(cmd::ingest::Args),
     Load(cmd::load::Args),
+    Dump(cmd::dump::Args),
     Train(cmd::train::Args),
     Encode(cmd::encode::Args),
     Query(cmd::query::Args),
@@ -73,6 +75,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Delete(args) => cmd::delete::run(&args),
         Command::Ingest(args) => cmd::ingest::run(&args),
         Command::Load(args) => cmd::load::run(&args),
+        Command::Dump(args) => cmd::dump::run(&args),
         Command::Train(args) => cmd::train::run(&args),
         Command::Encode(args) => cmd::encode::run(&args),
         Command::Query(args) => cmd::query::run(&args),

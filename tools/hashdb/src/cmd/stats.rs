@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use hashdb::Stats;
+use hashdb::{Readable as _, Snapshot, Stats};
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::progress::{Meter, Mode, State};
 use crate::text;
 
 /// Show figures about a database: records, segments, bytes, instruction set
@@ -15,6 +16,22 @@ use crate::text;
 pub(crate) struct Args {
     /// The database directory
     db: PathBuf,
+    /// Read all records and show their digest: databases with the same widths, keys, addresses,
+    /// codes and values have the same one, whatever their ids and history
+    #[arg(long)]
+    digest: bool,
+    /// Threads that read for the digest [default: one a core]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "digest",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    threads: usize,
+    /// How to show the progress of the digest [default: bar on a terminal, plain otherwise]
+    #[arg(long, value_enum, requires = "digest")]
+    progress: Option<Mode>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -32,6 +49,8 @@ struct Figures {
     record_bytes: u64,
     sequence: u64,
     simd: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -43,7 +62,11 @@ struct Segment {
 
 /// Prints the figures.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let figures = Figures::from(super::open_read_only(&args.db)?.stats());
+    let db = super::open_read_only(&args.db)?;
+    let mut figures = Figures::from(db.stats());
+    if args.digest {
+        figures.digest = Some(digest(&db.snapshot(), args)?);
+    }
     let mut output = Output::new();
     if args.json {
         output.json(&figures)?;
@@ -52,6 +75,36 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     output.finish()?;
     Ok(Exit::Done)
+}
+
+/// Reads all records.
+fn digest(snapshot: &Snapshot, args: &Args) -> Result<String> {
+    let mut meter = Meter::new(args.progress);
+    let mut shown = Shown { hashed: 0, records: snapshot.len() };
+    let found = snapshot.digest(args.threads, &mut |hashed| {
+        shown.hashed = hashed;
+        meter.show(&shown);
+    });
+    meter.finish(&shown);
+    Ok(found?.to_string())
+}
+
+/// The progress of a digest as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    hashed: u64,
+    records: u64,
+}
+
+impl State for Shown {
+    fn line(&self) -> String {
+        let (hashed, records) = (text::count(self.hashed), text::count(self.records));
+        format!("{hashed} of {records} records hashed")
+    }
+
+    fn fraction(&self) -> Option<f64> {
+        Some(self.hashed as f64 / self.records.max(1) as f64)
+    }
 }
 
 impl From<Stats> for Figures {
@@ -71,12 +124,13 @@ impl From<Stats> for Figures {
             record_bytes: stats.record_bytes,
             sequence: stats.sequence,
             simd: stats.simd.to_string(),
+            digest: None,
         }
     }
 }
 
 fn show(output: &mut Output, figures: &Figures) -> Result<()> {
-    output.facts(&[
+    let mut facts = vec![
         ("records", text::count(figures.records)),
         ("next id", text::count(figures.next_id)),
         ("memtable rows", text::count(figures.memtable_rows)),
@@ -86,7 +140,9 @@ fn show(output: &mut Output, figures: &Figures) -> Result<()> {
         ("record bytes", text::bytes(figures.record_bytes)),
         ("sequence", text::count(figures.sequence)),
         ("distances by", figures.simd.clone()),
-    ])?;
+    ];
+    facts.extend(figures.digest.iter().map(|digest| ("digest", digest.clone())));
+    output.facts(&facts)?;
     if figures.segments.is_empty() {
         return Ok(());
     }

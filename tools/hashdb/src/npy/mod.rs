@@ -48,16 +48,20 @@ pub(crate) enum Kind {
     Addresses,
     /// The distances of the nearest, a row a query: 2-d int32.
     Distances,
+    /// Bytes one after the other: 1-d uint8.
+    Bytes,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Codes, Self::Addresses, Self::Distances];
+    const ALL: [Self; 4] = [Self::Codes, Self::Addresses, Self::Distances, Self::Bytes];
 
     fn matches(self, header: &Header) -> bool {
         let descr = header.descr.as_str();
+        // The order of bytes is nothing to a single one; numpy writes `|u1`.
+        let is_bytes = matches!(descr, "|u1" | "<u1" | ">u1");
         match self {
-            // The order of bytes is nothing to a single one; numpy writes `|u1`.
-            Self::Codes => matches!(descr, "|u1" | "<u1" | ">u1") && header.shape.len() == 2,
+            Self::Codes => is_bytes && header.shape.len() == 2,
+            Self::Bytes => is_bytes && header.shape.len() == 1,
             Self::Addresses => descr == "<u4" && header.shape.len() == 1,
             Self::Distances => descr == "<i4" && header.shape.len() == 2,
         }
@@ -65,7 +69,7 @@ impl Kind {
 
     fn element_bytes(self) -> usize {
         match self {
-            Self::Codes => 1,
+            Self::Codes | Self::Bytes => 1,
             Self::Addresses | Self::Distances => 4,
         }
     }
@@ -75,6 +79,7 @@ impl Kind {
             Self::Codes => "a 2-d array of uint8 (|u1) in C order",
             Self::Addresses => "a 1-d array of uint32 (<u4)",
             Self::Distances => "a 2-d array of int32 (<i4) in C order",
+            Self::Bytes => "a 1-d array of uint8 (|u1)",
         }
     }
 }

@@ -9,6 +9,7 @@ mod images;
 mod records;
 mod repair;
 mod searches;
+mod tables;
 mod training;
 mod vectors;
 
@@ -39,22 +40,18 @@ impl Place {
     /// A folder with a database of 64-bit codes and 16-bit addresses that holds three records.
     fn with_records() -> Self {
         let place = Self::empty();
-        place.ok(&[
-            "create",
-            "db",
-            "--encoder",
-            "none",
-            "--code-bits",
-            "64",
-            "--address-bits",
-            "16",
-        ]);
-        place.ok(&["put", "db", "a", "--code", "0000000000000000", "--address", "0000"]);
-        let value = ["--value", "second"];
-        let b = ["put", "db", "b", "--code", "00000000000000ff", "--address", "0001"];
-        place.ok(&[&b[..], &value].concat());
-        place.ok(&["put", "db", "c", "--code", "ffffffffffffffff", "--address", "ffff"]);
+        Self::with_records_in(&place, "db");
         place
+    }
+
+    /// Makes the same database of another name.
+    fn with_records_in(place: &Self, db: &str) {
+        place.ok(&["create", db, "--encoder", "none", "--code-bits", "64", "--address-bits", "16"]);
+        place.ok(&["put", db, "a", "--code", "0000000000000000", "--address", "0000"]);
+        let value = ["--value", "second"];
+        let b = ["put", db, "b", "--code", "00000000000000ff", "--address", "0001"];
+        place.ok(&[&b[..], &value].concat());
+        place.ok(&["put", db, "c", "--code", "ffffffffffffffff", "--address", "ffff"]);
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -1,6 +1,5 @@
-//! `hashdb load`: codes of the user's own, millions of them, from `.npy` files.
+//! `hashdb load`: records of the user's own, millions of them, from tables of several formats.
 
-mod keys;
 mod source;
 mod writer;
 
@@ -16,6 +15,7 @@ use crate::indexes::IndexChoice;
 use crate::output::{Output, note};
 use crate::progress::Mode;
 use crate::signals::Interrupt;
+use crate::table::Format;
 use crate::text;
 use source::Source;
 use writer::Load;
@@ -24,31 +24,41 @@ use writer::Load;
 /// codes in all.
 const MEMTABLE_ROWS: usize = 250_000;
 
-/// Put codes into a database, one record a row of .npy files
+/// Put the rows of tables into a database: numpy, Parquet, Arrow IPC, CSV, JSON lines
 ///
-/// A database that is not there is created with the widths of the files. The files are checked
-/// against each other and against the database before anything is written. A record whose key is
+/// A database that is not there is created with the widths of the tables. A record whose key is
 /// there already is replaced. Ctrl-C stops between two batches and says how many rows are in;
 /// what was reported as loaded is on the disk, and after a crash the rows that are there are the
 /// first ones, without gaps.
 #[derive(Debug, clap::Args)]
+#[command(after_help = COLUMNS)]
 pub(crate) struct Args {
     /// The database directory
     db: PathBuf,
+    /// Tables: .parquet, .arrow, .feather, .csv, .jsonl, .npy, a folder of .npy files, or - for
+    /// standard input
+    #[arg(required_unless_present = "codes", conflicts_with = "codes")]
+    files: Vec<PathBuf>,
+    /// The format of all files [default: as their names tell]
+    #[arg(long, value_enum, conflicts_with = "codes")]
+    format: Option<Format>,
     /// Codes: uint8 of shape (rows, code bits / 8), as numpy.packbits packs them
     #[arg(long, value_name = "NPY")]
-    codes: PathBuf,
+    codes: Option<PathBuf>,
     /// Addresses: uint32 of shape (rows,) [default: the first bits of each code]
-    #[arg(long, value_name = "NPY")]
+    #[arg(long, value_name = "NPY", requires = "codes")]
     addresses: Option<PathBuf>,
-    /// Keys, one a line, as many as rows [default: the number of the row, from 0]
-    #[arg(long, value_name = "FILE")]
+    /// Keys, one a line, as many as rows, or an array of their bytes [default: the number of the
+    /// row, from 0]
+    #[arg(long, value_name = "FILE", requires = "codes")]
     keys: Option<PathBuf>,
+    /// Values: uint8 of shape (rows, bytes), or an array of their bytes [default: none]
+    #[arg(long, value_name = "NPY", requires = "codes")]
+    values: Option<PathBuf>,
     /// Insist on a new database
     #[arg(long)]
     create: bool,
-    /// Bits of an address of a new database, 8 to 32 [default: those that the largest address
-    /// needs in whole hexadecimal digits, or 28]
+    /// Bits of an address of a new database, 8 to 32 [default: as the table tells, see below]
     #[arg(long, value_name = "BITS")]
     address_bits: Option<u8>,
     /// Indexes over codes of a new database: a list of multi, clusters and prefix, or all, or none
@@ -57,7 +67,7 @@ pub(crate) struct Args {
     index: Option<IndexChoice>,
     /// Begin at this row, counted from 0
     #[arg(long, value_name = "ROW", default_value_t = 0)]
-    from: usize,
+    from: u64,
     /// Leave it to later writers to merge segments; queries are slower until then
     #[arg(long)]
     no_compact: bool,
@@ -69,12 +79,29 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// The columns of a table, as the help explains them.
+const COLUMNS: &str = "\
+Columns: key, code, and optionally address and value; others are passed over.
+  Parquet, Arrow IPC  key: utf8, binary or an integer; code: fixed-size binary, binary or a fixed-size
+                      list of uint8; address: an integer; value: binary or utf8, null for none
+  CSV                 a header; key or key_base64; code in hexadecimal; address as a number or as 0x and
+                      hexadecimal digits; value or value_base64
+  JSON lines          an object a line with members as the columns of CSV
+  numpy               files codes.npy, addresses.npy, keys.txt or keys.npy, and values.npy of one
+                      folder; keys.npy and values.npy are uint8 of shape (bytes,) beside an uint32 of
+                      the lengths in keys.lengths.npy and values.lengths.npy, values.npy also uint8 of
+                      shape (rows, bytes)
+A row without an address takes the first bits of its code. A new database has addresses of as many bits
+as the table tells: those that Parquet, Arrow and numpy tables of hashdb dump name, those of the digits of
+the first address behind 0x, those that the largest address of addresses.npy needs in whole hexadecimal
+digits, and 28 without addresses; else --address-bits must say.";
+
 /// What a load did.
 #[derive(Debug, Serialize)]
 struct Report {
     created: bool,
-    rows: usize,
-    loaded: usize,
+    rows: Option<u64>,
+    loaded: u64,
     inserted: u64,
     replaced: u64,
     seconds: f64,
@@ -87,15 +114,9 @@ struct Report {
 
 /// Loads the rows, or as many of them as the user lets it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let codes = &args.codes;
-    let mut source = Source::open(codes, args.addresses.as_deref(), args.keys.as_deref())?;
-    if args.from > source.rows() {
-        let (from, rows) = (args.from, source.rows());
-        return Err(Usage(format!("--from {from} is beyond the {rows} rows of the files")).into());
-    }
+    let source = Source::open(args)?;
     let created = args.create || !Database::exists(&args.db);
     let db = if created { create(args, &source)? } else { open(args, &source)? };
-    source.skip(args.from)?;
     let interrupt = Interrupt::install()?;
     let mut load = Load::new(args, &db, source);
     let finished = load.run(&interrupt);
@@ -103,8 +124,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     // Whatever stopped it, what was written shall stay.
     let synced = db.sync();
     let interrupted = !finished.and_then(|done| Ok(synced.map(|()| done)?)).map_err(|error| {
-        let (loaded, rows) = (text::count(load.loaded as u64), text::count(load.total as u64));
-        anyhow!("{error}; {loaded} of {rows} rows were written before")
+        let loaded = text::count(load.loaded);
+        let of = load.total.map_or_else(String::new, |rows| format!(" of {}", text::count(rows)));
+        anyhow!("{error}; {loaded}{of} rows were written before")
     })?;
     let seconds = load.started.elapsed().as_secs_f64();
     let compacts = !interrupted && !args.no_compact;
@@ -137,7 +159,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 /// Creates the database with the widths of the files.
 fn create(args: &Args, source: &Source) -> Result<Database> {
     let code_bits = source.code_bits()?;
-    let address_bits = args.address_bits.unwrap_or_else(|| source.address_bits());
+    let address_bits = args.address_bits.or_else(|| source.address_bits()).ok_or_else(|| {
+        let db = args.db.display();
+        Usage(format!("{db} is new and the table does not tell how wide its addresses are; give --address-bits"))
+    })?;
     if !(8..=32).contains(&address_bits) {
         return Err(Usage(format!("--address-bits must be 8 to 32, not {address_bits}")).into());
     }
@@ -196,7 +221,7 @@ fn tell(args: &Args, report: &Report) -> Result<()> {
         return output.finish();
     }
     let Report { seconds, records_per_second, .. } = report;
-    let loaded = text::count(report.loaded as u64);
+    let loaded = text::count(report.loaded);
     output.line(format_args!(
         "loaded {loaded} records in {seconds:.1} s ({records_per_second:.0}/s)"
     ))?;

@@ -1,125 +1,179 @@
-//! The files that a load reads, held against each other before anything is written.
+//! The tables that a load reads, one after the other, held against each other and the database.
 
-use std::ops::Range;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
-use hashdb::{Address, Code, WriteBatch};
+use hashdb::{Address, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
-use super::keys::Keys;
-use crate::npy::{Kind, Npy};
-use crate::vectors;
+use super::Args;
+use crate::exit::Usage;
+use crate::table::read::{self, NpyPaths, NpyTable, Table};
+use crate::table::{Rows, Widths};
 
-/// Addresses that are checked at once.
-const CHECKED_ROWS: usize = 1 << 16;
-/// Bits of an address where neither a file nor the user says otherwise.
+/// Bits of an address where neither a table nor the user says otherwise.
 const ADDRESS_BITS: u8 = 28;
 
-/// Codes and what belongs to them, row by row.
-#[derive(Debug)]
+/// Tables in the order in which they are loaded.
 pub(super) struct Source {
-    codes: Npy,
-    addresses: Option<Addresses>,
-    keys: Option<Keys>,
+    tables: Vec<(PathBuf, Box<dyn Table>)>,
+    /// The table that is being read.
+    current: usize,
+    rows: Rows,
+    /// Whether `rows` holds rows that were read ahead.
+    is_ahead: bool,
+    /// Rows that are passed over before the first one that is handed out.
+    to_skip: u64,
 }
 
-/// A file of addresses and the largest of them, if there is any.
-#[derive(Debug)]
-struct Addresses {
-    npy: Npy,
-    largest: Option<u32>,
+/// Rows of one table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batch<'a> {
+    pub(super) rows: &'a Rows,
+    /// The first row that counts; those before it were to be skipped.
+    pub(super) from: usize,
 }
 
 impl Source {
-    /// Opens the files, which must hold as many rows as each other.
-    pub(super) fn open(
-        codes: &Path,
-        addresses: Option<&Path>,
-        keys: Option<&Path>,
-    ) -> Result<Self> {
-        let codes = Npy::open(codes, &[Kind::Codes])?;
-        vectors::check_width(&codes)?;
-        let addresses = addresses.map(|path| Addresses::open(path, codes.rows())).transpose()?;
-        let keys = keys.map(|path| Keys::open(path, codes.rows())).transpose()?;
-        Ok(Self { codes, addresses, keys })
+    /// Opens all tables and reads the first rows, which tell what the tables do not.
+    pub(super) fn open(args: &Args) -> Result<Self> {
+        let mut tables: Vec<(PathBuf, Box<dyn Table>)> = Vec::new();
+        if let Some(codes) = &args.codes {
+            let [addresses, keys, values] =
+                [&args.addresses, &args.keys, &args.values].map(Option::as_deref);
+            let paths = NpyPaths::new(codes, addresses, keys, values);
+            tables.push((codes.clone(), Box::new(NpyTable::open(&paths)?)));
+        }
+        for path in &args.files {
+            tables.push((path.clone(), read::open(path, args.format)?));
+        }
+        if tables.len() > 1
+            && let Some((path, _)) = tables.iter().find(|(_, table)| table.widths().is_numbered)
+        {
+            let path = path.display();
+            let sentence = format!("{path} has no keys, which several tables need");
+            return Err(Usage(sentence).into());
+        }
+        let mut source =
+            Self { tables, current: 0, rows: Rows::default(), is_ahead: false, to_skip: 0 };
+        source.is_ahead = source.advance()?;
+        source.skip(args.from)?;
+        Ok(source)
     }
 
-    /// The number of rows.
-    pub(super) fn rows(&self) -> usize {
-        self.codes.rows()
+    /// The number of rows to load, where it is known.
+    pub(super) fn total(&self) -> Option<u64> {
+        let rows = self.tables.iter().map(|(_, table)| table.rows()).sum::<Option<u64>>();
+        rows.map(|rows| rows.saturating_sub(self.to_skip))
     }
 
     /// Bits of a code.
     pub(super) fn code_bits(&self) -> Result<u16> {
-        vectors::check_width(&self.codes)
-    }
-
-    /// Bits that suit the addresses: those of the largest, in whole hexadecimal digits.
-    pub(super) fn address_bits(&self) -> u8 {
-        let largest = self.addresses.as_ref().and_then(|addresses| addresses.largest);
-        let needed = largest.map(|largest| 32 - largest.leading_zeros());
-        needed.map_or(ADDRESS_BITS, |bits| {
-            u8::try_from(bits.next_multiple_of(4)).unwrap_or(32).max(8)
+        let read = u16::try_from(self.rows.code_bytes() * 8).ok().filter(|&bits| bits > 0);
+        self.told(|widths| widths.code_bits).or(read).ok_or_else(|| {
+            let path = self.tables.first().map(|(path, _)| path.display().to_string());
+            let path = path.unwrap_or_default();
+            anyhow!("{path} has no rows, which would tell the width of a new database's codes")
         })
     }
 
-    /// Checks the files against the widths of a database.
+    /// Bits that suit the addresses, if the tables tell or have none.
+    pub(super) fn address_bits(&self) -> Option<u8> {
+        let has_any = self.tables.iter().any(|(_, table)| table.widths().has_addresses);
+        let told = self.told(|widths| widths.address_bits);
+        told.or_else(|| (!has_any).then_some(ADDRESS_BITS)).or_else(|| {
+            // Nothing is in the tables.
+            (self.rows.len() == 0).then_some(ADDRESS_BITS)
+        })
+    }
+
+    fn told<T>(&self, tell: impl Fn(Widths) -> Option<T>) -> Option<T> {
+        self.tables.iter().find_map(|(_, table)| tell(table.widths()))
+    }
+
+    /// Checks the tables against the widths of a database, as far as they tell before they are read.
     pub(super) fn check(&self, code_bits: u16, address_bits: u8) -> Result<()> {
-        vectors::check_codes(&self.codes, code_bits)?;
-        let Some(Addresses { npy, largest: Some(largest) }) = &self.addresses else {
-            return Ok(());
-        };
-        if Address::new(*largest, address_bits).is_err() {
-            bail!(
-                "{} holds address {largest:x}, expected addresses of {address_bits} bits",
-                npy.path().display()
-            );
+        for (path, table) in &self.tables {
+            table.check(code_bits, address_bits)?;
+            if let Some(found) = table.widths().code_bits
+                && found != code_bits
+            {
+                let path = path.display();
+                bail!(
+                    "{path} holds codes of {found} bits, expected {code_bits} as in the database"
+                );
+            }
+        }
+        if self.is_ahead {
+            self.check_rows(code_bits, address_bits)?;
         }
         Ok(())
     }
 
-    /// Goes to a row.
-    pub(super) fn skip(&mut self, rows: usize) -> Result<()> {
-        self.keys.as_mut().map_or(Ok(()), |keys| keys.skip(rows))
+    fn skip(&mut self, rows: u64) -> Result<()> {
+        if let Some(total) = self.total()
+            && rows > total
+        {
+            let sentence = format!("--from {rows} is beyond the {total} rows of the files");
+            return Err(Usage(sentence).into());
+        }
+        self.to_skip = rows;
+        Ok(())
     }
 
-    /// The records of the next rows.
-    pub(super) fn batch(&mut self, rows: Range<usize>, address_bits: u8) -> Result<WriteBatch> {
-        let mut codes = Vec::new();
-        self.codes.read(rows.clone(), &mut codes)?;
-        let given = self.addresses.as_ref();
-        let given = given.map(|addresses| addresses.npy.read_u32(rows.clone())).transpose()?;
-        let mut key = Vec::new();
-        let mut batch = WriteBatch::new();
-        for (index, code) in codes.chunks_exact(self.codes.columns()).enumerate() {
-            let row = rows.start + index;
-            let address = match &given {
-                Some(addresses) => addresses[index],
-                None => vectors::top_bits(code, address_bits),
-            };
-            let address = Address::new(address, address_bits)?;
-            match &mut self.keys {
-                Some(keys) => keys.expect(&mut key)?,
-                None => key = row.to_string().into_bytes(),
+    /// The next rows, checked; none at the end.
+    pub(super) fn next(&mut self, code_bits: u16, address_bits: u8) -> Result<Option<Batch<'_>>> {
+        let mut from = self.rows.len();
+        while from == self.rows.len() {
+            if !std::mem::take(&mut self.is_ahead) && !self.advance()? {
+                return Ok(None);
             }
-            batch.put(&key, address, Code::from_bytes(code)?, b"");
+            from = usize::try_from(self.to_skip).unwrap_or(usize::MAX).min(self.rows.len());
+            self.to_skip -= from as u64;
         }
-        Ok(batch)
+        self.check_rows(code_bits, address_bits)?;
+        Ok(Some(Batch { rows: &self.rows, from }))
     }
-}
 
-impl Addresses {
-    fn open(path: &Path, rows: usize) -> Result<Self> {
-        let npy = Npy::open(path, &[Kind::Addresses])?;
-        if npy.rows() != rows {
-            let (path, found) = (path.display(), npy.rows());
-            return Err(anyhow!("{path} holds {found} addresses, expected {rows}, one a code"));
+    /// Reads the next rows; says whether there are any.
+    fn advance(&mut self) -> Result<bool> {
+        while let Some((_, table)) = self.tables.get_mut(self.current) {
+            table.read(&mut self.rows)?;
+            if self.rows.len() > 0 {
+                return Ok(true);
+            }
+            self.current += 1;
         }
-        let mut largest = None;
-        for start in (0..rows).step_by(CHECKED_ROWS) {
-            let addresses = npy.read_u32(start..rows.min(start + CHECKED_ROWS))?;
-            largest = largest.max(addresses.into_iter().max());
+        Ok(false)
+    }
+
+    /// Checks the rows that were read against the limits and the widths of a database.
+    fn check_rows(&self, code_bits: u16, address_bits: u8) -> Result<()> {
+        let path = self.tables.get(self.current).map(|(path, _)| path.display().to_string());
+        let path = path.unwrap_or_default();
+        let found = self.rows.code_bytes() * 8;
+        if found != usize::from(code_bits) {
+            bail!("{path} holds codes of {found} bits, expected {code_bits} as in the database");
         }
-        Ok(Self { npy, largest })
+        for (index, row) in self.rows.iter().enumerate() {
+            let wrong = |column: &str, what: String| {
+                Err(anyhow!("{path}, {}, column {column}: {what}", self.rows.place(index)))
+            };
+            match row.key.len() {
+                1..=MAX_KEY_BYTES => {}
+                0 => return wrong("key", "the key is empty".into()),
+                _ => return wrong("key", format!("the key has more than {MAX_KEY_BYTES} bytes")),
+            }
+            if let Some(address) = row.address
+                && Address::new(address, address_bits).is_err()
+            {
+                let what = format!("it is {address:x}, expected an address of {address_bits} bits");
+                return wrong("address", what);
+            }
+            if row.value.len() > MAX_VALUE_BYTES {
+                let what = format!("the value has more than {MAX_VALUE_BYTES} bytes");
+                return wrong("value", what);
+            }
+        }
+        Ok(())
     }
 }

@@ -3,28 +3,26 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use hashdb::{Database, WriteOptions};
+use hashdb::{Address, Code, Database, WriteBatch, WriteOptions};
 use serde::Serialize;
 
 use super::Args;
-use super::source::Source;
+use super::source::{Batch, Source};
 use crate::progress::{Meter, State};
 use crate::signals::Interrupt;
 use crate::text;
-
-/// Records of a write: large enough to share its cost, small enough to stop soon.
-const BATCH_ROWS: usize = 20_000;
+use crate::vectors;
 
 /// A load under way.
 pub(super) struct Load<'a> {
     db: &'a Database,
     source: Source,
+    code_bits: u16,
     address_bits: u8,
     meter: Meter,
     pub(super) started: Instant,
-    first: usize,
-    pub(super) total: usize,
-    pub(super) loaded: usize,
+    pub(super) total: Option<u64>,
+    pub(super) loaded: u64,
     pub(super) inserted: u64,
     pub(super) replaced: u64,
 }
@@ -32,13 +30,14 @@ pub(super) struct Load<'a> {
 impl<'a> Load<'a> {
     /// Begins at the row that the user named.
     pub(super) fn new(args: &Args, db: &'a Database, source: Source) -> Self {
+        let stats = db.stats();
         Self {
             db,
-            address_bits: db.stats().address_bits,
+            code_bits: stats.code_bits,
+            address_bits: stats.address_bits,
             meter: Meter::new(args.progress),
             started: Instant::now(),
-            first: args.from,
-            total: source.rows() - args.from,
+            total: source.total(),
             source,
             loaded: 0,
             inserted: 0,
@@ -48,22 +47,22 @@ impl<'a> Load<'a> {
 
     /// Writes batch after batch; says whether all rows are in.
     pub(super) fn run(&mut self, interrupt: &Interrupt) -> Result<bool> {
-        let end = self.first + self.total;
-        while self.loaded < self.total {
+        loop {
             if interrupt.is_set() {
                 return Ok(false);
             }
-            let start = self.first + self.loaded;
-            let rows = start..end.min(start + BATCH_ROWS);
-            let batch = self.source.batch(rows.clone(), self.address_bits)?;
+            let Some(rows) = self.source.next(self.code_bits, self.address_bits)? else {
+                return Ok(true);
+            };
+            let batch = records(rows, self.address_bits)?;
+            let count = batch.len() as u64;
             // One sync at the end is enough: after a crash the first rows are there, or all.
             let written = self.db.write(batch, WriteOptions { sync: false })?;
-            self.loaded += rows.len();
+            self.loaded += count;
             self.inserted += written.inserted;
             self.replaced += written.replaced;
             self.meter.show(&self.shown());
         }
-        Ok(true)
     }
 
     fn shown(&self) -> Shown {
@@ -79,22 +78,33 @@ impl<'a> Load<'a> {
     }
 }
 
+/// The records of some rows.
+fn records(Batch { rows, from }: Batch<'_>, address_bits: u8) -> Result<WriteBatch> {
+    let mut batch = WriteBatch::new();
+    for row in rows.iter().skip(from) {
+        let derived = || vectors::top_bits(row.code, address_bits);
+        let address = Address::new(row.address.unwrap_or_else(derived), address_bits)?;
+        batch.put(row.key, address, Code::from_bytes(row.code)?, row.value);
+    }
+    Ok(batch)
+}
+
 /// The progress of a load as it is shown.
 #[derive(Debug, Serialize)]
 struct Shown {
-    loaded: usize,
-    rows: usize,
+    loaded: u64,
+    rows: Option<u64>,
     seconds: f64,
     rows_per_second: f64,
 }
 
 impl State for Shown {
     fn line(&self) -> String {
-        let (loaded, rows) = (text::count(self.loaded as u64), text::count(self.rows as u64));
-        format!("{loaded} of {rows} rows, {:.0}/s", self.rows_per_second)
+        let of = self.rows.map_or_else(String::new, |rows| format!(" of {}", text::count(rows)));
+        format!("{}{of} rows, {:.0}/s", text::count(self.loaded), self.rows_per_second)
     }
 
     fn fraction(&self) -> Option<f64> {
-        Some(self.loaded as f64 / self.rows.max(1) as f64)
+        self.rows.map(|rows| self.loaded as f64 / rows.max(1) as f64)
     }
 }

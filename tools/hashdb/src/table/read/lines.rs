@@ -9,14 +9,14 @@ use hashdb::MAX_KEY_BYTES;
 
 /// The keys, read once to check them and once more to use them: they need no memory.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(super) struct Lines {
     path: PathBuf,
     reader: BufReader<File>,
     /// The line that is read next, from 0.
     line: usize,
 }
 
-impl Keys {
+impl Lines {
     /// Opens a file that must hold `rows` lines, each a key.
     #[expect(clippy::disallowed_methods, reason = "the error names the path")]
     pub(super) fn open(path: &Path, rows: usize) -> Result<Self> {
@@ -58,12 +58,6 @@ impl Keys {
             bail!("{} was cut short at line {}", self.path.display(), self.line + 1);
         }
         Ok(())
-    }
-
-    /// Passes over keys.
-    pub(super) fn skip(&mut self, rows: usize) -> Result<()> {
-        let mut key = Vec::new();
-        (0..rows).try_for_each(|_| self.expect(&mut key))
     }
 
     fn rewind(&mut self) -> Result<()> {

@@ -1,0 +1,174 @@
+//! The digest of all records (storage-format.md, section 10): one number for what a database says,
+//! whatever its ids, segments and history are.
+//!
+//! Keys are read in their order, and the records of some thousand of them are looked up together, by
+//! several threads and in the order in which they lie. What is hashed does not depend on either.
+
+use std::fmt;
+use std::num::NonZero;
+use std::ops::ControlFlow;
+
+use parking_lot::Mutex;
+
+use crate::bytes::Writer;
+use crate::db::record::{KeyEntry, Record, encode_id};
+use crate::db::snapshot::Snapshot;
+use crate::error::{Corruption, Result};
+use crate::storage::records::Family;
+
+/// What the hash begins with: the name of this definition.
+const NAME: &[u8; 16] = b"hashdb digest 1\0";
+/// Records that are looked up together.
+const CHUNK: usize = 8192;
+/// Of these, a thread takes this many at least.
+const SHARE: usize = 256;
+/// More threads would only wait for each other.
+const MAX_THREADS: usize = 64;
+/// Bytes that are hashed at once, at least.
+const HASHED_BYTES: usize = 128 << 10;
+/// Bytes of values that each thread keeps of a chunk; beyond them a value is read when it is hashed.
+const KEPT_BYTES: usize = 4 << 20;
+
+/// The digest of the records of one state. Two databases have the same if and only if they have the
+/// same widths and the same records by key, address, code and value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest {
+    /// The BLAKE3 hash that storage-format.md defines in section 10.
+    pub hash: [u8; 32],
+    /// Records that it covers.
+    pub records: u64,
+}
+
+impl fmt::Display for Digest {
+    /// The hash in 64 hexadecimal digits.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.hash.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+/// A record on its way into the hash.
+struct Found {
+    key: Vec<u8>,
+    entry: KeyEntry,
+    record: Option<Record>,
+    value: Option<Vec<u8>>,
+}
+
+/// Hashes all records, with `threads` threads for looking them up, 0 for one a core.
+pub(crate) fn digest(
+    snapshot: &Snapshot,
+    threads: usize,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Digest> {
+    let (schema, view) = (&snapshot.tools.schema, &snapshot.view);
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = if threads == 0 { cores() } else { threads.min(MAX_THREADS) };
+    let (mut hasher, mut bytes) = (blake3::Hasher::new(), Writer::new());
+    bytes.bytes(NAME);
+    bytes.u16(schema.code_bits);
+    bytes.u8(schema.address_bits);
+    bytes.u8(0);
+    let mut bytes = bytes.finish();
+    let mut records = 0;
+    let mut chunk: Vec<Found> = Vec::with_capacity(CHUNK);
+    let mut take = |chunk: &mut Vec<Found>| {
+        look_up(snapshot, chunk, threads)?;
+        for found in chunk.drain(..) {
+            add(snapshot, found, &mut bytes)?;
+            records += 1;
+            // Many small updates would take several times as long as a few large ones.
+            if bytes.len() >= HASHED_BYTES {
+                hasher.update(&bytes);
+                bytes.clear();
+            }
+        }
+        progress(records);
+        Ok(())
+    };
+    view.records.scan(Family::Keys, &[], |key, value| {
+        let entry = KeyEntry::decode(value).map_err(|what| view.records.damage(&what))?;
+        chunk.push(Found { key: key.to_vec(), entry, record: None, value: None });
+        if chunk.len() == CHUNK {
+            take(&mut chunk)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    take(&mut chunk)?;
+    let expected = view.state.record_count;
+    if records != expected {
+        let what =
+            Corruption::Mismatch { field: "live records", expected: records, found: expected };
+        return Err(view.records.damage(&what));
+    }
+    bytes.extend(records.to_le_bytes());
+    hasher.update(&bytes);
+    Ok(Digest { hash: *hasher.finalize().as_bytes(), records })
+}
+
+/// Reads the records of a chunk and the first of their values.
+fn look_up(snapshot: &Snapshot, chunk: &mut [Found], threads: usize) -> Result<()> {
+    let mut order: Vec<_> = chunk.iter_mut().collect();
+    order.sort_unstable_by_key(|found| found.entry.location);
+    let share = order.len().div_ceil(threads).max(SHARE);
+    let chunks = order.len().div_ceil(share);
+    let read = |part: &mut [&mut Found]| {
+        let mut kept = 0;
+        for found in part {
+            let record = snapshot.record_at(found.entry.location)?;
+            if record.is_some() && found.entry.has_value && kept < KEPT_BYTES {
+                let id = encode_id(found.entry.location.id);
+                found.value = snapshot.view.records.get(Family::Values, &id)?;
+                kept += found.value.as_ref().map_or(0, Vec::len);
+            }
+            found.record = record;
+        }
+        Ok(())
+    };
+    let parts: Mutex<Vec<_>> = Mutex::new(order.chunks_mut(share).collect());
+    let failed = Mutex::new(None);
+    let work = || {
+        // The guard must go before the part is read.
+        let next = || parts.lock().pop();
+        while let Some(part) = next() {
+            if let Err(error) = read(part) {
+                *failed.lock() = Some(error);
+                parts.lock().clear();
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(chunks) {
+            // Without another thread the work is done by those there are.
+            let _fewer = std::thread::Builder::new()
+                .name("hashdb-digest".to_owned())
+                .spawn_scoped(scope, work);
+        }
+        work();
+    });
+    failed.into_inner().map_or(Ok(()), Err)
+}
+
+/// Appends what is hashed of one record.
+fn add(snapshot: &Snapshot, found: Found, bytes: &mut Vec<u8>) -> Result<()> {
+    let records = &snapshot.view.records;
+    let missing = |what| records.damage(&Corruption::Missing { what });
+    // An entry that lies may lead to the record of another key.
+    let same =
+        |record: &Record| record.key == found.key && record.has_value == found.entry.has_value;
+    let record = found.record.filter(same).ok_or_else(|| missing("the record of a key"))?;
+    let value = match found.value {
+        None if record.has_value => records.get(Family::Values, &encode_id(record.id))?,
+        value => value,
+    };
+    if record.has_value && value.is_none() {
+        return Err(missing("the value of a record"));
+    }
+    let value = value.unwrap_or_default();
+    bytes.extend(u32::try_from(record.key.len()).unwrap_or(u32::MAX).to_le_bytes());
+    bytes.extend(&record.key);
+    bytes.extend(record.address.value().to_le_bytes());
+    bytes.extend(record.code.as_bytes());
+    bytes.extend((value.len() as u64).to_le_bytes());
+    bytes.extend(&value);
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! Comma-separated values. The first line names the columns: `key` or `key_base64` or both, `code` in
+//! hexadecimal, and
+//! optionally `address`, `value` and `value_base64`; others are passed over. Where there
+//! are two columns for one thing, a row fills one of them.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow, bail};
+use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
+
+use super::limited::Limited;
+use super::{Rows, Table, Widths};
+use crate::table::{ADDRESS, CODE, KEY, KEY_BASE64, VALUE, VALUE_BASE64, text};
+
+/// An open file.
+pub(super) struct CsvTable {
+    path: PathBuf,
+    reader: Reader<Limited<Box<dyn Read>>>,
+    columns: Columns,
+    /// The row that was read ahead.
+    next: Option<ByteRecord>,
+    row: u64,
+    widths: Widths,
+}
+
+/// Where the columns stand.
+struct Columns {
+    key: Option<usize>,
+    key_base64: Option<usize>,
+    code: usize,
+    address: Option<usize>,
+    value: Option<usize>,
+    value_base64: Option<usize>,
+}
+
+impl CsvTable {
+    /// Reads the names of the columns and the first row.
+    pub(super) fn open(path: &Path, input: Box<dyn Read>) -> Result<Self> {
+        let mut reader =
+            ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(Limited::new(input));
+        let header = reader.byte_headers().map_err(|error| wrong(path, &error))?.clone();
+        let columns = Columns::of(path, &header)?;
+        let mut table = Self {
+            path: path.to_path_buf(),
+            reader,
+            next: None,
+            row: 0,
+            widths: Widths { has_addresses: columns.address.is_some(), ..Widths::default() },
+            columns,
+        };
+        table.next = table.read_record()?;
+        if let (Some(record), Some(column)) = (&table.next, table.columns.address) {
+            let first = text::address(record.get(column).unwrap_or_default());
+            // If it is none, reading the row says so.
+            table.widths.address_bits = first.ok().and_then(|(_, bits)| bits);
+        }
+        Ok(table)
+    }
+
+    fn read_record(&mut self) -> Result<Option<ByteRecord>> {
+        self.reader.get_mut().next_row();
+        let mut record = ByteRecord::new();
+        let read = self.reader.read_byte_record(&mut record);
+        let read = read.map_err(|error| wrong(&self.path, &error))?;
+        Ok(read.then_some(record))
+    }
+
+    /// Appends a row, or says what is wrong with it.
+    fn push(&self, record: &ByteRecord, rows: &mut Rows) -> Result<(), String> {
+        let field = |column: Option<usize>| {
+            column.and_then(|column| record.get(column)).unwrap_or_default()
+        };
+        let in_column = |name: &'static str| move |what: String| format!("column {name}: {what}");
+        let columns = &self.columns;
+        let either = |plain: Option<usize>, coded: Option<usize>, names: [&'static str; 2]| match (
+            field(plain),
+            field(coded),
+        ) {
+            (plain, []) => Ok(plain.to_vec()),
+            ([], coded) => text::from_base64(coded).map_err(in_column(names[1])),
+            _ => Err(format!("columns {} and {} are both filled", names[0], names[1])),
+        };
+        let key = either(columns.key, columns.key_base64, [KEY, KEY_BASE64])?;
+        let value = either(columns.value, columns.value_base64, [VALUE, VALUE_BASE64])?;
+        let code = text::from_hex(field(Some(columns.code))).map_err(in_column(CODE))?;
+        rows.push_code(&code).map_err(in_column(CODE))?;
+        if columns.address.is_some() {
+            let address = text::address(field(columns.address)).map_err(in_column(ADDRESS))?;
+            rows.addresses.push(address.0);
+        }
+        rows.keys.push(&key);
+        rows.values.push(&value);
+        Ok(())
+    }
+}
+
+impl Table for CsvTable {
+    fn widths(&self) -> Widths {
+        self.widths
+    }
+
+    fn rows(&self) -> Option<u64> {
+        None
+    }
+
+    fn read(&mut self, rows: &mut Rows) -> Result<()> {
+        rows.clear(self.row);
+        while rows.room() > 0 {
+            let Some(record) = self.next.take() else { break };
+            let line = record.position().map_or(0, csv::Position::line);
+            rows.push_line(line);
+            let pushed = self.push(&record, rows);
+            pushed.map_err(|what| anyhow!("{}, line {line}: {what}", self.path.display()))?;
+            self.row += 1;
+            self.next = self.read_record()?;
+        }
+        Ok(())
+    }
+}
+
+impl Columns {
+    fn of(path: &Path, header: &ByteRecord) -> Result<Self> {
+        let at = |name: &str| {
+            let mut found =
+                header.iter().enumerate().filter(|(_, found)| *found == name.as_bytes());
+            let first = found.next().map(|(column, _)| column);
+            if found.next().is_some() {
+                bail!("{} has two columns {name}", path.display());
+            }
+            Ok(first)
+        };
+        let missing = |name: &str| {
+            let found: Vec<_> = header.iter().map(text::quoted).collect();
+            let (path, found) = (path.display(), found.join(", "));
+            anyhow!("{path} has no column {name}; its first line names {found}")
+        };
+        let (key, key_base64) = (at(KEY)?, at(KEY_BASE64)?);
+        if key.or(key_base64).is_none() {
+            return Err(missing(KEY));
+        }
+        Ok(Self {
+            key,
+            key_base64,
+            code: at(CODE)?.ok_or_else(|| missing(CODE))?,
+            address: at(ADDRESS)?,
+            value: at(VALUE)?,
+            value_base64: at(VALUE_BASE64)?,
+        })
+    }
+}
+
+fn wrong(path: &Path, error: &csv::Error) -> anyhow::Error {
+    let path = path.display();
+    match error.kind() {
+        ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            anyhow!(
+                "{path}, line {line}: {len} fields, expected {expected_len} as in the first line"
+            )
+        }
+        ErrorKind::Io(error) => anyhow!("cannot read {path}: {error}"),
+        _ => anyhow!("{path}: {error}"),
+    }
+}

@@ -1,0 +1,65 @@
+//! Comma-separated values, in the columns that are read again: what is UTF-8 stands in `key` and `value`,
+//! the rest in `key_base64` and `value_base64`.
+
+use anyhow::Result;
+use csv::{Writer, WriterBuilder};
+
+use super::{Rows, Sink, Target, failed};
+use crate::table::{ADDRESS, CODE, KEY, KEY_BASE64, VALUE, VALUE_BASE64, text as of_table};
+use crate::text;
+
+/// A file under way.
+pub(super) struct CsvFile {
+    writer: Writer<Target>,
+    name: String,
+    address_bits: u8,
+}
+
+impl CsvFile {
+    pub(super) fn create(target: Target, address_bits: u8) -> Result<Self> {
+        let name = target.name();
+        let writer = WriterBuilder::new().buffer_capacity(1 << 16).from_writer(target);
+        let mut file = Self { writer, name, address_bits };
+        let header = [KEY, KEY_BASE64, CODE, ADDRESS, VALUE, VALUE_BASE64];
+        file.record(header.map(str::as_bytes))?;
+        Ok(file)
+    }
+
+    fn record(&mut self, fields: [&[u8]; 6]) -> Result<()> {
+        self.writer.write_record(fields).map_err(|error| failed(&self.name, error.into()))
+    }
+}
+
+impl Sink for CsvFile {
+    fn write(&mut self, rows: &Rows) -> Result<()> {
+        for row in rows.iter() {
+            let (key, key_base64) = split(row.key);
+            let (value, value_base64) = split(row.value);
+            let code = text::hex(row.code);
+            let address = of_table::of_address(row.address.unwrap_or(0), self.address_bits);
+            self.record([
+                key,
+                key_base64.as_bytes(),
+                code.as_bytes(),
+                address.as_bytes(),
+                value,
+                value_base64.as_bytes(),
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        let Self { writer, name, .. } = *self;
+        let target = writer.into_inner();
+        target.map_err(|error| failed(&name, error.into_error()))?.finish()
+    }
+}
+
+/// The bytes as they are where they are text, in base64 where they are not.
+fn split(bytes: &[u8]) -> (&[u8], String) {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => (bytes, String::new()),
+        Err(_) => (b"", of_table::to_base64(bytes)),
+    }
+}

@@ -1,0 +1,73 @@
+//! A JSON object a line, with the members that are read again: `key` or `key_base64`, `code`, `address`, and
+//! if there is a value `value` or `value_base64`.
+
+use std::io::Write as _;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{Rows, Sink, Target, failed};
+use crate::table::text as of_table;
+use crate::text;
+
+/// A file under way.
+pub(super) struct JsonFile {
+    target: Target,
+    name: String,
+    address_bits: u8,
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    code: String,
+    address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_base64: Option<String>,
+}
+
+impl JsonFile {
+    pub(super) fn create(target: Target, address_bits: u8) -> Self {
+        let name = target.name();
+        Self { target, name, address_bits }
+    }
+}
+
+impl Sink for JsonFile {
+    fn write(&mut self, rows: &Rows) -> Result<()> {
+        for row in rows.iter() {
+            let (key, key_base64) = split(row.key);
+            let (value, value_base64) = split(row.value);
+            let object = Object {
+                key,
+                key_base64,
+                code: text::hex(row.code),
+                address: of_table::of_address(row.address.unwrap_or(0), self.address_bits),
+                value: value.filter(|value| !value.is_empty()),
+                value_base64,
+            };
+            let written = serde_json::to_writer(&mut self.target, &object)
+                .map_err(Into::into)
+                .and_then(|()| self.target.write_all(b"\n"));
+            written.map_err(|error| failed(&self.name, error))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.target.finish()
+    }
+}
+
+/// The bytes as text where they are, in base64 where they are not.
+fn split(bytes: &[u8]) -> (Option<&str>, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Some(text), None),
+        Err(_) => (None, Some(of_table::to_base64(bytes))),
+    }
+}

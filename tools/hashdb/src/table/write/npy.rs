@@ -1,0 +1,115 @@
+//! A folder of numpy's arrays: `codes.npy`, `addresses.npy`, and the bytes of keys and values beside their
+//! lengths, `keys.npy` and `keys.lengths.npy`, `values.npy` and `values.lengths.npy`. What arrays do not
+//! tell is in `hashdb.json`.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::draft::{Draft, Name};
+use super::{Rows, Sink};
+use crate::table::read::{FACTS, LENGTHS};
+
+/// Bytes of a header, whatever the shape.
+const HEADER_BYTES: usize = 128;
+
+/// A folder under way.
+pub(super) struct NpyFolder {
+    codes: Array,
+    addresses: Array,
+    keys: [Array; 2],
+    values: [Array; 2],
+    code_bits: u16,
+    address_bits: u8,
+    rows: usize,
+    /// Last: the folder goes after its files.
+    name: Name,
+}
+
+/// An array under way.
+struct Array {
+    draft: Draft,
+    descr: &'static str,
+    elements: usize,
+}
+
+impl NpyFolder {
+    #[expect(clippy::disallowed_methods, reason = "the error names the path")]
+    pub(super) fn create(path: &Path, code_bits: u16, address_bits: u8) -> Result<Self> {
+        let name = Name::new(path);
+        fs::create_dir(name.draft()).map_err(|error| name.failed(error))?;
+        let folder = name.draft().to_path_buf();
+        let bytes = |name: &str| Array::create(&folder.join(format!("{name}.npy")), "|u1");
+        let numbers = |name: &str| Array::create(&folder.join(name), "<u4");
+        let strings = |name: &str| {
+            Ok::<_, anyhow::Error>([bytes(name)?, numbers(&format!("{name}.{LENGTHS}"))?])
+        };
+        Ok(Self {
+            codes: bytes("codes")?,
+            addresses: numbers("addresses.npy")?,
+            keys: strings("keys")?,
+            values: strings("values")?,
+            code_bits,
+            address_bits,
+            rows: 0,
+            name,
+        })
+    }
+}
+
+impl Sink for NpyFolder {
+    fn write(&mut self, rows: &Rows) -> Result<()> {
+        self.codes.append(&rows.codes, rows.codes.len())?;
+        for row in rows.iter() {
+            self.addresses.append(&row.address.unwrap_or(0).to_le_bytes(), 1)?;
+            for ([bytes, lengths], string) in
+                [(&mut self.keys, row.key), (&mut self.values, row.value)]
+            {
+                bytes.append(string, string.len())?;
+                let length = u32::try_from(string.len()).unwrap_or(u32::MAX);
+                lengths.append(&length.to_le_bytes(), 1)?;
+            }
+        }
+        self.rows += rows.len();
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        let Self { codes, addresses, keys, values, code_bits, address_bits, rows, name } = *self;
+        codes.finish(&format!("({rows}, {})", code_bits / 8))?;
+        for array in [addresses].into_iter().chain(keys).chain(values) {
+            let shape = format!("({},)", array.elements);
+            array.finish(&shape)?;
+        }
+        let facts = json!({ "code_bits": code_bits, "address_bits": address_bits, "rows": rows });
+        let mut file = Draft::create(&name.draft().join(FACTS))?;
+        file.append(format!("{facts}\n").as_bytes())?;
+        file.finish()?;
+        name.take()
+    }
+}
+
+impl Array {
+    fn create(path: &Path, descr: &'static str) -> Result<Self> {
+        let mut draft = Draft::create(path)?;
+        draft.append(&[0; HEADER_BYTES])?;
+        Ok(Self { draft, descr, elements: 0 })
+    }
+
+    fn append(&mut self, bytes: &[u8], elements: usize) -> Result<()> {
+        self.elements += elements;
+        self.draft.append(bytes)
+    }
+
+    fn finish(mut self, shape: &str) -> Result<()> {
+        let descr = self.descr;
+        let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+        let length = HEADER_BYTES - 10;
+        let text = format!("{text:<width$}\n", width = length - 1);
+        let length = u16::try_from(length).unwrap_or(0).to_le_bytes();
+        self.draft.write_start(&[b"\x93NUMPY\x01\x00", &length[..], text.as_bytes()].concat())?;
+        self.draft.finish()
+    }
+}

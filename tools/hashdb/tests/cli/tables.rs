@@ -1,0 +1,574 @@
+//! Tables out and in: a load of a dump is the same database, in every format.
+
+use std::sync::Arc;
+
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, FixedSizeListArray,
+    Int16Array, Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch, StringArray,
+    StringViewArray, UInt8Array, UInt32Array, UInt64Array,
+};
+use hashdb::{Address, Code, Database, Options, WriteBatch, WriteOptions};
+use parquet::arrow::ArrowWriter;
+
+use crate::arrays::codes;
+use crate::{Place, read, write};
+
+const FORMATS: [&str; 5] = ["npy", "parquet", "arrow", "csv", "jsonl"];
+
+/// Keys that tables could trip over.
+const KEYS: [&[u8]; 18] = [
+    b"plain",
+    b"a,b",
+    b"say \"so\"",
+    b"\"",
+    b"line\nfeed",
+    b"\r\n",
+    b" ",
+    b"\t",
+    b"\xff\xfe",
+    b"\0",
+    b"\xc3\xa9",
+    b"\xef\xbb\xbfmark",
+    b"123",
+    b"=1+1",
+    b"null",
+    b"{}",
+    b"a;b",
+    b"\x80\n,\"",
+];
+
+impl Place {
+    /// Records of these widths with difficult keys and values, in a database called `name`.
+    fn with_difficult_records<const WIDTH: usize>(name: &str, address_bits: u8) -> Self {
+        let place = Self::empty();
+        let code_bits = u16::try_from(WIDTH * 8).unwrap();
+        let options = Options::new().code_bits(code_bits).address_bits(address_bits);
+        let db = Database::create(place.path(name), options.background(false)).unwrap();
+        let every_byte: Vec<u8> = (0..=255).collect();
+        let long = vec![b'k'; hashdb::MAX_KEY_BYTES];
+        let values: [&[u8]; 7] =
+            [b"", b"v", b"a,\"b\"\r\nc", &every_byte, b"\xff", b"\0", b"{\"a\": [1, null]}"];
+        let mut keys: Vec<_> = KEYS.iter().map(|key| key.to_vec()).collect();
+        keys.push(long);
+        keys.extend((0..3000).map(|number| format!("key {number}").into_bytes()));
+        let mut batch = WriteBatch::new();
+        for ((index, key), code) in keys.iter().enumerate().zip(codes::<WIDTH>(keys.len(), 11)) {
+            let address =
+                [0, u32::MAX][index % 2] >> (32 - u32::from(address_bits)) ^ (index as u32 & 0xff);
+            let address = Address::new(address, address_bits).unwrap();
+            batch.put(key, address, Code::from_bytes(&code).unwrap(), values[index % values.len()]);
+        }
+        let large = vec![0xa5; 3 << 20];
+        for key in [&b"large"[..], b"larger"] {
+            let address = Address::new(1, address_bits).unwrap();
+            batch.put(key, address, Code::from_bytes(&[0xab; WIDTH]).unwrap(), &large);
+        }
+        db.write(batch, WriteOptions::default()).unwrap();
+        place
+    }
+
+    fn digest(&self, db: &str) -> String {
+        let stats = ["stats", db, "--digest", "--progress", "none"];
+        self.json(&stats)[0]["digest"].as_str().unwrap().to_owned()
+    }
+
+    /// Writes a Parquet file of these columns.
+    fn parquet(&self, name: &str, columns: &[(&str, ArrayRef)]) {
+        let batch = RecordBatch::try_from_iter(columns.to_vec()).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        write(&self.path(name), &bytes);
+    }
+}
+
+fn round_trips<const WIDTH: usize>(address_bits: u8) {
+    let place = Place::with_difficult_records::<WIDTH>("db", address_bits);
+    let digest = place.digest("db");
+    for format in FORMATS {
+        let (file, again) = (format!("table.{format}"), format!("again-{format}"));
+        let dumped = &place.json(&["dump", "db", &file, "--progress", "none"])[0];
+        assert_eq!(dumped["records"], 3021, "{format}");
+        assert_eq!(place.existing(&format!("{file}.tmp")), None);
+        let bits = address_bits.to_string();
+        // Text tells whole digits only.
+        let more: &[&str] =
+            if matches!(format, "csv" | "jsonl") { &["--address-bits", &bits] } else { &[] };
+        let load = ["load", &again, &file, "--progress", "none"];
+        let loaded = &place.json(&[&load, more].concat())[0];
+        assert_eq!((&loaded["loaded"], &loaded["inserted"]), (&3021.into(), &3021.into()));
+        assert_eq!(place.digest(&again), digest, "{format}");
+        place.fails(1, &format!("{file} is there already"), &["dump", "db", &file]);
+    }
+}
+
+#[test]
+fn a_load_of_a_dump_is_the_same_database() {
+    round_trips::<16>(30);
+}
+
+#[test]
+fn the_largest_and_the_smallest_widths_pass_through_tables() {
+    round_trips::<128>(32);
+    round_trips::<8>(8);
+}
+
+#[test]
+fn tables_pass_through_pipes() {
+    let place = Place::with_difficult_records::<16>("db", 28);
+    let digest = place.digest("db");
+    for format in ["csv", "jsonl"] {
+        let line = format!(
+            "$HASHDB dump db - --format {format} --progress none | \
+             $HASHDB load piped-{format} - --format {format} --progress none --json"
+        );
+        let ran = place.shell(&line);
+        assert_eq!(ran.code, Some(0), "{format}: {}", ran.stderr);
+        assert_eq!(place.digest(&format!("piped-{format}")), digest);
+    }
+    place.ok(&["dump", "db", "t.arrow", "--progress", "none"]);
+    place.fails(2, "standard input needs --format", &["load", "new", "-"]);
+    place.fails(
+        2,
+        "cannot be read from standard input",
+        &["load", "new", "-", "--format", "parquet"],
+    );
+    place.fails(2, "standard output needs --format csv or jsonl", &["dump", "db", "-"]);
+    place.fails(2, "the name t.txt tells no format", &["dump", "db", "t.txt"]);
+    place.fails(2, "the name t.txt tells no format", &["load", "db", "t.txt"]);
+}
+
+#[test]
+fn a_dump_by_filter_holds_those_records_alone() {
+    let place = Place::with_difficult_records::<16>("db", 28);
+    let rows = |file: &str, filter: &[&str]| {
+        let dump = ["dump", "db", file, "--progress", "none"];
+        place.json(&[&dump, filter].concat())[0]["records"].as_u64().unwrap()
+    };
+    assert_eq!(rows("p.csv", &["--filter-prefix", "key 29"]), 111);
+    assert_eq!(rows("i.jsonl", &["--ids", "0,7,7,99999999"]), 2);
+    assert_eq!(rows("n.parquet", &["--filter-prefix", "absent"]), 0);
+    assert_eq!(rows("n.npy", &["--filter-prefix", "absent"]), 0);
+    assert_eq!(rows("n.arrow", &["--ids", "99999999"]), 0);
+    for table in ["n.parquet", "n.npy", "n.arrow"] {
+        let db = format!("db-{table}");
+        let report = &place.json(&["load", &db, table, "--progress", "none"])[0];
+        assert_eq!((&report["loaded"], &report["records"]), (&0.into(), &0.into()), "{table}");
+    }
+}
+
+#[test]
+fn several_tables_of_several_formats_load_in_one_run() {
+    let place = Place::with_difficult_records::<16>("db", 28);
+    let parts = [("a.csv", "key 1"), ("b.parquet", "key 2"), ("c.jsonl", "key 3")];
+    for (file, prefix) in parts {
+        place.ok(&["dump", "db", file, "--filter-prefix", prefix, "--progress", "none"]);
+    }
+    let load = ["load", "new", "b.parquet", "a.csv", "c.jsonl", "--progress", "none"];
+    let report = &place.json(&load)[0];
+    assert_eq!(report["records"], 1111 * 2 + 111);
+    place.ok(&["dump", "db", "d.npy", "--progress", "none"]);
+    place.array_of_codes("n.npy", &codes::<16>(3, 1));
+    place.fails(2, "n.npy has no keys", &["load", "new", "d.npy", "n.npy"]);
+}
+
+#[test]
+fn columns_of_every_fitting_type_are_read() {
+    let place = Place::empty();
+    let rows = codes::<16>(3, 4);
+    let bytes: Vec<&[u8]> = rows.iter().map(<[u8; 16]>::as_slice).collect();
+    let flat = UInt8Array::from(rows.as_flattened().to_vec());
+    let item = Arc::new(arrow_schema::Field::new("item", arrow_schema::DataType::UInt8, true));
+    let list = FixedSizeListArray::new(item, 16, Arc::new(flat), None);
+    let fixed = FixedSizeBinaryArray::try_from_iter(bytes.iter()).unwrap();
+    let code: [ArrayRef; 5] = [
+        Arc::new(fixed),
+        Arc::new(BinaryArray::from_iter_values(&bytes)),
+        Arc::new(LargeBinaryArray::from_iter_values(&bytes)),
+        Arc::new(BinaryViewArray::from_iter_values(&bytes)),
+        Arc::new(list),
+    ];
+    let key: [ArrayRef; 5] = [
+        Arc::new(StringArray::from(vec!["1", "20", "3"])),
+        Arc::new(LargeStringArray::from(vec!["1", "20", "3"])),
+        Arc::new(StringViewArray::from(vec!["1", "20", "3"])),
+        Arc::new(BinaryArray::from_iter_values([b"1", &b"20"[..], b"3"])),
+        Arc::new(Int64Array::from(vec![1, 20, 3])),
+    ];
+    let address: [ArrayRef; 5] = [
+        Arc::new(UInt32Array::from(vec![5, 6, 7])),
+        Arc::new(UInt64Array::from(vec![5, 6, 7])),
+        Arc::new(Int64Array::from(vec![5, 6, 7])),
+        Arc::new(Int16Array::from(vec![5, 6, 7])),
+        Arc::new(UInt8Array::from(vec![5, 6, 7])),
+    ];
+    let value: [ArrayRef; 5] = [
+        Arc::new(StringArray::from(vec![Some("x"), None, Some("")])),
+        Arc::new(LargeStringArray::from(vec![Some("x"), None, None])),
+        Arc::new(BinaryArray::from_iter([Some(b"x"), None, None])),
+        Arc::new(LargeBinaryArray::from_iter([Some(b"x"), None, None])),
+        Arc::new(BinaryViewArray::from_iter([Some(b"x"), None, None])),
+    ];
+    let mut digests = Vec::new();
+    for types in 0..5 {
+        let db = format!("db{types}");
+        let other: ArrayRef = Arc::new(UInt8Array::from(vec![None, Some(1), None]));
+        place.parquet(
+            "t.parquet",
+            &[
+                ("other", other),
+                ("value", Arc::clone(&value[types])),
+                ("code", Arc::clone(&code[types])),
+                ("address", Arc::clone(&address[types])),
+                ("key", Arc::clone(&key[types])),
+            ],
+        );
+        let load = ["load", &db, "t.parquet", "--address-bits", "12", "--progress", "none"];
+        assert_eq!(place.json(&load)[0]["records"], 3, "types {types}");
+        digests.push(place.digest(&db));
+    }
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+    let second = &place.json(&["get", "db4", "20", "--value"])[0];
+    assert_eq!((&second["address"], &second["value"]), (&"006".into(), &"".into()));
+    place.fails(
+        2,
+        "new is new and the table does not tell how wide its addresses are; give --address-bits",
+        &["load", "new", "t.parquet"],
+    );
+    // Without addresses they are the first bits of the codes.
+    place.parquet("n.parquet", &[("key", Arc::clone(&key[0])), ("code", Arc::clone(&code[0]))]);
+    assert_eq!(place.json(&["load", "new", "n.parquet", "--progress", "none"])[0]["records"], 3);
+    let first = &place.json(&["get", "new", "1"])[0];
+    assert_eq!(first["address"], crate::arrays::hex(&rows[0])[..7]);
+    Place::with_records_in(&place, "narrow");
+    place.fails(
+        1,
+        "n.parquet holds codes of 128 bits, expected 64",
+        &["load", "narrow", "n.parquet"],
+    );
+}
+
+#[test]
+fn parquet_of_other_content_is_refused_by_row_and_column() {
+    let place = Place::empty();
+    let key: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+    let code: ArrayRef = Arc::new(BinaryArray::from_iter_values([[1; 8], [2; 8]]));
+    let columns = |other: &[(&'static str, ArrayRef)]| {
+        let mut columns = vec![("key", Arc::clone(&key)), ("code", Arc::clone(&code))];
+        columns.retain(|(name, _)| other.iter().all(|(other, _)| other != name));
+        columns.extend(other.iter().cloned());
+        columns
+    };
+    let floats: ArrayRef = Arc::new(arrow_array::Float32Array::from(vec![1.0, 2.0]));
+    let nulls: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
+    let narrow: ArrayRef = Arc::new(BinaryArray::from_iter_values([&[1; 8][..], &[2; 7]]));
+    let odd: ArrayRef =
+        Arc::new(FixedSizeBinaryArray::try_from_iter([[1; 9], [2; 9]].iter()).unwrap());
+    let minus: ArrayRef = Arc::new(Int64Array::from(vec![1, -1]));
+    let wide: ArrayRef = Arc::new(UInt32Array::from(vec![1, 1 << 20]));
+    let empty: ArrayRef = Arc::new(StringArray::from(vec!["a", ""]));
+    let cases = [
+        (
+            "column key: its type is Float32, expected binary, utf8 or an integer",
+            columns(&[("key", Arc::clone(&floats))]),
+        ),
+        (
+            "column code: its type is Utf8, expected fixed-size binary",
+            columns(&[("code", Arc::clone(&key))]),
+        ),
+        (
+            "column address: its type is Float32, expected an integer",
+            columns(&[("address", Arc::clone(&floats))]),
+        ),
+        (
+            "column value: its type is Float32, expected binary or utf8",
+            columns(&[("value", floats)]),
+        ),
+        ("row 1, column key: it is null, expected a value", columns(&[("key", nulls)])),
+        ("row 1, column key: the key is empty", columns(&[("key", empty)])),
+        ("row 1, column code: the code has 7 bytes, expected 8", columns(&[("code", narrow)])),
+        (
+            "column code: its codes have 9 bytes, expected 8 to 128 in steps of 8",
+            columns(&[("code", odd)]),
+        ),
+        (
+            "row 1, column address: it is -1, expected 0 to 4294967295",
+            columns(&[("address", minus)]),
+        ),
+        (
+            "row 1, column address: it is 100000, expected an address of 16 bits",
+            columns(&[("address", wide)]),
+        ),
+        ("has no column key; its columns are code", vec![("code", Arc::clone(&code))]),
+        ("has no column code; its columns are key", vec![("key", Arc::clone(&key))]),
+    ];
+    for (words, columns) in cases {
+        place.parquet("t.parquet", &columns);
+        let ran =
+            place.run(&["load", "db", "t.parquet", "--address-bits", "16", "--progress", "none"]);
+        assert_eq!(ran.code, Some(1), "{words}: {}", ran.stderr);
+        let last = ran.stderr.lines().last().unwrap();
+        assert!(last.contains(words) && last.contains("t.parquet"), "{words}: {last}");
+    }
+    write(&place.path("t.parquet"), b"PAR1 and nothing else");
+    place.fails(1, "t.parquet cannot be read: ", &["load", "new", "t.parquet"]);
+    place.fails(1, "cannot read absent.parquet: ", &["load", "new", "absent.parquet"]);
+    assert_eq!(place.existing("new"), None);
+}
+
+#[test]
+fn text_of_other_content_is_refused_by_line() {
+    let place = Place::with_records();
+    let code = "00000000000000ff";
+    let cases = [
+        ("csv", "".to_owned(), "has no column key; its first line names"),
+        (
+            "csv",
+            format!("name,code\na,{code}\n"),
+            "has no column key; its first line names 'name', 'code'",
+        ),
+        ("csv", "key,address\na,1\n".into(), "has no column code"),
+        ("csv", format!("key,code,key\na,{code},b\n"), "has two columns key"),
+        (
+            "csv",
+            format!("key,code\na,{code}\nb,{code},1\n"),
+            "line 3: 3 fields, expected 2 as in the first line",
+        ),
+        (
+            "csv",
+            format!("key,code\n\"a\nb\",{code}\nc,00ff\n"),
+            "line 4: column code: the code has 2 bytes, expected 8",
+        ),
+        (
+            "csv",
+            "key,code\na,00000000000000fg\n".into(),
+            "line 2: column code: '00000000000000fg' is no pairs of hex",
+        ),
+        (
+            "csv",
+            "key,code\na,\n".into(),
+            "line 2: column code: the code has 0 bytes, expected 8 to 128",
+        ),
+        (
+            "csv",
+            format!("key,code,address\na,{code},x\n"),
+            "line 2: column address: 'x' is no number below 2^32",
+        ),
+        (
+            "csv",
+            format!("key,code,address\na,{code},0x10000\n"),
+            "line 2, column address: it is 10000, expected an address of 16 bits",
+        ),
+        ("csv", format!("key,code\n,{code}\n"), "line 2, column key: the key is empty"),
+        (
+            "csv",
+            format!("key,key_base64,code\na,YQ==,{code}\n"),
+            "line 2: columns key and key_base64 are both filled",
+        ),
+        (
+            "csv",
+            format!("key_base64,code\nYQ,{code}\n"),
+            "line 2: column key_base64: 'YQ' is no base64",
+        ),
+        (
+            "csv",
+            "key,code\na,00000000000000ff00000000000000ff\n".into(),
+            "holds codes of 128 bits, expected 64",
+        ),
+        ("jsonl", "[1]\n".into(), "line 1: '[1]' is no record"),
+        (
+            "jsonl",
+            "\n{\"key\": \"a\"}\n".into(),
+            "line 2: '{\"key\": \"a\"}' is no record, at column 12: missing field `code`",
+        ),
+        ("jsonl", "{\"key\": \"a\"".into(), "line 1: "),
+        ("jsonl", format!("{{\"key\": 1, \"code\": \"{code}\"}}\n"), "invalid type: integer `1`"),
+        ("jsonl", format!("{{\"code\": \"{code}\"}}\n"), "line 1: it has no key"),
+        (
+            "jsonl",
+            format!("{{\"key\": \"a\", \"code\": \"{code}\", \"address\": 1.5}}\n"),
+            "the address is neither a whole number nor text",
+        ),
+        (
+            "jsonl",
+            format!("{{\"key\": \"a\", \"code\": \"{code}\", \"address\": \"12\"}}\n"),
+            "address: '12' does not begin with 0x",
+        ),
+        (
+            "jsonl",
+            format!(
+                "{{\"key\": \"a\", \"code\": \"{code}\", \"address\": 1}}\n{{\"key\": \"b\", \"code\": \"{code}\"}}\n"
+            ),
+            "line 2: it has no address, the first line has one",
+        ),
+        (
+            "jsonl",
+            format!("{{\"key\": \"a\", \"key_base64\": \"YQ==\", \"code\": \"{code}\"}}\n"),
+            "it has both key and key_base64",
+        ),
+    ];
+    let digest = place.digest("db");
+    for (format, text, words) in cases {
+        let file = format!("t.{format}");
+        write(&place.path(&file), text.as_bytes());
+        let ran = place.run(&["load", "db", &file, "--progress", "none"]);
+        assert_eq!(ran.code, Some(1), "{words}: {}", ran.stderr);
+        ran.is_one_sentence_with(words);
+        ran.is_one_sentence_with(&file);
+    }
+    assert_eq!(place.digest("db"), digest, "nothing was loaded");
+    write(&place.path("empty.csv"), b"key,code\n");
+    assert_eq!(place.json(&["load", "db", "empty.csv", "--progress", "none"])[0]["loaded"], 0);
+    place.fails(
+        1,
+        "empty.csv has no rows, which would tell the width",
+        &["load", "new", "empty.csv"],
+    );
+}
+
+#[test]
+fn rows_that_are_too_long_are_refused_in_bounded_memory() {
+    let place = Place::with_records();
+    for format in ["csv", "jsonl"] {
+        // 200 MB without a line end, in at most 512 MB of address space above what the command needs.
+        let line = format!(
+            "(printf 'key,code\\n'; head -c 200000000 /dev/zero | tr '\\0' 'x') | \
+             $HASHDB load db - --format {format} --progress none"
+        );
+        let line =
+            if format == "jsonl" { line.replace("printf 'key,code\\n'", "true") } else { line };
+        let ran = place.shell(&line);
+        assert_eq!(ran.code, Some(1), "{format}: {}", ran.stderr);
+        ran.is_one_sentence_with("more than 100663296 bytes");
+    }
+}
+
+#[test]
+fn damaged_tables_are_errors_and_never_more() {
+    let place = Place::with_records();
+    let rows = codes::<8>(40, 3);
+    let lines: Vec<_> = rows
+        .iter()
+        .enumerate()
+        .map(|(row, code)| {
+            format!(
+                "{{\"key\":\"{row}\",\"code\":\"{}\",\"address\":7,\"value\":\"value {row}\"}}\n",
+                crate::arrays::hex(code)
+            )
+        })
+        .collect();
+    write(&place.path("t.jsonl"), lines.concat().as_bytes());
+    place.ok(&["load", "source", "t.jsonl", "--address-bits", "16", "--progress", "none"]);
+    for format in ["parquet", "arrow"] {
+        let (file, load) = (format!("t.{format}"), format!("bad.{format}"));
+        place.ok(&["dump", "source", &file, "--progress", "none"]);
+        let sound = read(&place.path(&file));
+        let step = sound.len() / 24;
+        for end in (0..sound.len()).step_by(step) {
+            write(&place.path(&load), &sound[..end]);
+            let ran = place.run(&["load", "db", &load, "--progress", "none"]);
+            assert_eq!(ran.code, Some(1), "{format} cut at {end}: {}", ran.stderr);
+            ran.is_one_sentence_with(&load);
+        }
+        for at in (0..sound.len()).step_by(step / 2) {
+            let mut bytes = sound.clone();
+            bytes[at] ^= 0xff;
+            write(&place.path(&load), &bytes);
+            // These formats have no checksums that must be there: other content may pass for sound.
+            let ran = place.run(&["load", "db", &load, "--progress", "none"]);
+            assert!(
+                matches!(ran.code, Some(0 | 1)),
+                "{format} at {at}: {:?} {}",
+                ran.code,
+                ran.stderr
+            );
+            if ran.code == Some(1) {
+                ran.is_one_sentence_with(&load);
+            }
+        }
+    }
+    assert_eq!(place.json(&["check", "db"])[0]["clean"], true);
+}
+
+#[test]
+fn arrays_of_strings_must_agree_with_their_lengths() {
+    let place = Place::with_difficult_records::<8>("db", 16);
+    place.ok(&["dump", "db", "t.npy", "--progress", "none"]);
+    let lengths = read(&place.path("t.npy/keys.lengths.npy"));
+    let mut other = lengths.clone();
+    other[128] ^= 1;
+    write(&place.path("t.npy/keys.lengths.npy"), &other);
+    place.fails(1, "keys.npy holds ", &["load", "new", "t.npy"]);
+    other[130] = 0xff;
+    write(&place.path("t.npy/keys.lengths.npy"), &other);
+    place.fails(1, "keys.lengths.npy, row 0: a length of ", &["load", "new", "t.npy"]);
+    write(&place.path("t.npy/keys.lengths.npy"), &lengths);
+    write(&place.path("t.npy/hashdb.json"), b"{\"address_bits\": 7}");
+    place.fails(
+        1,
+        "hashdb.json: address_bits 7, expected address_bits of 8 to 32",
+        &["load", "new", "t.npy"],
+    );
+    assert_eq!(place.existing("new"), None);
+}
+
+#[test]
+fn values_of_one_length_are_rows_of_an_array() {
+    let place = Place::empty();
+    place.array_of_codes("codes.npy", &codes::<8>(3, 5));
+    place.array_of_codes("values.npy", &[*b"one", *b"two", *b"six"]);
+    let load = ["load", "db", "--codes", "codes.npy", "--values", "values.npy"];
+    assert_eq!(place.json(&[&load[..], &["--progress", "none"]].concat())[0]["records"], 3);
+    assert_eq!(place.ok(&["get", "db", "1", "--value"]), "two");
+    place.array_of_codes("values.npy", &[*b"one", *b"two"]);
+    place.fails(1, "values.npy holds 2 values, expected 3, one a code", &load);
+}
+
+#[test]
+fn an_unwritable_dump_leaves_nothing() {
+    let place = Place::with_difficult_records::<16>("db", 28);
+    for format in FORMATS {
+        let ran =
+            place.shell(&format!("ulimit -f 64; exec $HASHDB dump db t.{format} --progress none"));
+        assert_eq!(ran.code, Some(1), "{format}: {}", ran.stderr);
+        ran.is_one_sentence_with(&format!("cannot write t.{format}"));
+        assert_eq!(place.existing(&format!("t.{format}")), None);
+        assert_eq!(place.existing(&format!("t.{format}.tmp")), None);
+    }
+}
+
+#[test]
+fn the_digest_tells_databases_apart() {
+    let place = Place::with_records();
+    let digest = place.digest("db");
+    assert_eq!(digest.len(), 64);
+    assert!(place.ok(&["stats", "db", "--digest", "--progress", "none"]).contains(&digest));
+    assert!(!place.ok(&["stats", "db"]).contains("digest"));
+    place.ok(&[
+        "put",
+        "db",
+        "b",
+        "--code",
+        "00000000000000ff",
+        "--address",
+        "0001",
+        "--value",
+        "second",
+    ]);
+    assert_eq!(place.digest("db"), digest, "the same record under another id");
+    place.ok(&["compact", "db"]);
+    assert_eq!(place.digest("db"), digest);
+    place.ok(&[
+        "put",
+        "db",
+        "b",
+        "--code",
+        "00000000000000ff",
+        "--address",
+        "0001",
+        "--value",
+        "other",
+    ]);
+    assert_ne!(place.digest("db"), digest);
+}
