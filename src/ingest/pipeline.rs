@@ -194,6 +194,8 @@ struct Shared<'a> {
     found: AtomicU64,
     skipped: AtomicU64,
     done_before: AtomicU64,
+    /// Bytes of sources that are done.
+    known_bytes: AtomicU64,
     bytes: AtomicU64,
     /// Bytes in all; `u64::MAX` until they are known.
     total_bytes: AtomicU64,
@@ -260,6 +262,7 @@ impl<'a> Shared<'a> {
             found: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             done_before: AtomicU64::new(0),
+            known_bytes: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             total_bytes: AtomicU64::new(u64::MAX),
         }
@@ -293,7 +296,10 @@ impl<'a> Shared<'a> {
             }
             let passed_over = match &found {
                 Found::Skipped => Some(&self.skipped),
-                Found::Known => Some(&self.done_before),
+                Found::Known(bytes) => {
+                    self.known_bytes.fetch_add(*bytes, Ordering::Relaxed);
+                    Some(&self.done_before)
+                }
                 Found::Image(..) | Found::Reject(..) | Found::End(_) => None,
             };
             if let Some(counter) = passed_over {
@@ -315,7 +321,7 @@ impl<'a> Shared<'a> {
                     (Became::Reject(reject), mark)
                 }
                 Found::End(mark) => (Became::Nothing, Some(mark)),
-                Found::Skipped | Found::Known => (Became::Nothing, None),
+                Found::Skipped | Found::Known(_) => (Became::Nothing, None),
             };
             let outcome = Outcome { number, result, mark, _place: place };
             number += 1;
@@ -478,6 +484,7 @@ impl<T> Writer<'_, '_, '_, '_, T> {
 
     fn progress(&self) -> Progress {
         let total = self.shared.total_bytes.load(Ordering::Relaxed);
+        let known = self.shared.known_bytes.load(Ordering::Relaxed);
         Progress {
             done: self.report.done,
             rejected: self.report.rejected_count(),
@@ -485,7 +492,7 @@ impl<T> Writer<'_, '_, '_, '_, T> {
             done_before: self.shared.done_before.load(Ordering::Relaxed),
             found: self.shared.found.load(Ordering::Relaxed),
             bytes: self.shared.bytes.load(Ordering::Relaxed),
-            total_bytes: (total != u64::MAX).then_some(total),
+            total_bytes: (total != u64::MAX).then_some(total.saturating_sub(known)),
             elapsed: self.shared.started.elapsed(),
         }
     }

@@ -34,7 +34,7 @@ pub fn probe_shard(path: &Path, most: usize) -> ProbedShard {
             Found::Image(key, Content::File(..), _) => shard.images.push((key, 0)),
             Found::Reject(reject, _) => shard.rejects.push((reject.key, reject.kind)),
             Found::Skipped => shard.skipped += 1,
-            Found::Known | Found::End(_) => {}
+            Found::Known(_) | Found::End(_) => {}
         }
         shard.images.len() <= most
     };

@@ -36,8 +36,8 @@ pub(super) enum Found<'a> {
     Reject(Reject, Option<Mark>),
     /// Something that does not look like an image.
     Skipped,
-    /// A file or a shard that an earlier run has done.
-    Known,
+    /// A file or a shard of so many bytes that an earlier run has done.
+    Known(u64),
     /// The end of a shard.
     End(Mark),
 }
@@ -83,12 +83,12 @@ impl Walk<'_, '_> {
             Listed::Reject(reject) => (self.emit)(Found::Reject(reject, None)),
             Listed::Shard(path, origin) => match self.planner.plan(&origin) {
                 Plan::Stop => false,
-                Plan::Skip => (self.emit)(Found::Known),
+                Plan::Skip => (self.emit)(Found::Known(origin.bytes)),
                 plan => shard::read(self, &path, &Arc::new(origin), &plan),
             },
             Listed::Image(path, origin) => match self.planner.plan(&origin) {
                 Plan::Stop => false,
-                Plan::Skip => (self.emit)(Found::Known),
+                Plan::Skip => (self.emit)(Found::Known(origin.bytes)),
                 plan => (self.emit)(found_file(path, origin, &plan)),
             },
         })

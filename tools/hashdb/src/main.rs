@@ -16,6 +16,7 @@ mod progress;
 mod request;
 mod sheet;
 mod signals;
+mod size;
 mod table;
 mod text;
 mod vectors;

@@ -40,6 +40,11 @@ impl Interrupt {
         self.0.load(Ordering::SeqCst)
     }
 
+    /// The flag itself, for code that keeps it.
+    pub(crate) fn shared(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
     /// The flag itself, for code that polls it.
     pub(crate) fn flag(&self) -> &AtomicBool {
         &self.0

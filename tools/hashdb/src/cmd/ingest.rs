@@ -90,6 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         rejects: args.rejects.as_ref().map(|path| Rejects::create(path)).transpose()?,
         last: Progress::default(),
         rejected: 0,
+        told: HashSet::new(),
     };
     let encode = |pictures| {
         encode(&encoder, pictures).map_err(|error| IngestError::Encoder(Box::new(error)))
@@ -166,24 +167,23 @@ struct Watcher {
     rejects: Option<Rejects>,
     last: Progress,
     rejected: u64,
+    /// The keys of what was rejected.
+    told: HashSet<Vec<u8>>,
 }
 
 /// The file that names every reject.
 struct Rejects {
     path: PathBuf,
     file: BufWriter<File>,
-    /// The keys that stand in it.
-    told: HashSet<Vec<u8>>,
 }
 
 impl Rejects {
     fn create(path: &std::path::Path) -> Result<Self> {
         let file = BufWriter::new(files::create(path)?);
-        Ok(Self { path: path.to_path_buf(), file, told: HashSet::new() })
+        Ok(Self { path: path.to_path_buf(), file })
     }
 
     fn write(&mut self, key: &[u8], stage: Stage, kind: &str, cause: &str) -> Result<(), Error> {
-        self.told.insert(key.to_vec());
         write_reject(&mut self.file, key, stage, kind, cause).map_err(self.failed())
     }
 
@@ -201,6 +201,7 @@ impl Observer for Watcher {
 
     fn reject(&mut self, reject: Reject) -> Result<(), IngestError> {
         self.rejected += 1;
+        self.told.insert(reject.key.clone());
         if let Some(rejects) = &mut self.rejects {
             rejects.write(&reject.key, reject.stage, reject.kind, &reject.cause)?;
         } else if self.rejected <= NAMED_REJECTS {
@@ -214,13 +215,19 @@ impl Observer for Watcher {
 impl Watcher {
     fn finish(mut self, db: &Database, paths: &[PathBuf]) -> Result<()> {
         self.meter.finish(&Shown(&self.last));
+        // Those of earlier runs, which were passed over in this one.
+        let earlier = noted_rejects(db, paths)?.into_iter();
+        let earlier: Vec<_> = earlier.filter(|reject| !self.told.contains(&reject.key)).collect();
+        if !earlier.is_empty() {
+            let count = text::count(earlier.len() as u64);
+            note(&format!(
+                "{count} that earlier runs rejected were passed over; --retry-rejects tries them again"
+            ));
+        }
         match &mut self.rejects {
             Some(rejects) => {
-                // Those of earlier runs, which were passed over in this one.
-                for NotedReject { key, stage, kind, cause } in noted_rejects(db, paths)? {
-                    if !rejects.told.contains(&key) {
-                        rejects.write(&key, stage, &kind, &cause)?;
-                    }
+                for NotedReject { key, stage, kind, cause } in earlier {
+                    rejects.write(&key, stage, &kind, &cause)?;
                 }
                 let flushed = rejects.file.flush();
                 flushed.map_err(rejects.failed())?;

@@ -81,7 +81,14 @@ fn rejects_are_counted_by_cause_and_written_to_a_file() {
     assert_eq!(rejects[0]["path"], "photos/empty.png");
     assert_eq!(rejects[0]["cause"], "the file is empty");
 
-    let named = place.run(&["ingest", "db", "photos", "--progress", "none"]);
+    // They are passed over from now on, but named in the file, and tried again when asked for.
+    let ran = place.run(&[&arguments[..], &["--progress", "none"]].concat());
+    assert!(ran.stderr.contains("2 that earlier runs rejected"), "{}", ran.stderr);
+    assert_eq!((ran.code, &objects(&ran.stdout)[0]["done_before"]), (Some(0), &5.into()));
+    let again = objects(&String::from_utf8(crate::read(&place.path("rejects.jsonl"))).unwrap());
+    assert_eq!(again, rejects);
+    let retry = ["ingest", "db", "photos", "--progress", "none", "--retry-rejects"];
+    let named = place.run(&retry);
     assert_eq!(named.code, Some(4));
     assert!(named.stderr.contains("rejected photos/text.jpg: "), "{}", named.stderr);
     assert!(named.stdout.contains("1 unknown-format"), "{}", named.stdout);
@@ -119,7 +126,7 @@ fn progress_goes_to_standard_error_in_the_form_asked_for() {
     let plain = place.run(&["ingest", "db", "photos", "--json"]);
     assert!(plain.stderr.starts_with("3 images, "), "{}", plain.stderr);
     assert_eq!(objects(&plain.stdout).len(), 1);
-    let json = place.run(&["ingest", "db", "photos", "--progress", "json"]);
+    let json = place.run(&["ingest", "db", "photos", "--progress", "json", "--again"]);
     let last = objects(&json.stderr).pop().unwrap();
     assert_eq!((&last["done"], &last["total_bytes"]), (&3.into(), &last["bytes"]));
     assert!(json.stdout.starts_with("ingested 3 images"));
@@ -157,7 +164,7 @@ fn shards_are_ingested_and_their_pictures_found_again_for_a_sheet() {
 /// exit code and what it wrote to standard error.
 fn ingest_until(place: &Place, signal: &str) -> (Option<i32>, String) {
     let mut command = place.command();
-    command.args(["ingest", "db", "--progress", "json"]).args(vec!["photos"; 30_000]);
+    command.args(["ingest", "db", "--again", "--progress", "json"]).args(vec!["photos"; 30_000]);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -187,6 +194,48 @@ fn a_killed_ingest_leaves_a_sound_database() {
     let report = &place.json(&["check", "db"])[0];
     assert_eq!((&report["clean"], &report["records"]), (&true.into(), &5.into()));
     assert_eq!(keys(&place.json(&["query", "db", "photos/2.png"])[0])[0], "photos/2.png");
+}
+
+#[test]
+fn an_ingest_killed_at_any_moment_ends_like_one_that_was_not() {
+    let place = photos(60);
+    place.shell("tar -cf shard.tar photos");
+    let shards = place.path("shard.tar").exists();
+    let paths: &[&str] = if shards { &["photos", "shard.tar"] } else { &["photos"] };
+    place.ok(&[&["ingest", "db", "--progress", "none"], paths].concat());
+    let digest = |db| place.json(&["stats", db, "--digest"])[0]["digest"].clone();
+    place.ok(&["create", "killed"]);
+    for wait in 0..12 {
+        let mut command = place.command();
+        command.args(["ingest", "killed", "--progress", "none", "--threads", "1"]).args(paths);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(40 * wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let report = &place.json(&[&["ingest", "killed", "--progress", "none"], paths].concat())[0];
+    assert_eq!(report["rejected"], 0);
+    assert_eq!(digest("killed"), digest("db"));
+    assert!(place.ok(&["check", "killed"]).starts_with("no damage"));
+    let again = &place.json(&[&["ingest", "killed", "--progress", "none"], paths].concat())[0];
+    assert_eq!(
+        (&again["done"], &again["done_before"]),
+        (&0.into(), &(60 + paths.len() - 1).into())
+    );
+}
+
+#[test]
+fn files_that_go_and_change_are_followed_when_asked_for() {
+    let place = photos(4);
+    let ingest = ["ingest", "db", "photos", "--progress", "none"];
+    place.ok(&ingest);
+    place.shell("rm photos/1.png");
+    crate::write(&place.path("photos/2.png"), &picture(77));
+    let report = &place.json(&ingest)[0];
+    assert_eq!((&report["done"], &report["done_before"]), (&0.into(), &3.into()));
+    let report = &place.json(&[&ingest[..], &["--update", "--delete-missing"]].concat())[0];
+    assert_eq!((&report["done"], &report["deleted"]), (&1.into(), &1.into()));
+    assert_eq!(place.json(&["stats", "db"])[0]["records"], 3);
 }
 
 #[test]

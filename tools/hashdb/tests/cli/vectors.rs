@@ -129,7 +129,7 @@ fn keys_and_addresses_come_from_files() {
 fn a_database_is_created_as_the_files_are() {
     let place = Place::empty();
     place.array_of_codes("codes.npy", &[[0xab; 24], [0xcd; 24]]);
-    let load = ["load", "db", "--codes", "codes.npy", "--create", "--no-compact"];
+    let load = ["load", "db", "--codes", "codes.npy", "--create"];
     place.ok(&[&load[..], &["--address-bits", "20"]].concat());
     let info = &place.json(&["info", "db"])[0];
     assert_eq!((&info["code_bits"], &info["address_bits"]), (&192.into(), &20.into()));
@@ -297,11 +297,12 @@ fn empty_databases_and_empty_files_answer() {
 }
 
 #[test]
-fn an_interrupted_load_says_where_to_go_on() {
+fn an_interrupted_load_loads_nothing_and_can_be_repeated() {
     let place = Place::empty();
     place.array_of_codes("codes.npy", &codes::<8>(4_000_000, 9));
     let mut command = place.command();
-    command.args(["load", "db", "--codes", "codes.npy", "--progress", "json", "--json"]);
+    let load = ["load", "db", "--codes", "codes.npy", "--memory", "64MiB"];
+    command.args(load).args(["--progress", "json", "--json"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut text = String::new();
@@ -313,21 +314,41 @@ fn an_interrupted_load_says_where_to_go_on() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{text}");
     let report = &objects(&String::from_utf8(output.stdout).unwrap())[0];
-    let loaded = report["loaded"].as_u64().unwrap();
-    assert!(text.contains(&format!("--from {loaded} loads the rest")), "{text}");
-    assert_eq!((&report["interrupted"], &report["records"]), (&true.into(), &loaded.into()));
+    assert!(text.contains("interrupted; nothing was loaded"), "{text}");
+    assert_eq!((&report["interrupted"], &report["records"]), (&true.into(), &0.into()));
+    assert_eq!(place.existing("db/load"), None);
 
-    // The rest, as if the file ended a little later.
-    let rows = loaded + 30_000;
-    let short = codes::<8>(usize::try_from(rows).unwrap(), 9);
+    let short = codes::<8>(30_000, 9);
     place.array_of_codes("codes.npy", &short);
-    let rest = ["load", "db", "--codes", "codes.npy", "--from", &loaded.to_string()];
-    let report = &place.json(&[&rest[..], &["--progress", "none"]].concat())[0];
-    assert_eq!((&report["loaded"], &report["records"]), (&30_000.into(), &rows.into()));
-    assert_eq!(report["replaced"], 0);
-    let last = (rows - 1).to_string();
+    let report = &place.json(&[&load[..], &["--progress", "none"]].concat())[0];
+    assert_eq!((&report["loaded"], &report["replaced"]), (&30_000.into(), &0.into()));
     let code = crate::arrays::hex(short.last().unwrap());
-    assert_eq!(place.json(&["get", "db", &last])[0]["code"], code);
+    assert_eq!(place.json(&["get", "db", "29999"])[0]["code"], code);
+}
+
+#[test]
+fn keys_that_are_there_are_refused_skipped_or_replaced() {
+    let place = Place::with_loaded(&codes::<8>(40, 6));
+    place.array_of_codes("more.npy", &codes::<8>(60, 7));
+    let load = ["load", "db", "--codes", "more.npy", "--progress", "none"];
+    let first = |place: &Place| place.json(&["get", "db", "0"])[0]["code"].clone();
+    let before = first(&place);
+    let with = |choice| [&load[..], &["--duplicates", choice]].concat();
+    place.fails(
+        1,
+        "is in the database already; 60 rows were read, nothing was loaded",
+        &with("error"),
+    );
+    assert_eq!(place.json(&["stats", "db"])[0]["records"], 40);
+    let report = &place.json(&with("skip"))[0];
+    assert_eq!((&report["inserted"], &report["skipped"]), (&20.into(), &40.into()));
+    assert_eq!(first(&place), before);
+    let report = &place.json(&with("replace"))[0];
+    assert_eq!((&report["replaced"], &report["records"]), (&60.into(), &60.into()));
+    assert_ne!(first(&place), before);
+    let odd = place.run(&[&load[..], &["--memory", "1XB"]].concat());
+    assert!(odd.code == Some(2) && odd.stderr.contains("no unit of bytes"), "{}", odd.stderr);
+    assert!(place.ok(&["check", "db"]).starts_with("no damage"));
 }
 
 #[test]
@@ -338,7 +359,7 @@ fn a_load_without_space_says_what_is_in_and_can_be_repeated() {
     let load = "load db --codes codes.npy --progress none";
     let ran = place.shell(&format!("ulimit -f 512; exec \"$HASHDB\" {load}"));
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("; 0 of 30,000 rows were written before"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("nothing was loaded"), "{}", ran.stderr);
     let arguments: Vec<_> = load.split(' ').collect();
     assert_eq!(place.json(&arguments)[0]["records"], 30_000);
     assert_eq!(place.json(&["check", "db"])[0]["clean"], json!(true));

@@ -4,10 +4,10 @@ mod source;
 mod writer;
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use hashdb::{Database, IndexOptions, Options};
+use clap::ValueEnum;
+use hashdb::{BulkReport, Database, Duplicates, IndexOptions, Options};
 use serde::Serialize;
 
 use crate::exit::{Exit, Usage};
@@ -15,21 +15,17 @@ use crate::indexes::IndexChoice;
 use crate::output::{Output, note};
 use crate::progress::Mode;
 use crate::signals::Interrupt;
+use crate::size::Size;
 use crate::table::Format;
 use crate::text;
 use source::Source;
 use writer::Load;
 
-/// A quarter of the rows that a load keeps in memory before it writes a segment: 44 MB of 256-bit
-/// codes in all.
-const MEMTABLE_ROWS: usize = 250_000;
-
 /// Put the rows of tables into a database: numpy, Parquet, Arrow IPC, CSV, JSON lines
 ///
-/// A database that is not there is created with the widths of the tables. A record whose key is
-/// there already is replaced. Ctrl-C stops between two batches and says how many rows are in;
-/// what was reported as loaded is on the disk, and after a crash the rows that are there are the
-/// first ones, without gaps.
+/// A database that is not there is created with the widths of the tables. Rows are sorted within --memory,
+/// and in parts on the disk where that is too little, and all of them become part of the database at once: an
+/// error, Ctrl-C or a crash before leaves it as it was, and the same command begins anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = COLUMNS)]
 pub(crate) struct Args {
@@ -68,9 +64,12 @@ pub(crate) struct Args {
     /// Begin at this row, counted from 0
     #[arg(long, value_name = "ROW", default_value_t = 0)]
     from: u64,
-    /// Leave it to later writers to merge segments; queries are slower until then
-    #[arg(long)]
-    no_compact: bool,
+    /// What happens to a key that is there already, in the database or earlier in the tables
+    #[arg(long, value_enum, default_value_t)]
+    duplicates: OnDuplicate,
+    /// Memory to sort in and to build segments in, as 512MiB or 4GiB; more of it makes fewer segments
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    memory: Size,
     /// How to show progress [default: bar on a terminal, plain otherwise]
     #[arg(long, value_enum)]
     progress: Option<Mode>,
@@ -96,17 +95,38 @@ as the table tells: those that Parquet, Arrow and numpy tables of hashdb dump na
 the first address behind 0x, those that the largest address of addresses.npy needs in whole hexadecimal
 digits, and 28 without addresses; else --address-bits must say.";
 
+/// What happens to a key that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum OnDuplicate {
+    /// The load fails and changes nothing
+    Error,
+    /// What is there stays
+    Skip,
+    /// The new record takes the place of the old one
+    #[default]
+    Replace,
+}
+
+impl From<OnDuplicate> for Duplicates {
+    fn from(choice: OnDuplicate) -> Self {
+        match choice {
+            OnDuplicate::Error => Self::Error,
+            OnDuplicate::Skip => Self::Skip,
+            OnDuplicate::Replace => Self::Replace,
+        }
+    }
+}
+
 /// What a load did.
 #[derive(Debug, Serialize)]
 struct Report {
     created: bool,
-    rows: Option<u64>,
     loaded: u64,
     inserted: u64,
     replaced: u64,
+    skipped: u64,
     seconds: f64,
     records_per_second: f64,
-    compact_seconds: Option<f64>,
     records: u64,
     segments: usize,
     interrupted: bool,
@@ -119,38 +139,28 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let db = if created { create(args, &source)? } else { open(args, &source)? };
     let interrupt = Interrupt::install()?;
     let mut load = Load::new(args, &db, source);
-    let finished = load.run(&interrupt);
-    load.finish();
-    // Whatever stopped it, what was written shall stay.
-    let synced = db.sync();
-    let interrupted = !finished.and_then(|done| Ok(synced.map(|()| done)?)).map_err(|error| {
-        let loaded = text::count(load.loaded);
-        let of = load.total.map_or_else(String::new, |rows| format!(" of {}", text::count(rows)));
-        anyhow!("{error}; {loaded}{of} rows were written before")
+    let done = load.run(args, &db, &interrupt).map_err(|error| {
+        let read = text::count(load.read);
+        anyhow!("{error}; {read} rows were read, nothing was loaded")
     })?;
-    let seconds = load.started.elapsed().as_secs_f64();
-    let compacts = !interrupted && !args.no_compact;
-    let compact_seconds = compacts.then(|| compact(args, &db)).transpose()?;
-    let stats = db.stats();
+    let (seconds, stats) = (load.seconds(), db.stats());
+    let BulkReport { inserted, replaced, skipped, .. } = done.unwrap_or_default();
+    let loaded = inserted + replaced;
     let report = Report {
         created,
-        rows: load.total,
-        loaded: load.loaded,
-        inserted: load.inserted,
-        replaced: load.replaced,
+        loaded,
+        inserted,
+        replaced,
+        skipped,
         seconds,
-        records_per_second: load.loaded as f64 / seconds.max(1e-9),
-        compact_seconds,
+        records_per_second: loaded as f64 / seconds.max(1e-9),
         records: stats.records,
         segments: stats.segments.len(),
-        interrupted,
+        interrupted: done.is_none(),
     };
     tell(args, &report)?;
-    if interrupted {
-        let next = args.from + report.loaded;
-        note(&format!(
-            "interrupted; rows before {next} are in and on the disk, --from {next} loads the rest"
-        ));
+    if done.is_none() {
+        note("interrupted; nothing was loaded, and the same command begins anew");
         return Ok(Exit::Interrupted);
     }
     Ok(Exit::Done)
@@ -168,7 +178,7 @@ fn create(args: &Args, source: &Source) -> Result<Database> {
     }
     source.check(code_bits, address_bits)?;
     let index = args.index.map_or_else(IndexOptions::default, |IndexChoice(index)| index);
-    let options = options(args).code_bits(code_bits).address_bits(address_bits).index(index);
+    let options = Options::new().code_bits(code_bits).address_bits(address_bits).index(index);
     let db = Database::create(&args.db, options)?;
     let path = args.db.display();
     note(&format!("created {path}: {code_bits}-bit codes, {address_bits}-bit addresses"));
@@ -182,7 +192,7 @@ fn open(args: &Args, source: &Source) -> Result<Database> {
         let sentence = format!("{db} is there already; hashdb compact --index changes its indexes");
         return Err(Usage(sentence).into());
     }
-    let db = Database::open(&args.db, options(args))?;
+    let db = Database::open(&args.db, Options::new())?;
     let stats = db.stats();
     if let Some(asked) = args.address_bits
         && asked != stats.address_bits
@@ -193,25 +203,6 @@ fn open(args: &Args, source: &Source) -> Result<Database> {
     }
     source.check(stats.code_bits, stats.address_bits)?;
     Ok(db)
-}
-
-/// What is merged in the end need not be merged on the way, and the fewer segments there are until
-/// then, the fewer indexes are built in vain.
-fn options(args: &Args) -> Options {
-    match args.no_compact {
-        true => Options::new(),
-        false => Options::new().background(false).memtable_records(MEMTABLE_ROWS),
-    }
-}
-
-/// Merges all segments and says how long that took.
-fn compact(args: &Args, db: &Database) -> Result<f64> {
-    if args.progress != Some(Mode::None) {
-        note("all rows are in and on the disk; merging segments and building indexes");
-    }
-    let started = Instant::now();
-    db.compact()?;
-    Ok(started.elapsed().as_secs_f64())
 }
 
 fn tell(args: &Args, report: &Report) -> Result<()> {
@@ -228,8 +219,8 @@ fn tell(args: &Args, report: &Report) -> Result<()> {
     if report.replaced > 0 {
         output.line(format_args!("{} took the place of others", text::count(report.replaced)))?;
     }
-    if let Some(seconds) = report.compact_seconds {
-        output.line(format_args!("merged into one segment in {seconds:.1} s"))?;
+    if report.skipped > 0 {
+        output.line(format_args!("{} were left out for others", text::count(report.skipped)))?;
     }
     output.finish()
 }

@@ -1,9 +1,13 @@
-//! Rows on their way into a database, batch by batch.
+//! Rows on their way into a database: read batch by batch, sorted, committed at once.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use hashdb::{Address, Code, Database, WriteBatch, WriteOptions};
+use hashdb::{
+    Address, BulkLoader, BulkOptions, BulkProgress, BulkReport, BulkStage, Code, Database, Error,
+};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::Args;
@@ -14,97 +18,129 @@ use crate::text;
 use crate::vectors;
 
 /// A load under way.
-pub(super) struct Load<'a> {
-    db: &'a Database,
+pub(super) struct Load {
     source: Source,
     code_bits: u16,
     address_bits: u8,
-    meter: Meter,
-    pub(super) started: Instant,
-    pub(super) total: Option<u64>,
-    pub(super) loaded: u64,
-    pub(super) inserted: u64,
-    pub(super) replaced: u64,
+    meter: Arc<Mutex<Meter>>,
+    started: Instant,
+    total: Option<u64>,
+    pub(super) read: u64,
 }
 
-impl<'a> Load<'a> {
+impl Load {
     /// Begins at the row that the user named.
-    pub(super) fn new(args: &Args, db: &'a Database, source: Source) -> Self {
+    pub(super) fn new(args: &Args, db: &Database, source: Source) -> Self {
         let stats = db.stats();
         Self {
-            db,
             code_bits: stats.code_bits,
             address_bits: stats.address_bits,
-            meter: Meter::new(args.progress),
+            meter: Arc::new(Mutex::new(Meter::new(args.progress))),
             started: Instant::now(),
             total: source.total(),
             source,
-            loaded: 0,
-            inserted: 0,
-            replaced: 0,
+            read: 0,
         }
     }
 
-    /// Writes batch after batch; says whether all rows are in.
-    pub(super) fn run(&mut self, interrupt: &Interrupt) -> Result<bool> {
-        loop {
-            if interrupt.is_set() {
-                return Ok(false);
-            }
-            let Some(rows) = self.source.next(self.code_bits, self.address_bits)? else {
-                return Ok(true);
-            };
-            let batch = records(rows, self.address_bits)?;
-            let count = batch.len() as u64;
-            // One sync at the end is enough: after a crash the first rows are there, or all.
-            let written = self.db.write(batch, WriteOptions { sync: false })?;
-            self.loaded += count;
-            self.inserted += written.inserted;
-            self.replaced += written.replaced;
-            self.meter.show(&self.shown());
+    /// Loads all rows; none if the user wants to stop, and nothing is in then.
+    pub(super) fn run(
+        &mut self,
+        args: &Args,
+        db: &Database,
+        interrupt: &Interrupt,
+    ) -> Result<Option<BulkReport>> {
+        let (meter, started) = (Arc::clone(&self.meter), self.started);
+        let options = BulkOptions::new()
+            .memory_budget(args.memory.bytes())
+            .duplicates(args.duplicates.into())
+            .cancel(interrupt.shared())
+            .progress(move |at| meter.lock().show(&Shown::writing(at, started)));
+        let loader = db.bulk_loader(options)?;
+        let done = self.read(loader, interrupt);
+        self.meter.lock().finish(&self.shown());
+        match done {
+            Err(error) if matches!(error.downcast_ref(), Some(Error::Cancelled)) => Ok(None),
+            done => done,
         }
+    }
+
+    fn read(
+        &mut self,
+        mut loader: BulkLoader,
+        interrupt: &Interrupt,
+    ) -> Result<Option<BulkReport>> {
+        while let Some(rows) = self.source.next(self.code_bits, self.address_bits)? {
+            if interrupt.is_set() {
+                return Ok(None);
+            }
+            self.read += put(&mut loader, rows, self.address_bits)?;
+            self.meter.lock().show(&self.shown());
+        }
+        Ok(Some(loader.finish()?))
     }
 
     fn shown(&self) -> Shown {
         let seconds = self.started.elapsed().as_secs_f64();
-        let rows_per_second = self.loaded as f64 / seconds.max(1e-9);
-        Shown { loaded: self.loaded, rows: self.total, seconds, rows_per_second }
+        let rate = self.read as f64 / seconds.max(1e-9);
+        Shown { stage: "read", done: self.read, rows: self.total, seconds, rows_per_second: rate }
     }
 
-    /// Shows the last state.
-    pub(super) fn finish(&mut self) {
-        let shown = self.shown();
-        self.meter.finish(&shown);
+    pub(super) fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
     }
 }
 
-/// The records of some rows.
-fn records(Batch { rows, from }: Batch<'_>, address_bits: u8) -> Result<WriteBatch> {
-    let mut batch = WriteBatch::new();
+/// Puts some rows; says how many.
+fn put(
+    loader: &mut BulkLoader,
+    Batch { rows, from }: Batch<'_>,
+    address_bits: u8,
+) -> Result<u64, Error> {
+    let before = loader.len();
     for row in rows.iter().skip(from) {
         let derived = || vectors::top_bits(row.code, address_bits);
         let address = Address::new(row.address.unwrap_or_else(derived), address_bits)?;
-        batch.put(row.key, address, Code::from_bytes(row.code)?, row.value);
+        loader.put(row.key, address, &Code::from_bytes(row.code)?, row.value)?;
     }
-    Ok(batch)
+    Ok(loader.len() - before)
 }
 
 /// The progress of a load as it is shown.
 #[derive(Debug, Serialize)]
 struct Shown {
-    loaded: u64,
+    stage: &'static str,
+    done: u64,
     rows: Option<u64>,
     seconds: f64,
     rows_per_second: f64,
 }
 
+impl Shown {
+    fn writing(at: BulkProgress, started: Instant) -> Self {
+        let stage = match at.stage {
+            BulkStage::Keys => "sort keys",
+            BulkStage::Records => "write records",
+            BulkStage::Segments => "write segments",
+            _ => "commit",
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        let rate = at.total as f64 / seconds.max(1e-9);
+        Self { stage, done: at.done, rows: Some(at.total), seconds, rows_per_second: rate }
+    }
+}
+
 impl State for Shown {
     fn line(&self) -> String {
         let of = self.rows.map_or_else(String::new, |rows| format!(" of {}", text::count(rows)));
-        format!("{}{of} rows, {:.0}/s", text::count(self.loaded), self.rows_per_second)
+        let (done, rate) = (text::count(self.done), self.rows_per_second);
+        match self.stage {
+            "read" => format!("{}: {done}{of} rows, {rate:.0}/s", self.stage),
+            stage => format!("{stage}: {done}{of} rows"),
+        }
     }
 
     fn fraction(&self) -> Option<f64> {
-        self.rows.map(|rows| self.loaded as f64 / rows.max(1) as f64)
+        self.rows.map(|rows| self.done as f64 / rows.max(1) as f64)
     }
 }
