@@ -159,6 +159,10 @@ pub trait Readable {
     /// which they were written: equal databases have equal digests. Records are looked up by
     /// `threads` threads, 0 for one a core; `progress` is told now and then how many are done, of
     /// [`Readable::len`]. Cost: one scan of the keys, a look-up a record and another one a value.
+    ///
+    /// # Errors
+    ///
+    /// Only those of all reads, also where the parts of a record contradict each other.
     fn digest(&self, threads: usize, progress: &mut dyn FnMut(u64)) -> Result<Digest> {
         digest(&self.snapshot(), threads, progress)
     }

@@ -3,6 +3,7 @@
 
 mod arrays;
 mod backups;
+mod bad_tables;
 mod failures;
 mod images;
 mod records;
