@@ -200,7 +200,7 @@ pub trait Readable {
     ///
     /// # Errors
     ///
-    /// Those of every read.
+    /// Only those of all reads, also where the parts of a record contradict each other.
     fn digest(&self, threads: usize, progress: &mut dyn FnMut(u64)) -> Result<Digest> {
         digest(&self.snapshot(), threads, progress)
     }

@@ -61,7 +61,7 @@ fn digest(db: &Database) -> String {
 
 #[test]
 fn the_digest_is_as_defined_whatever_the_history() {
-    let (folder, model) = (tempfile::tempdir().unwrap(), model(20_000));
+    let (folder, model) = (tempfile::tempdir().unwrap(), model(9000));
     let expected = defined(&model, 128, 12);
     let one = Database::create(folder.path().join("one"), options()).unwrap();
     let mut batch = WriteBatch::new();
@@ -71,7 +71,7 @@ fn the_digest_is_as_defined_whatever_the_history() {
 
     // The same records backwards, after others, some of them replaced, over segments.
     let other = Database::create(folder.path().join("other"), options()).unwrap();
-    for (number, chunk) in model.iter().rev().collect::<Vec<_>>().chunks(3000).enumerate() {
+    for (number, chunk) in model.iter().rev().collect::<Vec<_>>().chunks(1300).enumerate() {
         let mut batch = WriteBatch::new();
         for (index, (key, record)) in chunk.iter().enumerate() {
             if index % 4 == 0 {

@@ -4,6 +4,7 @@
 mod archives;
 mod arrays;
 mod backups;
+mod bad_tables;
 mod failures;
 mod images;
 mod records;

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, FixedSizeListArray,
-    Int16Array, Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch, StringArray,
-    StringViewArray, UInt8Array, UInt32Array, UInt64Array,
+    ArrayRef, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, FixedSizeListArray, Int16Array,
+    Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch, StringArray, StringViewArray,
+    UInt8Array, UInt32Array, UInt64Array,
 };
 use hashdb::{Address, Code, Database, Options, WriteBatch, WriteOptions};
 use parquet::arrow::ArrowWriter;
 
 use crate::arrays::codes;
-use crate::{Place, read, write};
+use crate::{Place, write};
 
-const FORMATS: [&str; 5] = ["npy", "parquet", "arrow", "csv", "jsonl"];
+pub(crate) const FORMATS: [&str; 5] = ["npy", "parquet", "arrow", "csv", "jsonl"];
 
 /// Keys that tables could trip over.
 const KEYS: [&[u8]; 18] = [
@@ -39,7 +39,7 @@ const KEYS: [&[u8]; 18] = [
 
 impl Place {
     /// Records of these widths with difficult keys and values, in a database called `name`.
-    fn with_difficult_records<const WIDTH: usize>(name: &str, address_bits: u8) -> Self {
+    pub(crate) fn with_difficult_records<const WIDTH: usize>(name: &str, address_bits: u8) -> Self {
         let place = Self::empty();
         let code_bits = u16::try_from(WIDTH * 8).unwrap();
         let options = Options::new().code_bits(code_bits).address_bits(address_bits);
@@ -53,8 +53,8 @@ impl Place {
         keys.extend((0..3000).map(|number| format!("key {number}").into_bytes()));
         let mut batch = WriteBatch::new();
         for ((index, key), code) in keys.iter().enumerate().zip(codes::<WIDTH>(keys.len(), 11)) {
-            let address =
-                [0, u32::MAX][index % 2] >> (32 - u32::from(address_bits)) ^ (index as u32 & 0xff);
+            let address = [0, u32::MAX][index % 2] >> (32 - u32::from(address_bits))
+                ^ u32::try_from(index & 0xff).unwrap();
             let address = Address::new(address, address_bits).unwrap();
             batch.put(key, address, Code::from_bytes(&code).unwrap(), values[index % values.len()]);
         }
@@ -67,13 +67,13 @@ impl Place {
         place
     }
 
-    fn digest(&self, db: &str) -> String {
+    pub(crate) fn digest(&self, db: &str) -> String {
         let stats = ["stats", db, "--digest", "--progress", "none"];
         self.json(&stats)[0]["digest"].as_str().unwrap().to_owned()
     }
 
     /// Writes a Parquet file of these columns.
-    fn parquet(&self, name: &str, columns: &[(&str, ArrayRef)]) {
+    pub(crate) fn parquet(&self, name: &str, columns: &[(&str, ArrayRef)]) {
         let batch = RecordBatch::try_from_iter(columns.to_vec()).unwrap();
         let mut bytes = Vec::new();
         let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
@@ -236,281 +236,6 @@ fn columns_of_every_fitting_type_are_read() {
         "new is new and the table does not tell how wide its addresses are; give --address-bits",
         &["load", "new", "t.parquet"],
     );
-    // Without addresses they are the first bits of the codes.
-    place.parquet("n.parquet", &[("key", Arc::clone(&key[0])), ("code", Arc::clone(&code[0]))]);
-    assert_eq!(place.json(&["load", "new", "n.parquet", "--progress", "none"])[0]["records"], 3);
-    let first = &place.json(&["get", "new", "1"])[0];
-    assert_eq!(first["address"], crate::arrays::hex(&rows[0])[..7]);
-    Place::with_records_in(&place, "narrow");
-    place.fails(
-        1,
-        "n.parquet holds codes of 128 bits, expected 64",
-        &["load", "narrow", "n.parquet"],
-    );
-}
-
-#[test]
-fn parquet_of_other_content_is_refused_by_row_and_column() {
-    let place = Place::empty();
-    let key: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
-    let code: ArrayRef = Arc::new(BinaryArray::from_iter_values([[1; 8], [2; 8]]));
-    let columns = |other: &[(&'static str, ArrayRef)]| {
-        let mut columns = vec![("key", Arc::clone(&key)), ("code", Arc::clone(&code))];
-        columns.retain(|(name, _)| other.iter().all(|(other, _)| other != name));
-        columns.extend(other.iter().cloned());
-        columns
-    };
-    let floats: ArrayRef = Arc::new(arrow_array::Float32Array::from(vec![1.0, 2.0]));
-    let nulls: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
-    let narrow: ArrayRef = Arc::new(BinaryArray::from_iter_values([&[1; 8][..], &[2; 7]]));
-    let odd: ArrayRef =
-        Arc::new(FixedSizeBinaryArray::try_from_iter([[1; 9], [2; 9]].iter()).unwrap());
-    let minus: ArrayRef = Arc::new(Int64Array::from(vec![1, -1]));
-    let wide: ArrayRef = Arc::new(UInt32Array::from(vec![1, 1 << 20]));
-    let empty: ArrayRef = Arc::new(StringArray::from(vec!["a", ""]));
-    let cases = [
-        (
-            "column key: its type is Float32, expected binary, utf8 or an integer",
-            columns(&[("key", Arc::clone(&floats))]),
-        ),
-        (
-            "column code: its type is Utf8, expected fixed-size binary",
-            columns(&[("code", Arc::clone(&key))]),
-        ),
-        (
-            "column address: its type is Float32, expected an integer",
-            columns(&[("address", Arc::clone(&floats))]),
-        ),
-        (
-            "column value: its type is Float32, expected binary or utf8",
-            columns(&[("value", floats)]),
-        ),
-        ("row 1, column key: it is null, expected a value", columns(&[("key", nulls)])),
-        ("row 1, column key: the key is empty", columns(&[("key", empty)])),
-        ("row 1, column code: the code has 7 bytes, expected 8", columns(&[("code", narrow)])),
-        (
-            "column code: its codes have 9 bytes, expected 8 to 128 in steps of 8",
-            columns(&[("code", odd)]),
-        ),
-        (
-            "row 1, column address: it is -1, expected 0 to 4294967295",
-            columns(&[("address", minus)]),
-        ),
-        (
-            "row 1, column address: it is 100000, expected an address of 16 bits",
-            columns(&[("address", wide)]),
-        ),
-        ("has no column key; its columns are code", vec![("code", Arc::clone(&code))]),
-        ("has no column code; its columns are key", vec![("key", Arc::clone(&key))]),
-    ];
-    for (words, columns) in cases {
-        place.parquet("t.parquet", &columns);
-        let ran =
-            place.run(&["load", "db", "t.parquet", "--address-bits", "16", "--progress", "none"]);
-        assert_eq!(ran.code, Some(1), "{words}: {}", ran.stderr);
-        let last = ran.stderr.lines().last().unwrap();
-        assert!(last.contains(words) && last.contains("t.parquet"), "{words}: {last}");
-    }
-    write(&place.path("t.parquet"), b"PAR1 and nothing else");
-    place.fails(1, "t.parquet cannot be read: ", &["load", "new", "t.parquet"]);
-    place.fails(1, "cannot read absent.parquet: ", &["load", "new", "absent.parquet"]);
-    assert_eq!(place.existing("new"), None);
-}
-
-#[test]
-fn text_of_other_content_is_refused_by_line() {
-    let place = Place::with_records();
-    let code = "00000000000000ff";
-    let cases = [
-        ("csv", "".to_owned(), "has no column key; its first line names"),
-        (
-            "csv",
-            format!("name,code\na,{code}\n"),
-            "has no column key; its first line names 'name', 'code'",
-        ),
-        ("csv", "key,address\na,1\n".into(), "has no column code"),
-        ("csv", format!("key,code,key\na,{code},b\n"), "has two columns key"),
-        (
-            "csv",
-            format!("key,code\na,{code}\nb,{code},1\n"),
-            "line 3: 3 fields, expected 2 as in the first line",
-        ),
-        (
-            "csv",
-            format!("key,code\n\"a\nb\",{code}\nc,00ff\n"),
-            "line 4: column code: the code has 2 bytes, expected 8",
-        ),
-        (
-            "csv",
-            "key,code\na,00000000000000fg\n".into(),
-            "line 2: column code: '00000000000000fg' is no pairs of hex",
-        ),
-        (
-            "csv",
-            "key,code\na,\n".into(),
-            "line 2: column code: the code has 0 bytes, expected 8 to 128",
-        ),
-        (
-            "csv",
-            format!("key,code,address\na,{code},x\n"),
-            "line 2: column address: 'x' is no number below 2^32",
-        ),
-        (
-            "csv",
-            format!("key,code,address\na,{code},0x10000\n"),
-            "line 2, column address: it is 10000, expected an address of 16 bits",
-        ),
-        ("csv", format!("key,code\n,{code}\n"), "line 2, column key: the key is empty"),
-        (
-            "csv",
-            format!("key,key_base64,code\na,YQ==,{code}\n"),
-            "line 2: columns key and key_base64 are both filled",
-        ),
-        (
-            "csv",
-            format!("key_base64,code\nYQ,{code}\n"),
-            "line 2: column key_base64: 'YQ' is no base64",
-        ),
-        (
-            "csv",
-            "key,code\na,00000000000000ff00000000000000ff\n".into(),
-            "holds codes of 128 bits, expected 64",
-        ),
-        ("jsonl", "[1]\n".into(), "line 1: '[1]' is no record"),
-        (
-            "jsonl",
-            "\n{\"key\": \"a\"}\n".into(),
-            "line 2: '{\"key\": \"a\"}' is no record, at column 12: missing field `code`",
-        ),
-        ("jsonl", "{\"key\": \"a\"".into(), "line 1: "),
-        ("jsonl", format!("{{\"key\": 1, \"code\": \"{code}\"}}\n"), "invalid type: integer `1`"),
-        ("jsonl", format!("{{\"code\": \"{code}\"}}\n"), "line 1: it has no key"),
-        (
-            "jsonl",
-            format!("{{\"key\": \"a\", \"code\": \"{code}\", \"address\": 1.5}}\n"),
-            "the address is neither a whole number nor text",
-        ),
-        (
-            "jsonl",
-            format!("{{\"key\": \"a\", \"code\": \"{code}\", \"address\": \"12\"}}\n"),
-            "address: '12' does not begin with 0x",
-        ),
-        (
-            "jsonl",
-            format!(
-                "{{\"key\": \"a\", \"code\": \"{code}\", \"address\": 1}}\n{{\"key\": \"b\", \"code\": \"{code}\"}}\n"
-            ),
-            "line 2: it has no address, the first line has one",
-        ),
-        (
-            "jsonl",
-            format!("{{\"key\": \"a\", \"key_base64\": \"YQ==\", \"code\": \"{code}\"}}\n"),
-            "it has both key and key_base64",
-        ),
-    ];
-    let digest = place.digest("db");
-    for (format, text, words) in cases {
-        let file = format!("t.{format}");
-        write(&place.path(&file), text.as_bytes());
-        let ran = place.run(&["load", "db", &file, "--progress", "none"]);
-        assert_eq!(ran.code, Some(1), "{words}: {}", ran.stderr);
-        ran.is_one_sentence_with(words);
-        ran.is_one_sentence_with(&file);
-    }
-    assert_eq!(place.digest("db"), digest, "nothing was loaded");
-    write(&place.path("empty.csv"), b"key,code\n");
-    assert_eq!(place.json(&["load", "db", "empty.csv", "--progress", "none"])[0]["loaded"], 0);
-    place.fails(
-        1,
-        "empty.csv has no rows, which would tell the width",
-        &["load", "new", "empty.csv"],
-    );
-}
-
-#[test]
-fn rows_that_are_too_long_are_refused_in_bounded_memory() {
-    let place = Place::with_records();
-    for format in ["csv", "jsonl"] {
-        // 200 MB without a line end, in at most 512 MB of address space above what the command needs.
-        let line = format!(
-            "(printf 'key,code\\n'; head -c 200000000 /dev/zero | tr '\\0' 'x') | \
-             $HASHDB load db - --format {format} --progress none"
-        );
-        let line =
-            if format == "jsonl" { line.replace("printf 'key,code\\n'", "true") } else { line };
-        let ran = place.shell(&line);
-        assert_eq!(ran.code, Some(1), "{format}: {}", ran.stderr);
-        ran.is_one_sentence_with("more than 100663296 bytes");
-    }
-}
-
-#[test]
-fn damaged_tables_are_errors_and_never_more() {
-    let place = Place::with_records();
-    let rows = codes::<8>(40, 3);
-    let lines: Vec<_> = rows
-        .iter()
-        .enumerate()
-        .map(|(row, code)| {
-            format!(
-                "{{\"key\":\"{row}\",\"code\":\"{}\",\"address\":7,\"value\":\"value {row}\"}}\n",
-                crate::arrays::hex(code)
-            )
-        })
-        .collect();
-    write(&place.path("t.jsonl"), lines.concat().as_bytes());
-    place.ok(&["load", "source", "t.jsonl", "--address-bits", "16", "--progress", "none"]);
-    for format in ["parquet", "arrow"] {
-        let (file, load) = (format!("t.{format}"), format!("bad.{format}"));
-        place.ok(&["dump", "source", &file, "--progress", "none"]);
-        let sound = read(&place.path(&file));
-        let step = sound.len() / 24;
-        for end in (0..sound.len()).step_by(step) {
-            write(&place.path(&load), &sound[..end]);
-            let ran = place.run(&["load", "db", &load, "--progress", "none"]);
-            assert_eq!(ran.code, Some(1), "{format} cut at {end}: {}", ran.stderr);
-            ran.is_one_sentence_with(&load);
-        }
-        for at in (0..sound.len()).step_by(step / 2) {
-            let mut bytes = sound.clone();
-            bytes[at] ^= 0xff;
-            write(&place.path(&load), &bytes);
-            // These formats have no checksums that must be there: other content may pass for sound.
-            let ran = place.run(&["load", "db", &load, "--progress", "none"]);
-            assert!(
-                matches!(ran.code, Some(0 | 1)),
-                "{format} at {at}: {:?} {}",
-                ran.code,
-                ran.stderr
-            );
-            if ran.code == Some(1) {
-                ran.is_one_sentence_with(&load);
-            }
-        }
-    }
-    assert_eq!(place.json(&["check", "db"])[0]["clean"], true);
-}
-
-#[test]
-fn arrays_of_strings_must_agree_with_their_lengths() {
-    let place = Place::with_difficult_records::<8>("db", 16);
-    place.ok(&["dump", "db", "t.npy", "--progress", "none"]);
-    let lengths = read(&place.path("t.npy/keys.lengths.npy"));
-    let mut other = lengths.clone();
-    other[128] ^= 1;
-    write(&place.path("t.npy/keys.lengths.npy"), &other);
-    place.fails(1, "keys.npy holds ", &["load", "new", "t.npy"]);
-    other[130] = 0xff;
-    write(&place.path("t.npy/keys.lengths.npy"), &other);
-    place.fails(1, "keys.lengths.npy, row 0: a length of ", &["load", "new", "t.npy"]);
-    write(&place.path("t.npy/keys.lengths.npy"), &lengths);
-    write(&place.path("t.npy/hashdb.json"), b"{\"address_bits\": 7}");
-    place.fails(
-        1,
-        "hashdb.json: address_bits 7, expected address_bits of 8 to 32",
-        &["load", "new", "t.npy"],
-    );
-    assert_eq!(place.existing("new"), None);
 }
 
 #[test]
@@ -523,19 +248,6 @@ fn values_of_one_length_are_rows_of_an_array() {
     assert_eq!(place.ok(&["get", "db", "1", "--value"]), "two");
     place.array_of_codes("values.npy", &[*b"one", *b"two"]);
     place.fails(1, "values.npy holds 2 values, expected 3, one a code", &load);
-}
-
-#[test]
-fn an_unwritable_dump_leaves_nothing() {
-    let place = Place::with_difficult_records::<16>("db", 28);
-    for format in FORMATS {
-        let ran =
-            place.shell(&format!("ulimit -f 64; exec $HASHDB dump db t.{format} --progress none"));
-        assert_eq!(ran.code, Some(1), "{format}: {}", ran.stderr);
-        ran.is_one_sentence_with(&format!("cannot write t.{format}"));
-        assert_eq!(place.existing(&format!("t.{format}")), None);
-        assert_eq!(place.existing(&format!("t.{format}.tmp")), None);
-    }
 }
 
 #[test]
@@ -571,4 +283,21 @@ fn the_digest_tells_databases_apart() {
         "other",
     ]);
     assert_ne!(place.digest("db"), digest);
+}
+
+#[test]
+fn without_addresses_they_are_the_first_bits_of_the_codes() {
+    let (place, rows) = (Place::empty(), codes::<16>(3, 4));
+    let code: ArrayRef = Arc::new(BinaryArray::from_iter_values(&rows));
+    let key: ArrayRef = Arc::new(StringArray::from(vec!["1", "20", "3"]));
+    place.parquet("n.parquet", &[("key", key), ("code", code)]);
+    assert_eq!(place.json(&["load", "new", "n.parquet", "--progress", "none"])[0]["records"], 3);
+    let first = &place.json(&["get", "new", "1"])[0];
+    assert_eq!(first["address"], crate::arrays::hex(&rows[0])[..7]);
+    Place::with_records_in(&place, "narrow");
+    place.fails(
+        1,
+        "n.parquet holds codes of 128 bits, expected 64",
+        &["load", "narrow", "n.parquet"],
+    );
 }
