@@ -3,4 +3,5 @@
 mod backup;
 mod faults;
 mod repair;
+mod seals;
 mod space;
