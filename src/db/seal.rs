@@ -66,7 +66,10 @@ impl Engine {
         if let Some(segment) = &segment {
             put_segment(&mut changes, segment);
         }
-        changes.delete_range(Family::Pending, encode_id(0), encode_id(bound));
+        // From where the last seal ended: of ranges that lie in each other RocksDB keeps, for each stretch,
+        // all that cover it, and needs memory with the square of their number to read the family.
+        let from = current.state.sealed_bound;
+        changes.delete_range(Family::Pending, encode_id(from), encode_id(bound));
         // Records that were deleted while the file was written are in it: from now on a
         // tombstone has to say that they are dead.
         for id in current.deleted.iter() {

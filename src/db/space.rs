@@ -7,13 +7,14 @@ use crate::db::options::Options;
 use crate::db::recover::{look, read_superblock};
 use crate::error::Result;
 use crate::storage::ballast;
+use crate::storage::failpoint;
 use crate::storage::layout::Layout;
 use crate::storage::lock::Lock;
 
 /// What [`Database::recover_space`](crate::Database::recover_space) did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpaceReport {
-    /// Bytes that BALLAST held.
+    /// Bytes that BALLAST held, whole or half made.
     pub released: u64,
     /// Free bytes before.
     pub free_before: u64,
@@ -44,11 +45,14 @@ pub(crate) fn recover_space(path: &Path, options: Options) -> Result<SpaceReport
     let (superblock, _torn) = read_superblock(fs.as_ref(), &layout)?;
     let lock = Lock::acquire(&layout.lock(), path)?;
     look(&layout, &options, &superblock)?;
+    failpoint::reach("space.begin");
     let free_before = fs.free_bytes(path)?;
     let released = ballast::release(fs.as_ref(), &layout.ballast())?;
+    failpoint::reach("space.released");
     drop(lock);
     // It would be made again at once otherwise.
     let engine = Engine::open(path, options.background(false).ballast_bytes(0))?;
+    failpoint::reach("space.opened");
     engine.sync()?;
     // Compacting writes everything anew before it removes anything.
     let needed = engine.size().saturating_mul(9) / 8;
@@ -58,6 +62,7 @@ pub(crate) fn recover_space(path: &Path, options: Options) -> Result<SpaceReport
     } else {
         engine.compact().err().map(|error| error.to_string())
     };
+    failpoint::reach("space.end");
     drop(engine);
     Ok(SpaceReport { released, free_before, free: fs.free_bytes(path)?, not_compacted })
 }

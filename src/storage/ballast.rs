@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::storage::failpoint;
 use crate::storage::fs::Fs;
 
 /// Free space that has to be there, in multiples of the reserve.
@@ -27,9 +28,13 @@ pub(crate) fn keep(fs: &dyn Fs, path: &Path, bytes: u64, database_bytes: u64) ->
     let made = (|| {
         let mut file = fs.create(&draft)?;
         file.allocate(bytes)?;
+        failpoint::reach("ballast.allocated");
         file.sync()?;
         fs.rename(&draft, path)?;
-        fs.sync_dir(folder)
+        failpoint::reach("ballast.renamed");
+        fs.sync_dir(folder)?;
+        failpoint::reach("ballast.kept");
+        Ok(())
     })();
     if made.is_err() {
         // Half a reserve is of no use; the first error is the one to tell.
@@ -40,9 +45,17 @@ pub(crate) fn keep(fs: &dyn Fs, path: &Path, bytes: u64, database_bytes: u64) ->
 
 /// Gives the reserve back; returns how large it was, 0 where there was none.
 pub(crate) fn release(fs: &dyn Fs, path: &Path) -> Result<u64> {
-    let length = path.metadata().map_or(0, |metadata| metadata.len());
-    match fs.remove(path) {
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(0),
-        removed => removed.map(|()| length),
+    let mut released = 0;
+    // Half a reserve, of a program that died while it made it, holds as much room.
+    for file in [path.to_path_buf(), path.with_extension("tmp")] {
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        match fs.remove(&file) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            removed => {
+                removed?;
+                released += length;
+            }
+        }
     }
+    Ok(released)
 }

@@ -9,6 +9,7 @@ use rocksdb::{DB, DBRawIterator, FlushOptions};
 
 use super::records::{Access, Family, Records, RecordsSnapshot, scan_options, store_options};
 use crate::error::Result;
+use crate::storage::failpoint;
 use crate::storage::fs::Fs;
 use crate::storage::tree::{copy, ensure_dir, link_or_copy, remove_tree};
 
@@ -28,8 +29,9 @@ pub(crate) fn copy_store(fs: &dyn Fs, from: &Path, to: &Path) -> Result<()> {
     ensure_dir(fs, to)?;
     for file in fs.list(from)? {
         let Some(name) = file.file_name() else { continue };
-        // The lock is of one folder, the mark of one manifest.
-        if file.is_dir() || name == "LOCK" || name == "WATERMARK" {
+        // The lock is of one folder, the mark of one manifest. What is left is RocksDB's.
+        let is_ours = name == "LOCK" || name == "WATERMARK" || name == "SUPERBLOCK.new";
+        if file.is_dir() || is_ours {
             continue;
         }
         let fixed = file.extension().is_some_and(|kind| kind == "sst" || kind == "blob");
@@ -75,6 +77,7 @@ pub(crate) fn rebuild_manifest(fs: &dyn Fs, path: &Path, scratch: &Path) -> Resu
         copy(fs, &scratch.join(table), &target, u64::MAX, |_| ())?;
     }
     remove_tree(fs, scratch)?;
+    failpoint::reach("salvage.skeleton");
     DB::repair(&store_options(Access::Lenient), path)
         .map_err(|error| super::records::failure(path, &error))
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::Repair;
 use super::plan::Plan;
-use super::store::Work;
+use super::store::{NEXT_SUPERBLOCK, Work};
 use crate::db::columns::Columns;
 use crate::db::options::IndexOptions;
 use crate::db::segment::Segment;
 use crate::error::Result;
 use crate::hamming::Level;
+use crate::storage::failpoint;
 use crate::storage::manifest::{STATE_KEY, Schema, SegmentEntry, State};
 use crate::storage::records::{Access, Family, Records, RecordsBatch};
 use crate::storage::superblock::Superblock;
@@ -30,6 +31,7 @@ impl Repair {
 
     fn write(&mut self, work: &Work) -> Result<()> {
         let records = Arc::new(Records::open(&work.path, Access::Write, 0, None)?);
+        failpoint::reach("repair.opened");
         let mut plan = Plan::new(self, records.snapshot(), Some(&records))?;
         let findings = plan.run()?;
         ensure_dir(self.fs.as_ref(), &self.layout.segments())?;
@@ -38,11 +40,13 @@ impl Repair {
         let mut made = Vec::new();
         let (schema, index) = (plan.meta.schema, plan.meta.index);
         records.write(plan.changes.rest(), false)?;
+        failpoint::reach("repair.derived");
         plan.rows(&records.snapshot(), |columns| {
             made.push(self.make_segment(&schema, index, next_segment, &columns)?);
             next_segment += 1;
             Ok(())
         })?;
+        failpoint::reach("repair.rows");
         let live: Vec<u64> = plan
             .meta
             .entries
@@ -52,6 +56,7 @@ impl Repair {
             .chain(made.iter().map(|entry| entry.number))
             .collect();
         self.set_segments_aside(&live)?;
+        failpoint::reach("repair.aside");
 
         let state = self.state(&plan, work, next_segment);
         let mut last = RecordsBatch::default();
@@ -64,11 +69,9 @@ impl Repair {
         last.put(Family::Meta, STATE_KEY, state.encode());
         drop(plan);
         records.write(last, true)?;
+        failpoint::reach("repair.batch");
         let sequence = records.latest_sequence();
         drop(records);
-        if work.copied {
-            self.swap(work)?;
-        }
         let generation = self.superblock.map_or(1, |superblock| superblock.generation + 1);
         let superblock = Superblock {
             database_id: schema.database_id,
@@ -79,7 +82,17 @@ impl Repair {
             record_count: state.record_count,
             next_segment: state.next_segment,
         };
-        superblock.create(self.fs.as_ref(), &self.layout.superblock())
+        let fs = self.fs.as_ref();
+        if work.copied {
+            // It comes with the store that it is of: the old one would find the new store too short.
+            superblock.create(fs, &work.path.join(NEXT_SUPERBLOCK))?;
+            self.swap(work)?;
+            self.take_superblock()?;
+        } else {
+            superblock.create(fs, &self.layout.superblock())?;
+        }
+        failpoint::reach("repair.superblock");
+        Ok(())
     }
 
     fn make_segment(

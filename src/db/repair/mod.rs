@@ -20,6 +20,7 @@ pub use report::{RepairOptions, RepairReport};
 use crate::db::engine::Engine;
 use crate::db::options::Options;
 use crate::error::{Error, Result};
+use crate::storage::failpoint;
 use crate::storage::fs::{Fs, OsFs};
 use crate::storage::layout::Layout;
 use crate::storage::lock::Lock;
@@ -58,15 +59,23 @@ pub(crate) fn repair_with(
         return Err(Error::NotADatabase { path: path.to_path_buf() });
     }
     let lock = Lock::acquire(&layout.lock(), path)?;
+    failpoint::reach("repair.begin");
     let report = RepairReport { dry_run: options.dry_run, ..RepairReport::default() };
     let mut repair = Repair { layout, fs, options, report, superblock: None };
     let done = repair.run();
-    let tidied = remove_tree(repair.fs.as_ref(), &repair.layout.salvage());
+    // If it ended between the two renames, the store lies there: the next repair puts it in place.
+    let tidied = if repair.layout.records().exists() {
+        remove_tree(repair.fs.as_ref(), &repair.layout.salvage())
+    } else {
+        Ok(())
+    };
     drop(lock);
     done.and(tidied)?;
+    failpoint::reach("repair.tidied");
     if !repair.options.dry_run {
         repair.verify()?;
     }
+    failpoint::reach("repair.end");
     Ok(repair.report)
 }
 
@@ -80,6 +89,7 @@ impl Repair {
         if self.report.is_lossy() && !self.options.accept_loss && !self.options.dry_run {
             return Err(self.refusal());
         }
+        failpoint::reach("repair.planned");
         if self.options.dry_run {
             return Ok(());
         }

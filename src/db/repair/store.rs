@@ -7,12 +7,16 @@ use std::sync::Arc;
 use super::Repair;
 use crate::db::record::encode_id;
 use crate::error::{Error, Result};
+use crate::storage::failpoint;
 use crate::storage::records::{Access, Family, Records, RecordsBatch, RecordsSnapshot};
 use crate::storage::salvage::{copy_store, rebuild_manifest, tables_on_disk};
-use crate::storage::tree::ensure_dir;
+use crate::storage::superblock::Superblock;
+use crate::storage::tree::{ensure_dir, is_absent};
 
 /// The copy that takes the place of the original, as it is called in the moment of the change.
 pub(super) const READY: &str = "ready";
+/// SUPERBLOCK of a store that is about to take the original's place, inside of it.
+pub(super) const NEXT_SUPERBLOCK: &str = "SUPERBLOCK.new";
 const COPY: &str = "copy";
 const FROM_TABLES: &str = "tables";
 const FRESH: &str = "fresh";
@@ -44,18 +48,44 @@ struct Census {
 }
 
 impl Repair {
-    /// Finishes what an earlier repair left between its two renames.
+    /// Finishes what an earlier repair left between its renames.
     pub(super) fn finish_swap(&mut self) -> Result<()> {
         let (records, ready) = (self.layout.records(), self.layout.salvage().join(READY));
-        if !records.exists() && ready.is_dir() {
-            if self.options.dry_run {
-                let rule = "cannot look at a repair that was interrupted; run it again first";
-                return Err(Error::invalid("dry run", rule));
-            }
+        let halfway = !records.exists() && ready.is_dir();
+        if self.options.dry_run && (halfway || records.join(NEXT_SUPERBLOCK).is_file()) {
+            let rule = "cannot look at a repair that was interrupted; run it again first";
+            return Err(Error::invalid("dry run", rule));
+        }
+        if halfway {
             self.fs.rename(&ready, &records)?;
             self.fs.sync_dir(self.layout.root())?;
+            failpoint::reach("repair.resumed");
         }
+        self.take_superblock()?;
         crate::storage::tree::remove_tree(self.fs.as_ref(), &self.layout.salvage())
+    }
+
+    /// Puts the SUPERBLOCK that came with a store in its place, unless the database has been written to
+    /// since and has a newer one.
+    pub(super) fn take_superblock(&mut self) -> Result<()> {
+        let (next, known) = (self.layout.records().join(NEXT_SUPERBLOCK), self.layout.superblock());
+        if !next.is_file() {
+            return Ok(());
+        }
+        let fs = self.fs.as_ref();
+        let read = |path: &Path| match Superblock::read(fs, path) {
+            Ok((superblock, _)) => Ok(Some(superblock.generation)),
+            Err(error) if error.is_corruption() || is_absent(&error) => Ok(None),
+            // Longer than it can be.
+            Err(Error::InvalidArgument { .. }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        // None that can be read is older than any.
+        if read(&next)? <= read(&known)? {
+            return fs.remove(&next);
+        }
+        fs.rename(&next, &known)?;
+        fs.sync_dir(self.layout.root())
     }
 
     pub(super) fn choose_store(&mut self) -> Result<Work> {
@@ -93,6 +123,7 @@ impl Repair {
         let folder = self.layout.salvage();
         let (copy, other) = (folder.join(COPY), folder.join(FROM_TABLES));
         copy_store(self.fs.as_ref(), records, &copy)?;
+        failpoint::reach("repair.copied");
         let before = tables_on_disk(self.fs.as_ref(), &copy)?;
         let mut first = self.examine(&copy, Access::Salvage)?;
         if first.is_none() {
@@ -115,6 +146,7 @@ impl Repair {
         }
         copy_store(self.fs.as_ref(), records, &other)?;
         rebuild_manifest(self.fs.as_ref(), &other, &folder.join(SCRATCH))?;
+        failpoint::reach("repair.tables");
         let second = self.examine(&other, Access::Lenient)?;
         match (first, second) {
             (Some(first), Some(second)) if first.records >= second.records => Ok((copy, first)),
@@ -191,6 +223,7 @@ impl Repair {
         let source = Arc::new(Records::open(path, access, 0, None)?);
         let target = Records::open(&fresh, Access::Create, 0, None)?;
         copy_entries(&source.snapshot(), &target)?;
+        failpoint::reach("repair.fresh");
         Ok(Work { path: fresh, copied: true, ..work })
     }
 
@@ -201,10 +234,14 @@ impl Repair {
         let fs = self.fs.as_ref();
         fs.rename(&work.path, &ready)?;
         fs.sync_dir(&self.layout.salvage())?;
+        failpoint::reach("repair.ready");
         fs.rename(&records, &aside.join("records"))?;
         fs.sync_dir(&aside)?;
+        failpoint::reach("repair.away");
         fs.rename(&ready, &records)?;
-        fs.sync_dir(self.layout.root())
+        fs.sync_dir(self.layout.root())?;
+        failpoint::reach("repair.swapped");
+        Ok(())
     }
 }
 

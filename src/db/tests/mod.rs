@@ -3,5 +3,6 @@
 mod backup;
 mod faults;
 mod repair;
+mod seals;
 mod space;
 mod upgrade;

@@ -35,6 +35,25 @@ fn a_reserve_is_kept_once_the_database_is_as_large() {
     assert!(db.verify().unwrap().is_clean());
 }
 
+/// A program that died while it made the reserve left BALLAST.tmp, with all the room of the reserve in
+/// it. Opening for writing removes it, but only after recovery, which takes room itself: on a full disk
+/// `recover_space` gave nothing back and failed.
+#[test]
+fn half_a_reserve_is_given_back_before_anything_needs_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("BALLAST");
+    let draft = file.with_extension("tmp");
+    OsFs.create(&draft).unwrap().allocate(20_000).unwrap();
+    assert_eq!(ballast::release(&OsFs, &file).unwrap(), 20_000);
+    assert!(!draft.exists());
+    for name in [&file, &draft] {
+        OsFs.create(name).unwrap().allocate(10_000).unwrap();
+    }
+    assert_eq!(ballast::release(&OsFs, &file).unwrap(), 20_000);
+    assert!(!file.exists() && !draft.exists());
+    assert_eq!(ballast::release(&OsFs, &file).unwrap(), 0);
+}
+
 #[test]
 fn no_reserve_is_made_of_the_last_free_space() {
     let directory = tempfile::tempdir().unwrap();
