@@ -1,0 +1,268 @@
+//! What the samples of a soak say: slopes, flatness, the disk beside the live data.
+
+use std::fmt;
+
+use super::child::CHANGES_A_SECOND;
+use super::sample::Sample;
+use crate::report::Outcome;
+
+pub(super) const MIB: f64 = 1024.0 * 1024.0;
+const HOUR: f64 = 3600.0;
+
+/// Seconds of the long life that are left out: caches and write buffers fill.
+const WARM_UP: f64 = 240.0;
+/// The age at which lives are compared with each other, in seconds.
+const COMPARED_AGE: (f64, f64) = (10.0, 20.0);
+/// Growth of anonymous memory that fails, in bytes an hour: half an id of eight bytes for every change.
+/// What grows with the number of changes loses at least that.
+const MOST_GROWTH: f64 = 4.0 * CHANGES_A_SECOND as f64 * HOUR;
+/// Open files beside those of the database: input, output, errors, the handles of the sampling itself.
+const OTHER_OPEN_FILES: f64 = 8.0;
+/// Disk beside twice the live data.
+pub(super) const DISK_BESIDE: f64 = (64.0 + 256.0) * MIB;
+
+/// One process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    pub(super) number: u32,
+    /// Seconds since the soak began.
+    pub(super) begin: f64,
+    pub(super) opened: f64,
+    pub(super) end: f64,
+    pub(super) killed: bool,
+    pub(super) long: bool,
+    pub(super) steps: u64,
+    /// Seconds that judging what it left took.
+    pub(super) judged: f64,
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, begin, opened, end, killed, steps, judged, .. } = self;
+        let how = if *killed { "killed" } else { "closed" };
+        write!(
+            formatter,
+            "life {number}: from {begin:.0} s, open in {:.1} s, {how} after {:.1} s and {steps} steps, \
+             judged in {judged:.1} s",
+            opened - begin,
+            end - opened
+        )
+    }
+}
+
+/// All of a soak.
+#[derive(Debug)]
+pub(super) struct Soak {
+    pub(super) samples: Vec<Sample>,
+    pub(super) lives: Vec<Life>,
+    /// Whether it was long enough for slopes.
+    pub(super) long: bool,
+}
+
+/// A line through points, and how sure it is.
+#[derive(Debug, Clone, Copy)]
+struct Slope {
+    an_hour: f64,
+    error: f64,
+    points: usize,
+}
+
+/// Least squares through points of seconds and values. Points must be independent of each other for the
+/// error to be right: means of a minute, or of a life.
+fn slope(points: &[(f64, f64)]) -> Option<Slope> {
+    if points.len() < 4 {
+        return None;
+    }
+    let count = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let spread: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    let a_second = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum::<f64>() / spread;
+    let off = |point: &(f64, f64)| (point.1 - y - a_second * (point.0 - x)).powi(2);
+    let error = (points.iter().map(off).sum::<f64>() / (count - 2.0) / spread).sqrt();
+    Some(Slope { an_hour: a_second * HOUR, error: error * HOUR, points: points.len() })
+}
+
+/// Means of values over pieces of time.
+fn means(points: &[(f64, f64)], seconds: f64) -> Vec<(f64, f64)> {
+    let Some(first) = points.first().map(|point| point.0) else { return Vec::new() };
+    let piece = |point: &(f64, f64)| ((point.0 - first) / seconds).floor();
+    points
+        .chunk_by(|one, other| piece(one) == piece(other))
+        .map(|part| {
+            let count = part.len() as f64;
+            let sum = part.iter().fold((0.0, 0.0), |sum, at| (sum.0 + at.0, sum.1 + at.1));
+            (sum.0 / count, sum.1 / count)
+        })
+        .collect()
+}
+
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(f64::MIN, f64::max)
+}
+
+fn smallest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(f64::MAX, f64::min)
+}
+
+impl Soak {
+    /// Samples after the loading.
+    pub(super) fn steady(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(|sample| sample.life > 0.0)
+    }
+
+    fn of_life(&self, life: &Life) -> Vec<&Sample> {
+        let number = f64::from(life.number);
+        self.samples.iter().filter(|sample| sample.life == number).collect()
+    }
+
+    /// The long life after its warm-up.
+    fn long_life(&self) -> Vec<&Sample> {
+        let long = self.lives.iter().find(|life| life.long);
+        let samples = long.map(|life| self.of_life(life)).unwrap_or_default();
+        samples.into_iter().filter(|sample| sample.age >= WARM_UP).collect()
+    }
+
+    fn across(&self, of: fn(&Sample) -> f64) -> Option<Slope> {
+        let points = self.lives.iter().filter_map(|life| {
+            let samples = self.of_life(life);
+            let reached = samples.iter().any(|sample| sample.age >= COMPARED_AGE.1);
+            let compared = |sample: &&&Sample| {
+                (COMPARED_AGE.0..COMPARED_AGE.1).contains(&sample.age) && sample.life > 0.0
+            };
+            let points: Vec<_> = samples.iter().filter(compared).map(|s| (s.at, of(s))).collect();
+            means(&points, f64::MAX).first().copied().filter(|_| reached)
+        });
+        slope(&points.collect::<Vec<_>>())
+    }
+
+    fn within(&self, of: fn(&Sample) -> f64) -> Option<Slope> {
+        let points: Vec<_> = self.long_life().iter().map(|sample| (sample.at, of(sample))).collect();
+        slope(&means(&points, 60.0))
+    }
+
+    /// Prints a line a life and the whole.
+    pub(super) fn print(&self) {
+        println!(
+            "   {:>5} {:>7} {:>7} {:>6} {:>9} {:>9} {:>9} {:>7} {:>7} {:>9} {:>9}",
+            "life", "end", "seconds", "anon", "MiB min", "mean", "max", "files", "max", "disk/live", "steps"
+        );
+        for life in &self.lives {
+            let samples = self.of_life(life);
+            if samples.is_empty() {
+                continue;
+            }
+            let all = |of: fn(&Sample) -> f64| samples.iter().map(move |sample| of(sample));
+            let anonymous = || all(|sample| sample.anonymous / MIB);
+            println!(
+                "   {:>5} {:>7} {:>7.0} {:>6} {:>9.0} {:>9.0} {:>9.0} {:>7} {:>7} {:>9.2} {:>9}",
+                life.number,
+                if life.killed { "killed" } else { "closed" },
+                life.end - life.opened,
+                "",
+                smallest(anonymous()),
+                anonymous().sum::<f64>() / samples.len() as f64,
+                largest(anonymous()),
+                smallest(all(|sample| sample.open_files)),
+                largest(all(|sample| sample.open_files)),
+                largest(all(|sample| sample.disk / sample.live)),
+                life.steps
+            );
+        }
+    }
+
+    /// Says what grew and what did not, and fails what must not.
+    pub(super) fn judge(&self, outcome: &mut Outcome) {
+        let (first, last) = (self.steady().next(), self.steady().last());
+        let (Some(_), Some(last)) = (first, last) else {
+            outcome.fail("no sample after the loading".to_owned());
+            return;
+        };
+        let kills = self.lives.iter().filter(|life| life.killed).count();
+        let sum = |of: fn(&Sample) -> f64| -> f64 {
+            let ends = self.lives.iter().filter_map(|life| self.of_life(life).last().map(|s| of(s)));
+            ends.sum()
+        };
+        outcome.note(format!(
+            "{:.0} s, {} lives, {kills} killed; {:.2} million changes acknowledged, {:.0} answers compared; at \
+             the end {:.0} records of {:.0} MiB live",
+            last.at,
+            self.lives.len(),
+            sum(|sample| sample.changes) / 1e6,
+            sum(|sample| sample.answers),
+            last.records,
+            last.live / MIB
+        ));
+        self.judge_slope("across lives", self.across(|sample| sample.anonymous), outcome);
+        self.judge_slope("within the long life", self.within(|sample| sample.anonymous), outcome);
+        self.judge_files(outcome);
+        self.judge_disk(outcome);
+    }
+
+    fn judge_slope(&self, which: &str, slope: Option<Slope>, outcome: &mut Outcome) {
+        if !self.long {
+            return;
+        }
+        let Some(Slope { an_hour, error, points }) = slope else {
+            outcome.fail(format!("anonymous memory {which}: too few samples"));
+            return;
+        };
+        let told = format!(
+            "anonymous memory {which}: {:+.1} MiB an hour, standard error {:.1}, {points} points; \
+             {:.1} fail",
+            an_hour / MIB,
+            error / MIB,
+            MOST_GROWTH / MIB
+        );
+        if an_hour - 2.0 * error > MOST_GROWTH {
+            outcome.fail(told.clone());
+        }
+        outcome.note(told);
+    }
+
+    fn judge_files(&self, outcome: &mut Outcome) {
+        let over = largest(self.steady().map(|sample| sample.open_files - sample.files));
+        let unlinked = largest(self.steady().map(|sample| sample.unlinked));
+        let long = self.long_life();
+        let of_long = || long.iter().map(|sample| sample.open_files);
+        let told = format!(
+            "open files: at most {over:.0} more than the database has files, {unlinked:.0} without a name; in \
+             the long life {:.0} to {:.0}",
+            smallest(of_long()),
+            largest(of_long())
+        );
+        if over > OTHER_OPEN_FILES {
+            outcome.fail(told.clone());
+        }
+        outcome.note(told);
+        if let Some(Slope { an_hour, error, .. }) = self.within(|sample| sample.open_files) {
+            let told = format!("open files in the long life: {an_hour:+.1} an hour, error {error:.1}");
+            if self.long && an_hour - 2.0 * error > 8.0 {
+                outcome.fail(told.clone());
+            }
+            outcome.note(told);
+        }
+        if let Some(Slope { an_hour, error, .. }) = self.within(|sample| sample.threads) {
+            outcome.note(format!("threads in the long life: {an_hour:+.1} an hour, error {error:.1}"));
+        }
+    }
+
+    fn judge_disk(&self, outcome: &mut Outcome) {
+        let ratio = |sample: &Sample| sample.disk / sample.live;
+        let over = largest(self.steady().map(|sample| sample.disk - 2.0 * sample.live));
+        let mut ratios: Vec<_> = self.steady().map(ratio).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        let told = format!(
+            "disk beside live data: median {:.2}, largest {:.2}; at most {:.0} MiB more than twice the live \
+             data, {:.0} fail",
+            ratios.get(ratios.len() / 2).copied().unwrap_or_default(),
+            largest(ratios.iter().copied()),
+            over / MIB,
+            DISK_BESIDE / MIB
+        );
+        if over > DISK_BESIDE {
+            outcome.fail(told.clone());
+        }
+        outcome.note(told);
+    }
+}
