@@ -116,10 +116,7 @@ impl Worker {
     /// Waits until so many steps were acknowledged, or the child has been silent for too long.
     pub(crate) fn wait_for(&self, steps: u64) {
         let begin = Instant::now();
-        while self.acknowledged() < steps
-            && begin.elapsed() < PATIENCE
-            && !self.has_ended()
-        {
+        while self.acknowledged() < steps && begin.elapsed() < PATIENCE && !self.has_ended() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }

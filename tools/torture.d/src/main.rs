@@ -129,7 +129,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.inner {
         Some(Inner::Child(args)) => return child::run(&args).map(|()| ExitCode::SUCCESS),
         Some(Inner::Judge(args)) => return judge::run(&args).map(|()| ExitCode::SUCCESS),
-        Some(Inner::Soaked(args)) => return rows::soak::run_child(&args).map(|()| ExitCode::SUCCESS),
+        Some(Inner::Soaked(args)) => {
+            return rows::soak::run_child(&args).map(|()| ExitCode::SUCCESS);
+        }
         None => {}
     }
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..1 << 40));

@@ -77,7 +77,8 @@ impl Reader {
                 Admitted::EveryHundredthId => query.filter(Filter::ids(every_hundredth.clone())),
                 Admitted::ValuesBelow(_) => query.filter(self.values.clone()),
             };
-            let answer = snapshot.search(&query).with_context(|| format!("{:?}", question.wanted))?;
+            let answer =
+                snapshot.search(&query).with_context(|| format!("{:?}", question.wanted))?;
             question.check(&answer.neighbors, answer.stats.exact)?;
             queries.push(query);
         }
@@ -184,7 +185,9 @@ impl Question {
     /// How many of the best are wanted, if not all.
     fn best(&self) -> Option<usize> {
         match self.wanted {
-            Wanted::Nearest { k } | Wanted::Approximate { k } | Wanted::BallNearest { k, .. } => Some(k),
+            Wanted::Nearest { k } | Wanted::Approximate { k } | Wanted::BallNearest { k, .. } => {
+                Some(k)
+            }
             Wanted::Within { .. } | Wanted::Ball { .. } => None,
         }
     }

@@ -43,7 +43,9 @@ impl Args {
             ("--from", self.from),
             ("--life", self.life.into()),
         ];
-        words.extend(options.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_string()]));
+        words.extend(
+            options.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_string()]),
+        );
         words
     }
 }
@@ -109,8 +111,10 @@ fn soak(args: &Args) -> Result<()> {
         for reader in 0..READERS {
             work.push(Box::new(move || soaked.read(reader)));
         }
-        let work: Vec<_> = work.into_iter().map(|work| scope.spawn(|| soaked.until_it_fails(work))).collect();
-        let ended = work.into_iter().map(|work| work.join().map_err(|_| anyhow!("a thread panicked"))?);
+        let work: Vec<_> =
+            work.into_iter().map(|work| scope.spawn(|| soaked.until_it_fails(work))).collect();
+        let ended =
+            work.into_iter().map(|work| work.join().map_err(|_| anyhow!("a thread panicked"))?);
         ended.collect::<Result<Vec<()>>>()
     })
     .map(|_| ())
@@ -129,14 +133,19 @@ impl Soaked {
     }
 
     fn random(&self, thread: u64) -> Rng {
-        crate::plan::generator(self.args.seed, (u64::from(self.args.life) << 8 | thread) + (1 << 50))
+        crate::plan::generator(
+            self.args.seed,
+            (u64::from(self.args.life) << 8 | thread) + (1 << 50),
+        )
     }
 
     /// Sleeps, in parts so that the end is seen.
     fn rest(&self, time: Duration) {
         let until = Instant::now() + time;
         while !self.stopped() && Instant::now() < until {
-            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(Duration::from_millis(100)));
+            std::thread::sleep(
+                until.saturating_duration_since(Instant::now()).min(Duration::from_millis(100)),
+            );
         }
     }
 
@@ -166,7 +175,8 @@ impl Soaked {
             if number >= loading {
                 // What a stall has cost is not caught up.
                 due = due.max(Instant::now() - Duration::from_millis(100))
-                    + Duration::from_secs(1) * u32::try_from(changes)? / u32::try_from(CHANGES_A_SECOND)?;
+                    + Duration::from_secs(1) * u32::try_from(changes)?
+                        / u32::try_from(CHANGES_A_SECOND)?;
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
         }

@@ -57,7 +57,7 @@ pub(super) struct Content {
 impl Load {
     /// Small memtables, so that segments come and go by the minute, and the default indexes.
     pub(super) fn options(&self) -> Options {
-        let memtable = usize::try_from(self.slots / 25).unwrap_or(usize::MAX);
+        let memtable = usize::try_from(self.slots / 20).unwrap_or(usize::MAX);
         Options::new().code_bits(CODE_BITS).address_bits(ADDRESS_BITS).memtable_records(memtable)
     }
 
@@ -73,7 +73,8 @@ impl Load {
             let from = number * LOADED_AT_ONCE;
             let slots = from..(from + LOADED_AT_ONCE).min(u64::from(self.slots));
             let put = slots.filter(|_| random.u8(..5) > 0).zip(0..);
-            let changes = put.map(|(slot, place)| Change { slot: slot_of(slot), stamp: stamp(place) });
+            let changes =
+                put.map(|(slot, place)| Change { slot: slot_of(slot), stamp: stamp(place) });
             return Step { changes: changes.collect(), sync: false };
         }
         let change = |place| {
@@ -262,9 +263,10 @@ impl Model {
         let same = |model: &Self| {
             model.records == count
                 && model.next_id == next_id
-                && ids.iter().zip(&model.slots).all(|(id, held)| {
-                    *id == (held.stamp > 0).then_some(held.id)
-                })
+                && ids
+                    .iter()
+                    .zip(&model.slots)
+                    .all(|(id, held)| *id == (held.stamp > 0).then_some(held.id))
         };
         while !same(self) {
             ensure!(
@@ -278,12 +280,19 @@ impl Model {
         }
         for (slot, record) in found {
             let content = self.load.content(self.slots[slot as usize].stamp);
-            let same = record.address == content.address()? && record.code == code_of(&content.code)?;
+            let same =
+                record.address == content.address()? && record.code == code_of(&content.code)?;
             ensure!(same, "slot {slot} has another address or code");
             if chosen(slot) {
-                ensure!(snapshot.value(&record)? == content.value(), "slot {slot} has another value");
+                ensure!(
+                    snapshot.value(&record)? == content.value(),
+                    "slot {slot} has another value"
+                );
                 let by_key = snapshot.get(&record.key)?;
-                ensure!(by_key.as_ref() == Some(&record), "the key of slot {slot} has another record");
+                ensure!(
+                    by_key.as_ref() == Some(&record),
+                    "the key of slot {slot} has another record"
+                );
             }
         }
         Ok(())

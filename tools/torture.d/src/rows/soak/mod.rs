@@ -33,7 +33,7 @@ use sample::Sample;
 /// From so many seconds on a soak is a long one: ten times the records, and its slopes are judged.
 const LONG_SECONDS: u64 = 600;
 /// Longest life but for the long one, in seconds.
-const LONGEST_SHORT_LIFE: f64 = 75.0;
+const LONGEST_SHORT_LIFE: f64 = 60.0;
 /// The share of the time that the long life takes, in the middle.
 const LONG_LIFE: f64 = 0.45;
 /// When it begins, as a share of the time.
@@ -64,7 +64,7 @@ impl Recorder {
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let seconds = context.seconds.unwrap_or(if context.full { 3600 } else { 10 });
     let long = seconds >= LONG_SECONDS;
-    let load = Load { seed: context.seed, slots: if long { 500_000 } else { 20_000 } };
+    let load = Load { seed: context.seed, slots: if long { 400_000 } else { 20_000 } };
     let folder = context.folder()?;
     let csv = folder.path().join("soak.csv");
     let mut file = File::create(&csv).context("make the file of samples")?;
@@ -192,7 +192,16 @@ impl Run<'_> {
         let judged = Instant::now();
         self.judge(told.acknowledged, told.attempted, killed)?;
         let judged = judged.elapsed().as_secs_f64();
-        let life = Life { number, begin, opened, end, killed, long: fate.long && !is_loading, steps, judged };
+        let life = Life {
+            number,
+            begin,
+            opened,
+            end,
+            killed,
+            long: fate.long && !is_loading,
+            steps,
+            judged,
+        };
         println!("   {life}");
         self.lives.push(life);
         Ok(())
@@ -204,8 +213,10 @@ impl Run<'_> {
 
     fn start(&self, number: u32) -> Result<Worker> {
         let Load { seed, slots } = self.model.load;
-        let args = Args { path: self.path.clone(), seed, slots, from: self.model.steps, life: number };
-        let mut command = Command::new(std::env::current_exe().context("the path of this program")?);
+        let args =
+            Args { path: self.path.clone(), seed, slots, from: self.model.steps, life: number };
+        let mut command =
+            Command::new(std::env::current_exe().context("the path of this program")?);
         command.arg("soaked").args(args.words()).stdin(Stdio::piped());
         let recorder = Arc::clone(&self.recorder);
         Worker::follow(command, args.from, move |word, line| {
@@ -219,7 +230,8 @@ impl Run<'_> {
     fn judge(&mut self, acknowledged: u64, attempted: u64, killed: bool) -> Result<()> {
         let part = self.random.u32(..16);
         let most = if killed { attempted } else { acknowledged };
-        let db = Database::open(&self.path, self.model.load.options()).context("open after the end")?;
+        let db =
+            Database::open(&self.path, self.model.load.options()).context("open after the end")?;
         self.model.recover(&db, (acknowledged, most), |slot| slot % 16 == part)?;
         let report = db.verify().context("verify")?;
         ensure!(report.is_clean(), "verify: {:?}", report.damages);

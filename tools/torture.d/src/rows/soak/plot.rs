@@ -88,21 +88,26 @@ pub(super) fn draw(soak: &Soak, file: &Path) -> Result<()> {
         }
         root.present()?;
     }
-    let image = RgbImage::from_raw(SIZE.0, SIZE.1, pixels).context("the picture has another size")?;
+    let image =
+        RgbImage::from_raw(SIZE.0, SIZE.1, pixels).context("the picture has another size")?;
     Ok(image.save(file)?)
 }
 
-/// The points of a curve, life by life: a line must not lead from one to the next.
-fn points(soak: &Soak, of: Value, rate: bool) -> Vec<Vec<(f64, f64)>> {
+/// The points of a curve, life by life: a line must not lead from one to the next. Times are in units
+/// of so many seconds.
+fn points(soak: &Soak, of: Value, rate: bool, unit: f64) -> Vec<Vec<(f64, f64)>> {
     let lives = soak.samples.chunk_by(|one, other| one.life == other.life);
+    // Over some seconds: a picture of an hour has no room for more.
+    let seconds = if soak.long { 10 } else { 1 };
     let of_life = |life: &[Sample]| -> Vec<(f64, f64)> {
         if !rate {
-            return life.iter().map(|sample| (sample.at / 60.0, of(sample))).collect();
+            return life.iter().map(|sample| (sample.at / unit, of(sample))).collect();
         }
-        // Over ten seconds: a picture of an hour has no room for more.
-        let steps = life.windows(11).step_by(10).filter_map(|window| Some((window.first()?, window.last()?)));
+        let windows = life.windows(seconds + 1).step_by(seconds);
+        let steps = windows.filter_map(|window| Some((window.first()?, window.last()?)));
+        let a_second = |one, other, time: f64| (of(other) - of(one)) / time;
         steps
-            .map(|(one, other)| (other.at / 60.0, (of(other) - of(one)) / (other.at - one.at)))
+            .map(|(one, other)| (other.at / unit, a_second(one, other, other.at - one.at)))
             .collect()
     };
     lives.map(of_life).collect()
@@ -114,10 +119,12 @@ fn draw_panel(
     panel: &Panel,
     rate: bool,
 ) -> Result<()> {
-    let end = soak.samples.last().map_or(1.0, |sample| sample.at / 60.0);
-    let drawn: Vec<_> = panel.curves.iter().map(|curve| points(soak, curve.of, rate)).collect();
+    let (unit, name) = if soak.long { (60.0, "min") } else { (1.0, "s") };
+    let end = soak.samples.last().map_or(1.0, |sample| sample.at / unit);
+    let drawn: Vec<_> =
+        panel.curves.iter().map(|curve| points(soak, curve.of, rate, unit)).collect();
     // The loading is much faster than what follows and would flatten it.
-    let after = soak.lives.first().map_or(0.0, |life| life.end / 60.0);
+    let after = soak.lives.first().map_or(0.0, |life| life.end / unit);
     let shown = drawn.iter().flatten().flatten().filter(|point| !rate || point.0 > after);
     let top = shown.map(|point| point.1).fold(1.0, f64::max) * 1.15;
     let mut chart = ChartBuilder::on(area)
@@ -132,12 +139,12 @@ fn draw_panel(
         .bold_line_style(RGBColor(225, 225, 225))
         .x_labels(13)
         .y_labels(6)
-        .x_label_formatter(&|minutes| format!("{minutes:.0} min"))
+        .x_label_formatter(&|at| format!("{at:.0} {name}"))
         .y_label_formatter(&|value| format!("{value:.0}"))
         .label_style(("sans-serif", 15))
         .draw()?;
     for life in &soak.lives {
-        let at = life.end / 60.0;
+        let at = life.end / unit;
         let color = if life.killed { KILL } else { CLOSE };
         chart.draw_series(LineSeries::new([(at, 0.0), (at, top)], color.mix(0.45)))?;
     }
@@ -147,9 +154,9 @@ fn draw_panel(
             let life = life.into_iter().filter(|point| point.1 <= top);
             let series = chart.draw_series(LineSeries::new(life, color.stroke_width(2)))?;
             if number == 0 {
-                series
-                    .label(curve.name)
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(3)));
+                series.label(curve.name).legend(move |(x, y)| {
+                    PathElement::new([(x, y), (x + 18, y)], color.stroke_width(3))
+                });
             }
         }
     }

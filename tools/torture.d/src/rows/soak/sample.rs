@@ -49,9 +49,28 @@ pub(super) struct Sample {
 
 /// Its fields in the order of the file.
 const COLUMNS: [&str; 22] = [
-    "at", "life", "age", "anonymous", "file", "threads", "open_files", "unlinked", "files", "disk",
-    "tables", "blobs", "logs", "segments", "ballast", "live", "records", "deleted", "changes",
-    "answers", "snapshots", "compacting",
+    "at",
+    "life",
+    "age",
+    "anonymous",
+    "file",
+    "threads",
+    "open_files",
+    "unlinked",
+    "files",
+    "disk",
+    "tables",
+    "blobs",
+    "logs",
+    "segments",
+    "ballast",
+    "live",
+    "records",
+    "deleted",
+    "changes",
+    "answers",
+    "snapshots",
+    "compacting",
 ];
 
 impl Sample {
@@ -119,7 +138,9 @@ impl Sample {
         (self.open_files, self.unlinked) = (0.0, 0.0);
         for entry in std::fs::read_dir("/proc/self/fd").context("list open files")? {
             // One of them is the handle of this listing, and another may be closed meanwhile.
-            let Ok(target) = entry.and_then(|entry| std::fs::read_link(entry.path())) else { continue };
+            let Ok(target) = entry.and_then(|entry| std::fs::read_link(entry.path())) else {
+                continue;
+            };
             self.open_files += 1.0;
             self.unlinked += f64::from(u8::from(target.to_string_lossy().ends_with("(deleted)")));
         }
@@ -149,7 +170,9 @@ impl Sample {
                     Some("blob") => &mut self.blobs,
                     Some("log") => &mut self.logs,
                     _ if path.ends_with("BALLAST") => &mut self.ballast,
-                    _ if path.components().any(|part| part.as_os_str() == "segments") => &mut self.segments,
+                    _ if path.components().any(|part| part.as_os_str() == "segments") => {
+                        &mut self.segments
+                    }
                     _ => continue,
                 };
                 *part += bytes;
