@@ -48,8 +48,8 @@ struct Cli {
     /// Rounds of each row, instead of its own number
     #[arg(long)]
     rounds: Option<u64>,
-    /// How long the row `soak` runs, instead of 10 seconds, or an hour with --full
-    #[arg(long, value_parser = clap::value_parser!(u64).range(10..))]
+    /// How long the row `soak` runs after the loading, instead of 8 seconds, or an hour with --full
+    #[arg(long, value_parser = clap::value_parser!(u64).range(5..))]
     seconds: Option<u64>,
     /// Where the row `soak` draws its curves, a PNG file; the samples go beside it, as CSV
     #[arg(long, value_name = "FILE")]

@@ -189,10 +189,11 @@ impl Soaked {
         let mut reader = Reader::new(random.u64(..));
         // The same memory every time: what grows must be the database's.
         let mut state = self.model()?.clone();
-        while !self.stopped() {
+        // At least once, however soon the end comes.
+        loop {
             let snapshot = {
                 let model = self.model()?;
-                state.clone_from(&model);
+                state.copy(&model);
                 self.db.snapshot()
             };
             self.snapshots.fetch_add(1, Ordering::SeqCst);
@@ -205,8 +206,10 @@ impl Soaked {
             self.snapshots.fetch_sub(1, Ordering::SeqCst);
             self.answers.fetch_add(answers, Ordering::SeqCst);
             self.rest(Duration::from_millis(random.u64(..400)));
+            if self.stopped() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Holds up to four snapshots for up to ten seconds each.

@@ -60,7 +60,7 @@ impl fmt::Display for Life {
 pub(super) struct Soak {
     pub(super) samples: Vec<Sample>,
     pub(super) lives: Vec<Life>,
-    /// Whether it was long enough for slopes.
+    /// Whether it was to last long enough for slopes.
     pub(super) long: bool,
 }
 
@@ -307,11 +307,11 @@ mod tests {
     fn soak(change: impl Fn(&mut Sample)) -> Outcome {
         let (mut samples, mut lives) = (Vec::new(), Vec::new());
         let mut begin = 0.0;
-        for number in 0..41 {
+        for number in 0_u32..41 {
             let long = number == 20;
             let seconds = if long { 1600 } else { 50 };
             for age in 0..seconds {
-                let wave = f64::from((age + 7 * i32::from(number as u8)) % 60) * MIB;
+                let wave = f64::from((age + 7 * number) % 60) * MIB;
                 let mut sample = Sample {
                     at: begin + f64::from(age),
                     life: f64::from(number),
@@ -329,16 +329,7 @@ mod tests {
             let end = begin + f64::from(seconds);
             let killed = number % 5 > 0;
             let (opened, steps, judged) = (begin, 1000, 1.0);
-            lives.push(Life {
-                number: number as u32,
-                begin,
-                opened,
-                end,
-                killed,
-                long,
-                steps,
-                judged,
-            });
+            lives.push(Life { number, begin, opened, end, killed, long, steps, judged });
             begin = end;
         }
         let mut outcome = Outcome::default();

@@ -207,6 +207,13 @@ impl Model {
         Self { load, steps: 0, slots, records: 0, live_bytes: 0, next_id: 0 }
     }
 
+    /// Becomes a copy of another state, in the memory that it has.
+    pub(super) fn copy(&mut self, other: &Self) {
+        self.slots.copy_from_slice(&other.slots);
+        (self.steps, self.next_id) = (other.steps, other.next_id);
+        (self.records, self.live_bytes) = (other.records, other.live_bytes);
+    }
+
     /// Takes in the next step.
     pub(super) fn advance(&mut self) -> Step {
         let step = self.load.step(self.steps);

@@ -30,8 +30,8 @@ use curves::{Life, Soak};
 use load::{Load, Model};
 use sample::Sample;
 
-/// From so many seconds on a soak is a long one: ten times the records, and its slopes are judged.
-const LONG_SECONDS: u64 = 600;
+/// From so many seconds on a soak is a long one: twenty times the records, and its slopes are judged.
+const LONG_SECONDS: u64 = 1800;
 /// Longest life but for the long one, in seconds.
 const LONGEST_SHORT_LIFE: f64 = 60.0;
 /// The share of the time that the long life takes, in the middle.
@@ -62,7 +62,7 @@ impl Recorder {
 }
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
-    let seconds = context.seconds.unwrap_or(if context.full { 3600 } else { 10 });
+    let seconds = context.seconds.unwrap_or(if context.full { 3600 } else { 8 });
     let long = seconds >= LONG_SECONDS;
     let load = Load { seed: context.seed, slots: if long { 400_000 } else { 20_000 } };
     let folder = context.folder()?;
@@ -130,7 +130,7 @@ impl Run<'_> {
     }
 
     fn live(&mut self, outcome: &mut Outcome) -> Result<()> {
-        while self.elapsed()? < self.seconds && !self.context.stopped() {
+        while (self.left()? > 0.0 || !self.had_long_life) && !self.context.stopped() {
             let fate = self.fate()?;
             outcome.rounds += u64::from(fate.killed);
             self.live_once(fate)?;
@@ -143,12 +143,20 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Seconds until the end; the loading does not count.
+    fn left(&self) -> Result<f64> {
+        let from = match self.lives.first() {
+            Some(loading) => loading.end + loading.judged,
+            None => self.elapsed()?,
+        };
+        Ok(from + self.seconds - self.elapsed()?)
+    }
+
     fn fate(&mut self) -> Result<Fate> {
-        let left = self.seconds - self.elapsed()?;
+        let left = self.left()?;
         if left < self.seconds * (1.0 - LONG_LIFE_FROM) && !self.had_long_life {
             self.had_long_life = true;
-            let seconds = (self.seconds * LONG_LIFE).min(left);
-            return Ok(Fate { seconds, killed: true, long: true });
+            return Ok(Fate { seconds: self.seconds * LONG_LIFE, killed: true, long: true });
         }
         let longest = (self.seconds / 10.0).min(LONGEST_SHORT_LIFE);
         let seconds = (self.random.f64() * longest).max(0.2);

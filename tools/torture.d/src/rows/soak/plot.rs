@@ -13,6 +13,7 @@ use super::sample::Sample;
 
 const SIZE: (u32, u32) = (1400, 1500);
 const PANELS: usize = 4;
+const NAMES_WIDTH: u32 = 190;
 
 type Value = fn(&Sample) -> f64;
 
@@ -119,6 +120,8 @@ fn draw_panel(
     panel: &Panel,
     rate: bool,
 ) -> Result<()> {
+    let (area, beside) = area.split_horizontally(SIZE.0 - NAMES_WIDTH);
+    draw_names(&beside, panel)?;
     let (unit, name) = if soak.long { (60.0, "min") } else { (1.0, "s") };
     let end = soak.samples.last().map_or(1.0, |sample| sample.at / unit);
     let drawn: Vec<_> =
@@ -127,9 +130,10 @@ fn draw_panel(
     let after = soak.lives.first().map_or(0.0, |life| life.end / unit);
     let shown = drawn.iter().flatten().flatten().filter(|point| !rate || point.0 > after);
     let top = shown.map(|point| point.1).fold(1.0, f64::max) * 1.15;
-    let mut chart = ChartBuilder::on(area)
+    let mut chart = ChartBuilder::on(&area)
         .caption(panel.title, ("sans-serif", 22))
         .margin(8)
+        .margin_right(24)
         .x_label_area_size(30)
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..end, 0.0..top)?;
@@ -149,29 +153,22 @@ fn draw_panel(
         chart.draw_series(LineSeries::new([(at, 0.0), (at, top)], color.mix(0.45)))?;
     }
     for (curve, lives) in panel.curves.iter().zip(drawn) {
-        let color = curve.color;
-        for (number, life) in lives.into_iter().enumerate() {
+        for life in lives {
             let life = life.into_iter().filter(|point| point.1 <= top);
-            let series = chart.draw_series(LineSeries::new(life, color.stroke_width(2)))?;
-            if number == 0 {
-                series.label(curve.name).legend(move |(x, y)| {
-                    PathElement::new([(x, y), (x + 18, y)], color.stroke_width(3))
-                });
-            }
+            chart.draw_series(LineSeries::new(life, curve.color.stroke_width(2)))?;
         }
     }
-    for (name, color) in [("killed", KILL), ("closed", CLOSE)] {
-        chart
-            .draw_series(LineSeries::new(std::iter::empty(), color.mix(0.45)))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.mix(0.45)));
+    Ok(())
+}
+
+/// The names of the curves, beside them: nothing is covered.
+fn draw_names(area: &DrawingArea<BitMapBackend<'_>, Shift>, panel: &Panel) -> Result<()> {
+    let curves = panel.curves.iter().map(|curve| (curve.name, curve.color.mix(1.0)));
+    let ends = [("killed", KILL.mix(0.45)), ("closed", CLOSE.mix(0.45))];
+    for (at, (name, color)) in (0..).zip(curves.chain(ends)) {
+        let y = 50 + at * 26;
+        area.draw(&PathElement::new([(4, y), (26, y)], color.stroke_width(3)))?;
+        area.draw(&Text::new(name, (34, y - 8), ("sans-serif", 15).into_font()))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.85))
-        .border_style(RGBColor(200, 200, 200))
-        .label_font(("sans-serif", 15))
-        .draw()?;
     Ok(())
 }
