@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Which process, counted from 0
     #[arg(long)]
     pub(crate) life: u32,
+    /// Changes a second
+    #[arg(long, default_value_t = CHANGES_A_SECOND)]
+    pub(crate) rate: u64,
 }
 
 impl Args {
@@ -42,6 +45,7 @@ impl Args {
             ("--slots", self.slots.into()),
             ("--from", self.from),
             ("--life", self.life.into()),
+            ("--rate", self.rate),
         ];
         words.extend(
             options.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_string()]),
@@ -87,7 +91,12 @@ fn soak(args: &Args) -> Result<()> {
     let load = Load { seed: args.seed, slots: args.slots };
     let mut model = Model::new(load);
     model.advance_to(args.from);
-    let db = Database::open(&args.path, load.options()).context("open")?;
+    // By hand it may be run without its parent, at another rate.
+    let db = if Database::exists(&args.path) {
+        Database::open(&args.path, load.options()).context("open")?
+    } else {
+        Database::create(&args.path, load.options()).context("create")?
+    };
     say("o\n")?;
     let soaked = Soaked {
         args: args.clone(),
@@ -176,7 +185,7 @@ impl Soaked {
                 // What a stall has cost is not caught up.
                 due = due.max(Instant::now() - Duration::from_millis(100))
                     + Duration::from_secs(1) * u32::try_from(changes)?
-                        / u32::try_from(CHANGES_A_SECOND)?;
+                        / u32::try_from(self.args.rate)?;
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
         }

@@ -5,6 +5,7 @@
 mod ask;
 mod child;
 mod curves;
+mod heap;
 mod load;
 mod plot;
 mod sample;
@@ -26,6 +27,7 @@ use crate::Context;
 use crate::crash::Worker;
 use crate::plan::generator;
 use crate::report::Outcome;
+use child::CHANGES_A_SECOND;
 use curves::{Life, Soak};
 use load::{Load, Model};
 use sample::Sample;
@@ -221,8 +223,14 @@ impl Run<'_> {
 
     fn start(&self, number: u32) -> Result<Worker> {
         let Load { seed, slots } = self.model.load;
-        let args =
-            Args { path: self.path.clone(), seed, slots, from: self.model.steps, life: number };
+        let args = Args {
+            path: self.path.clone(),
+            seed,
+            slots,
+            from: self.model.steps,
+            life: number,
+            rate: CHANGES_A_SECOND,
+        };
         let mut command =
             Command::new(std::env::current_exe().context("the path of this program")?);
         command.arg("soaked").args(args.words()).stdin(Stdio::piped());

@@ -1,9 +1,12 @@
 //! The curves of a soak as a picture.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use image::RgbImage;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
@@ -44,6 +47,7 @@ fn panels() -> [Panel; PANELS] {
             title: "resident memory, MiB",
             curves: vec![
                 curve("anonymous", BLUE, |sample| sample.anonymous / MIB),
+                curve("allocated", VIOLET, |sample| sample.allocated / MIB),
                 curve("pages of files", ORANGE, |sample| sample.file / MIB),
             ],
         },
@@ -91,7 +95,9 @@ pub(super) fn draw(soak: &Soak, file: &Path) -> Result<()> {
     }
     let image =
         RgbImage::from_raw(SIZE.0, SIZE.1, pixels).context("the picture has another size")?;
-    Ok(image.save(file)?)
+    let file = BufWriter::new(File::create(file)?);
+    let png = PngEncoder::new_with_quality(file, CompressionType::Best, FilterType::Adaptive);
+    Ok(image.write_with_encoder(png)?)
 }
 
 /// The points of a curve, life by life: a line must not lead from one to the next. Times are in units

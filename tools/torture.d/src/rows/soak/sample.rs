@@ -5,6 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use super::heap::allocated_bytes;
+
 /// What is measured once a second, as numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Sample {
@@ -16,6 +18,8 @@ pub(super) struct Sample {
     pub(super) age: f64,
     /// Resident memory of its own, in bytes.
     pub(super) anonymous: f64,
+    /// Bytes of it that the allocator has handed out.
+    pub(super) allocated: f64,
     /// Resident pages of files, in bytes: what the kernel may take back.
     pub(super) file: f64,
     pub(super) threads: f64,
@@ -48,11 +52,12 @@ pub(super) struct Sample {
 }
 
 /// Its fields in the order of the file.
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 23] = [
     "at",
     "life",
     "age",
     "anonymous",
+    "allocated",
     "file",
     "threads",
     "open_files",
@@ -74,12 +79,13 @@ const COLUMNS: [&str; 22] = [
 ];
 
 impl Sample {
-    fn fields(&mut self) -> [&mut f64; 22] {
+    fn fields(&mut self) -> [&mut f64; 23] {
         [
             &mut self.at,
             &mut self.life,
             &mut self.age,
             &mut self.anonymous,
+            &mut self.allocated,
             &mut self.file,
             &mut self.threads,
             &mut self.open_files,
@@ -129,6 +135,7 @@ impl Sample {
         self.anonymous = value("RssAnon:").context("no RssAnon")? * 1024.0;
         self.file = value("RssFile:").context("no RssFile")? * 1024.0;
         self.threads = value("Threads:").context("no Threads")?;
+        self.allocated = allocated_bytes();
         self.measure_handles()?;
         self.measure_folder(folder);
         Ok(())
