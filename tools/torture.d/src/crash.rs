@@ -1,7 +1,7 @@
 //! Children and their ends: starts one, follows what it says, kills it.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -33,6 +33,8 @@ pub(crate) struct Told {
 #[derive(Debug)]
 pub(crate) struct Worker {
     child: Child,
+    /// Where a child waits for the end of its input.
+    input: Option<ChildStdin>,
     said: Option<JoinHandle<Told>>,
     opened: Receiver<()>,
     acknowledged: Arc<AtomicU64>,
@@ -50,17 +52,21 @@ impl Worker {
                 command
             }
         };
-        let mut child = command
-            .arg("child")
-            .args(args.words())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("start a child")?;
+        command.arg("child").args(args.words()).stdin(Stdio::null());
+        Self::follow(command, args.from, |_, _| {})
+    }
+
+    /// Starts a child that begins with the step `from`; what it says beside the usual goes to `other`.
+    pub(crate) fn follow(
+        mut command: Command,
+        from: u64,
+        mut other: impl FnMut(&str, &str) + Send + 'static,
+    ) -> Result<Self> {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().context("start a child")?;
+        let input = child.stdin.take();
         let out = child.stdout.take().context("the child's output")?;
         let (open, opened) = channel();
-        let from = args.from;
         let acknowledged = Arc::new(AtomicU64::new(from));
         let heard = Arc::clone(&acknowledged);
         let said = std::thread::spawn(move || {
@@ -77,13 +83,29 @@ impl Worker {
                     "a" => told.acknowledged = count,
                     "d" => (told.acknowledged, told.durable) = (count, count),
                     "f" => told.failure = Some(rest.to_owned()),
-                    _ => {}
+                    _ => other(word, rest),
                 }
                 heard.store(told.acknowledged, Ordering::SeqCst);
             }
             told
         });
-        Ok(Self { child, said: Some(said), opened, acknowledged })
+        Ok(Self { child, input, said: Some(said), opened, acknowledged })
+    }
+
+    /// Steps that were acknowledged so far.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.said.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Asks it to end, if it waits for the end of its input, and waits.
+    pub(crate) fn finish(mut self) -> Result<(ExitStatus, Told)> {
+        self.input = None;
+        self.wait()
     }
 
     /// Waits until the database is open, or the child has ended.
@@ -94,11 +116,7 @@ impl Worker {
     /// Waits until so many steps were acknowledged, or the child has been silent for too long.
     pub(crate) fn wait_for(&self, steps: u64) {
         let begin = Instant::now();
-        let ended = || self.said.as_ref().is_some_and(JoinHandle::is_finished);
-        while self.acknowledged.load(Ordering::SeqCst) < steps
-            && begin.elapsed() < PATIENCE
-            && !ended()
-        {
+        while self.acknowledged() < steps && begin.elapsed() < PATIENCE && !self.has_ended() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }

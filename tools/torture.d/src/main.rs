@@ -51,6 +51,12 @@ struct Cli {
     /// Rounds of each row, instead of its own number
     #[arg(long)]
     rounds: Option<u64>,
+    /// How long the row `soak` runs after the loading, instead of 8 seconds, or an hour with --full
+    #[arg(long, value_parser = clap::value_parser!(u64).range(5..))]
+    seconds: Option<u64>,
+    /// Where the row `soak` draws its curves, a PNG file; the samples go beside it, as CSV
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Where databases are made, instead of the folder for temporary files
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -67,6 +73,8 @@ enum Inner {
     Judge(judge::Args),
     #[command(hide = true)]
     Upgrade(rows::upgrade::Args),
+    #[command(hide = true)]
+    Soaked(rows::soak::Args),
 }
 
 /// What every row is given.
@@ -75,6 +83,8 @@ struct Context {
     seed: u64,
     full: bool,
     rounds: Option<u64>,
+    seconds: Option<u64>,
+    plot: Option<PathBuf>,
     dir: PathBuf,
     stop: Arc<AtomicBool>,
 }
@@ -127,15 +137,18 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Inner::Upgrade(args)) => {
             return rows::upgrade::child(&args).map(|()| ExitCode::SUCCESS);
         }
+        Some(Inner::Soaked(args)) => {
+            return rows::soak::run_child(&args).map(|()| ExitCode::SUCCESS);
+        }
         None => {}
     }
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..1 << 40));
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
     ctrlc::set_handler(move || seen.store(true, Ordering::SeqCst)).context("watch for Ctrl-C")?;
-    let (full, rounds) = (cli.full, cli.rounds);
+    let Cli { full, rounds, seconds, plot, .. } = cli;
     let dir = cli.dir.unwrap_or_else(std::env::temp_dir);
-    let context = Context { seed, full, rounds, dir, stop };
+    let context = Context { seed, full, rounds, seconds, plot, dir, stop };
     let chosen = rows::choose(&cli.rows)?;
     println!("hashdb-torture {} seed {seed}", if full { "--full" } else { "--quick" });
     let mut done = Vec::new();

@@ -59,3 +59,30 @@ fn a_few_rounds_pass_and_a_row_that_is_not_there_is_refused() {
     assert!(!output.status.success());
     assert!(String::from_utf8(output.stderr).unwrap().contains("there is no row kil"));
 }
+
+#[test]
+fn a_soak_sees_an_answer_that_is_not_that_of_its_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let options = hashdb::Options::new().code_bits(256).address_bits(20);
+    drop(hashdb::Database::create(&path, options).unwrap());
+    // Nothing was written, and the child is told that forty steps were.
+    let child = ["soaked", path.to_str().unwrap(), "--seed=1", "--slots=20000", "--life=1"];
+    let output = torture(&[&child[..], &["--from=40"]].concat(), "");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("\nf "), "{said}");
+}
+
+#[test]
+fn a_short_soak_passes_and_draws_its_curves() {
+    let folder = tempfile::tempdir().unwrap();
+    let plot = folder.path().join("soak.png");
+    let row = ["--row", "soak", "--seconds", "6", "--seed", "5", "--plot"];
+    let output = torture(&[&row[..], &[plot.to_str().unwrap()]].concat(), "");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("PASSED"), "{said}");
+    assert!(std::fs::metadata(&plot).unwrap().len() > 10_000);
+    let samples = std::fs::read_to_string(plot.with_extension("csv")).unwrap();
+    assert!(samples.lines().count() > 3 && samples.starts_with("at,life,age,"), "{samples}");
+}

@@ -6,6 +6,7 @@ mod flip;
 pub(crate) mod kill;
 mod power;
 mod rocksdb_io;
+pub(crate) mod soak;
 mod truncate;
 pub(crate) mod upgrade;
 
@@ -28,6 +29,7 @@ const ALL: &[(&str, Run)] = &[
     ("enospc", enospc::run),
     ("nthio", nth_io),
     ("rocksdb-io", rocksdb_io::run),
+    ("soak", soak::run),
 ];
 
 /// The trait that all file operations of the library's own go through is not for others to implement.
