@@ -13,7 +13,7 @@ fn picture(number: u8) -> Vec<u8> {
     let image = RgbImage::from_fn(48, 40, |x, y| {
         let [x, y] = [x, y].map(|at| u8::try_from(at).unwrap());
         let wave = if (x / (3 + number % 7)).is_multiple_of(2) { 200 } else { 20 };
-        Rgb([x.wrapping_mul(number), wave, y.wrapping_mul(5).wrapping_add(number * 11)])
+        Rgb([x.wrapping_mul(number), wave, y.wrapping_mul(5).wrapping_add(number.wrapping_mul(11))])
     });
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, ImageFormat::Png).unwrap();
