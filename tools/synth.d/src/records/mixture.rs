@@ -8,8 +8,7 @@
 //! them, and within a cluster the bits follow d coordinates.
 //!
 //! A coordinate takes one of 16 values that are equally likely, so that a hyperplane's sum is made of
-//! numbers from a table: integers, which are the same on every machine, and some millions of codes a
-//! second on one core.
+//! numbers from a table: integers, which are the same on every machine and quickly added.
 
 use crate::random::Random;
 
