@@ -7,10 +7,13 @@
 #![expect(clippy::disallowed_methods, reason = "it makes and damages files itself")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its results go to a terminal")]
 
+mod blocklog;
 mod child;
 mod crash;
 mod disk;
+mod exam;
 mod judge;
+mod mend;
 mod model;
 mod plan;
 mod points;
@@ -31,7 +34,12 @@ use crate::report::{Outcome, Row};
 
 /// Tries what hashdb promises in the worst of cases.
 #[derive(Debug, Parser)]
-#[command(name = "hashdb-torture", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "hashdb-torture",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = rows::HELP
+)]
 struct Cli {
     /// Few rounds of every row, some minutes in all (the default)
     #[arg(long)]
@@ -62,6 +70,8 @@ enum Inner {
     Child(child::Args),
     #[command(hide = true)]
     Judge(judge::Args),
+    #[command(hide = true)]
+    Mend(mend::Args),
 }
 
 /// What every row is given.
@@ -119,6 +129,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.inner {
         Some(Inner::Child(args)) => return child::run(&args).map(|()| ExitCode::SUCCESS),
         Some(Inner::Judge(args)) => return judge::run(&args).map(|()| ExitCode::SUCCESS),
+        Some(Inner::Mend(args)) => return mend::run(&args).map(|()| ExitCode::SUCCESS),
         None => {}
     }
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..1 << 40));
