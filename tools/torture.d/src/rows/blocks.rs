@@ -74,7 +74,8 @@ impl Recording {
             std::fs::create_dir(place).context("make a mount point")?;
         }
         make_image_of("ext4", &image, DISK_BYTES)?;
-        let plan = Plan::new(seed, if seed % 2 == 0 { Flavour::Mixed } else { Flavour::Synced });
+        let plan =
+            Plan::new(seed, if seed.is_multiple_of(2) { Flavour::Mixed } else { Flavour::Synced });
         let mounted = Mounted::image(&image, &at)?;
         let begun = create(&plan, &at.join("db"))?;
         mounted.unmount()?;
@@ -113,7 +114,7 @@ impl Recording {
         let flushes = self.replay.around_flushes();
         let mut moments: Vec<_> = (0..states)
             .map(|number| {
-                if number % 2 == 0 && !flushes.is_empty() {
+                if number.is_multiple_of(2) && !flushes.is_empty() {
                     flushes[random.usize(..flushes.len())]
                 } else {
                     random.usize(..=self.replay.len())
