@@ -108,6 +108,12 @@ fn work(args: &Args) -> Result<()> {
                 db = Database::open(&args.path, plan.options()).context("reopen")?;
                 false
             }
+            Then::RecoverSpace => {
+                drop(db);
+                Database::recover_space(&args.path, plan.options()).context("recover_space")?;
+                db = Database::open(&args.path, plan.options()).context("reopen")?;
+                false
+            }
             Then::Checkpoint => {
                 remove(&copies.checkpoint)?;
                 db.checkpoint(&copies.checkpoint).context("checkpoint").map(|_| false)?

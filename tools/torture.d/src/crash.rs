@@ -43,6 +43,15 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts a child; `wrapper` is a command to run it under.
     pub(crate) fn start(args: &Args, wrapper: &[&str]) -> Result<Self> {
+        Self::start_watched(args, wrapper, |_| ())
+    }
+
+    /// The same; `durable` is told of each step that was promised to survive, when it is heard of.
+    pub(crate) fn start_watched(
+        args: &Args,
+        wrapper: &[&str],
+        mut durable: impl FnMut(u64) + Send + 'static,
+    ) -> Result<Self> {
         let program = std::env::current_exe().context("the path of this program")?;
         let mut command = match wrapper {
             [] => Command::new(program),
@@ -81,7 +90,10 @@ impl Worker {
                     }
                     "t" => told.attempted = count,
                     "a" => told.acknowledged = count,
-                    "d" => (told.acknowledged, told.durable) = (count, count),
+                    "d" => {
+                        (told.acknowledged, told.durable) = (count, count);
+                        durable(count);
+                    }
                     "f" => told.failure = Some(rest.to_owned()),
                     _ => other(word, rest),
                 }
@@ -119,6 +131,21 @@ impl Worker {
         while self.acknowledged() < steps && begin.elapsed() < PATIENCE && !self.has_ended() {
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has said its last.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.said.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// How many steps were acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::SeqCst)
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {

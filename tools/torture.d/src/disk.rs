@@ -53,6 +53,12 @@ impl Mounted {
         Ok(Self { at: at.to_path_buf() })
     }
 
+    /// Mounts a disk that is served by this program, through a loop device that does not cache.
+    pub(crate) fn served(disk: &Path, at: &Path) -> Result<Self> {
+        run("mount", &["-o", "loop", utf8(disk)?, utf8(at)?])?;
+        Ok(Self { at: at.to_path_buf() })
+    }
+
     /// A file system in memory of so many bytes.
     pub(crate) fn memory(at: &Path, bytes: u64) -> Result<Self> {
         run("mount", &["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs", utf8(at)?])?;
@@ -101,8 +107,13 @@ impl Drop for Mounted {
 
 /// Makes an image with a file system of a kind, `ext4` or `xfs`.
 pub(crate) fn make_image(kind: &str, image: &Path) -> Result<()> {
+    make_image_of(kind, image, IMAGE_BYTES)
+}
+
+/// The same of so many bytes.
+pub(crate) fn make_image_of(kind: &str, image: &Path, bytes: u64) -> Result<()> {
     let file = File::create(image).context("make an image")?;
-    file.set_len(IMAGE_BYTES).context("make an image")?;
+    file.set_len(bytes).context("make an image")?;
     let quiet = if kind == "xfs" { "-f" } else { "-F" };
     run(&format!("mkfs.{kind}"), &["-q", quiet, utf8(image)?])
 }

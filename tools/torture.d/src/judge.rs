@@ -1,8 +1,9 @@
 //! The judge: a process of its own that opens damaged databases and says what became of them, so that
 //! a crash or a hang is seen and the next database gets a new judge.
 //!
-//! Asked `read PATH`, `write PATH` or `cuts PATH` on a line, it answers with one line: `clean`,
-//! `refused TEXT`, `damaged TEXT`, `short STEPS` or `wrong TEXT`. `prefix PATH` takes an earlier state for `short`.
+//! Asked `read PATH` or `write PATH` on a line, it answers with one line: `clean`, `refused TEXT`,
+//! `damaged TEXT`, `short STEPS` or `wrong TEXT`. `prefix PATH` takes an earlier state for `short`;
+//! `cuts`, `segment` and `backups` are asked of other files than a database (`exam.rs`).
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -12,9 +13,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum as _;
-use hashdb::internals::db::{Probe, ProbedSegment};
-use hashdb::{Database, Level, Readable as _};
+use hashdb::{Database, Readable as _};
 
+use crate::exam;
 use crate::model::Model;
 use crate::plan::{Flavour, Plan};
 
@@ -57,7 +58,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let line = line.context("the question")?;
         let (verb, path) = line.split_once(' ').context("a question is a verb and a path")?;
         let verdict = match verb {
-            "cuts" => judge_cuts(Path::new(path))?,
+            "cuts" => exam::cuts(Path::new(path))?,
+            "segment" => exam::segment(Path::new(path))?,
+            "backups" => exam::backups(Path::new(path), &model)?,
             "prefix" => judge_prefix(Path::new(path), &model)?,
             "read" => judge_database(Database::open_read_only(path, model.plan.options()), &model),
             _ => judge_database(Database::open(path, model.plan.options()), &model),
@@ -87,6 +90,10 @@ fn judge_database(opened: hashdb::Result<Database>, model: &Model) -> Verdict {
         trouble.get_or_insert_with(|| error.to_string());
     }) {
         return Verdict::Wrong(format!("{wrong:#}"));
+    }
+    match exam::weights(&db, model.plan.seed) {
+        Ok(told) => trouble = trouble.or(told),
+        Err(wrong) => return Verdict::Wrong(format!("{wrong:#}")),
     }
     match db.verify() {
         Err(error) => trouble = trouble.or(Some(error.to_string())),
@@ -164,28 +171,6 @@ fn judge_prefix(path: &Path, model: &Model) -> Result<Verdict> {
         Verdict::Clean if short > 0 => Verdict::Short(short),
         verdict => verdict,
     })
-}
-
-/// Every cut of a segment file must be refused.
-fn judge_cuts(path: &Path) -> Result<Verdict> {
-    let bytes = std::fs::read(path).context("read the segment")?;
-    if let Err(error) = probe(&bytes) {
-        return Ok(Verdict::Wrong(format!("the whole segment is refused: {error}")));
-    }
-    for length in 0..bytes.len() {
-        if probe(&bytes[..length]).is_ok() {
-            return Ok(Verdict::Wrong(format!("a cut at byte {length} was not noticed")));
-        }
-    }
-    Ok(Verdict::Clean)
-}
-
-/// Opens bytes as a segment and asks it everything.
-fn probe(bytes: &[u8]) -> hashdb::Result<()> {
-    let segment = ProbedSegment::of_bytes(bytes)?;
-    segment.open_indexes()?;
-    segment.ask(&Probe { level: Level::best(), address: 77, radius: 2, code: 0x5a, k: 10 })?;
-    segment.verify()
 }
 
 /// A judge at work.

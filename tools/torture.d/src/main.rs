@@ -7,13 +7,16 @@
 #![expect(clippy::disallowed_methods, reason = "it makes and damages files itself")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its results go to a terminal")]
 
+mod blocklog;
 mod child;
 mod crash;
 mod disk;
 #[path = "../../../tests/fixtures/mod.rs"]
 #[expect(dead_code, reason = "some of it only the library's tests ask for")]
 mod fixtures;
+mod exam;
 mod judge;
+mod mend;
 mod model;
 mod plan;
 mod points;
@@ -34,7 +37,12 @@ use crate::report::{Outcome, Row};
 
 /// Tries what hashdb promises in the worst of cases.
 #[derive(Debug, Parser)]
-#[command(name = "hashdb-torture", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "hashdb-torture",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = rows::HELP
+)]
 struct Cli {
     /// Few rounds of every row, some minutes in all (the default)
     #[arg(long)]
@@ -75,6 +83,8 @@ enum Inner {
     Upgrade(rows::upgrade::Args),
     #[command(hide = true)]
     Soaked(rows::soak::Args),
+    #[command(hide = true)]
+    Mend(mend::Args),
 }
 
 /// What every row is given.
@@ -140,6 +150,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Inner::Soaked(args)) => {
             return rows::soak::run_child(&args).map(|()| ExitCode::SUCCESS);
         }
+        Some(Inner::Mend(args)) => return mend::run(&args).map(|()| ExitCode::SUCCESS),
         None => {}
     }
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..1 << 40));

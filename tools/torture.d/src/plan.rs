@@ -26,6 +26,8 @@ pub(crate) enum Flavour {
     Synced,
     /// Every step asks for maintenance, so that each named place is soon come by.
     Busy,
+    /// Every step is sealed, so that segments are many and small.
+    Seals,
     /// Large values, so that a small disk fills.
     Heavy,
     /// A small load and a few steps, for a database that is then damaged at rest.
@@ -62,6 +64,7 @@ pub(crate) enum Then {
     Checkpoint,
     Backup,
     Restore,
+    RecoverSpace,
 }
 
 /// One step: a batch, and what follows it.
@@ -141,8 +144,14 @@ impl Plan {
             .mmap(self.mmap)
             .background(matches!(
                 self.flavour,
-                Flavour::Mixed | Flavour::Loaded | Flavour::Synced | Flavour::Heavy
+                Flavour::Mixed
+                    | Flavour::Loaded
+                    | Flavour::Synced
+                    | Flavour::Heavy
+                    | Flavour::Seals
             ))
+            // So that there is one soon; on a disk that is to run full it would be in the way.
+            .ballast_bytes(if self.flavour == Flavour::Heavy { 64 << 20 } else { 8192 })
             .index(IndexOptions::default().prefix(self.seed.is_multiple_of(2)))
     }
 
@@ -173,7 +182,7 @@ impl Plan {
             |random: &mut Rng| if load { self.any_put(random) } else { self.change(random) };
         let changes = (0..random.u64(1..7)).map(|_| change(&mut random)).collect();
         let sync = match self.flavour {
-            Flavour::Unsynced => false,
+            Flavour::Unsynced | Flavour::Seals => false,
             Flavour::Synced => true,
             _ => random.bool(),
         };
@@ -194,7 +203,11 @@ impl Plan {
 
     fn key(&self, random: &mut Rng) -> Vec<u8> {
         let bulk = self.loaded_steps() > 0 && random.u8(..3) == 0;
-        let keys = if self.flavour == Flavour::Heavy { 1 << 40 } else { KEYS };
+        let keys = match self.flavour {
+            Flavour::Heavy => 1 << 40,
+            Flavour::Seals => 100 * KEYS,
+            _ => KEYS,
+        };
         if bulk {
             format!("bulk {}", random.u64(..self.loaded_steps() * LOADED_BATCH)).into_bytes()
         } else {
@@ -239,9 +252,10 @@ impl Plan {
     fn then(&self, random: &mut Rng, number: u64) -> Then {
         let roll = match self.flavour {
             Flavour::Unsynced | Flavour::Still => return Then::Nothing,
+            Flavour::Seals => return Then::Seal,
             // What was loaded is merged, with all indexes, while the parent takes aim.
             Flavour::Loaded if number == LOADED_STEPS => return Then::Compact,
-            Flavour::Busy => random.u8(..30),
+            Flavour::Busy => random.u8(..32),
             Flavour::Mixed | Flavour::Synced | Flavour::Heavy => random.u8(..120),
             Flavour::Loaded => random.u8(..100),
         };
@@ -256,6 +270,7 @@ impl Plan {
             21..=22 => Then::Checkpoint,
             23..=25 => Then::Backup,
             26..=27 => Then::Restore,
+            28..=29 => Then::RecoverSpace,
             _ => Then::Nothing,
         }
     }

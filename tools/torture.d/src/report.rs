@@ -1,9 +1,11 @@
 //! What a row found, and the table of all rows.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Failures that are told in full; of the others only the number.
 const TOLD: usize = 10;
+/// Between two lines about how far a row is.
+const TELL_EVERY: Duration = Duration::from_secs(20);
 
 /// What one row found.
 #[derive(Debug, Default)]
@@ -20,11 +22,25 @@ pub(crate) struct Outcome {
     pub(crate) skipped: Option<String>,
     /// What else is worth knowing.
     pub(crate) notes: Vec<String>,
+    /// When it was last told how many rounds ran.
+    told: Option<Instant>,
 }
 
 impl Outcome {
     pub(crate) fn skipped(reason: impl Into<String>) -> Self {
         Self { skipped: Some(reason.into()), ..Self::default() }
+    }
+
+    /// Begins a round, and tells now and then how many there were: a run that is interrupted has told
+    /// what it did.
+    pub(crate) fn round(&mut self) {
+        self.rounds += 1;
+        let told = self.told.get_or_insert_with(Instant::now);
+        if told.elapsed() > TELL_EVERY {
+            *told = Instant::now();
+            let Self { rounds, lost, damaged, .. } = self;
+            println!("   round {rounds}, {lost} lost, {damaged} damaged, {}", self.failures.len());
+        }
     }
 
     /// Notes a failure of a round and tells it at once.

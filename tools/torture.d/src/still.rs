@@ -10,7 +10,7 @@ use crate::plan::{Flavour, Plan};
 use crate::rows::kill::create;
 
 /// Makes one at `path` and returns what it holds: tables, blobs and a log in the record store, three
-/// segments or more, deleted rows, rows in the memtable.
+/// segments or more, deleted rows, rows in the memtable, and an encoder unless it is loaded.
 pub(crate) fn make(seed: u64, flavour: Flavour, path: &Path) -> Result<Model> {
     let plan = Plan::new(seed, flavour);
     let mut model = create(&plan, path)?;
@@ -26,7 +26,8 @@ pub(crate) fn make(seed: u64, flavour: Flavour, path: &Path) -> Result<Model> {
             step.apply(&db).context("write")?;
         }
     }
-    for kind in ["log", "sst", "blob", "seg"] {
+    let weights = (flavour == Flavour::Still).then_some("weights");
+    for kind in ["log", "sst", "blob", "seg"].into_iter().chain(weights) {
         let found = files(path)?.iter().any(|file| kind_of(file) == kind);
         ensure!(found, "the database has no {kind} file: this would show little");
     }
@@ -57,6 +58,7 @@ pub(crate) fn kind_of(file: &Path) -> &'static str {
         (_, Some("sst")) => "sst",
         (_, Some("blob")) => "blob",
         (_, Some("seg")) => "seg",
+        (_, Some("safetensors")) => "weights",
         ("SUPERBLOCK", _) => "superblock",
         ("CURRENT", _) => "current",
         ("WATERMARK", _) => "watermark",

@@ -39,7 +39,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         let places = [During::Write, During::Seal, During::Compact, During::Backup];
         let during = places[usize::try_from(round % 4)?];
         let seed = context.seed.wrapping_add(round);
-        outcome.rounds += 1;
+        outcome.round();
         match fill(context, seed, during) {
             Ok(failed) => full += u64::from(failed),
             Err(error) => {

@@ -13,7 +13,9 @@ use crate::judge::{Judge, Verdict};
 use crate::model::Model;
 use crate::plan::{Flavour, Plan, generator};
 use crate::report::Outcome;
+use crate::rows::backups::Folder;
 use crate::rows::kill::create;
+use crate::rows::sections::Large;
 use crate::still;
 
 /// Flips of one database before another is made.
@@ -53,13 +55,18 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         )?;
         databases += 1;
     }
-    flip_open_logs(context, rounds / 10, &mut outcome)?;
+    // What was found so far is told whatever becomes of these.
+    let parts = flip_open_logs(context, rounds / 10, &mut outcome)
+        .and_then(|()| Large::make(context)?.flips(context, rounds / 8, &mut outcome))
+        .and_then(|()| Folder::make(context)?.flips(context, rounds / 16, &mut outcome));
+    if let Err(error) = parts {
+        outcome.fail(format!("a part of the row itself: {error:#}"));
+    }
     for (kind, Tally { flips, harmless, refused, damaged }) in tallies {
         outcome.note(format!(
             "{kind}: {flips} flips, {refused} refused at open, {damaged} named, {harmless} harmless"
         ));
     }
-    outcome.note("weights of an encoder: not here; Autoencoder::from_bytes checks them".to_owned());
     Ok(outcome)
 }
 
@@ -112,7 +119,7 @@ fn flip(
 
 /// Takes in a verdict; `must` says that the damage has to be noticed.
 fn note(outcome: &mut Outcome, tally: &mut Tally, must: bool, verdict: Verdict, told: &str) {
-    outcome.rounds += 1;
+    outcome.round();
     tally.flips += 1;
     let wrong = match verdict {
         Verdict::Clean if !must => {
@@ -161,7 +168,7 @@ fn flip_open_logs(context: &Context, rounds: u64, outcome: &mut Outcome) -> Resu
         let bytes = std::fs::read(whole.join(log)).context("read the log")?;
         let (flipped, what) = flip_bits(&bytes, &mut random);
         std::fs::write(scratch.join(log), &flipped).context("write the damaged log")?;
-        outcome.rounds += 1;
+        outcome.round();
         match judge.ask("prefix", &scratch)? {
             Verdict::Clean => harmless += 1,
             Verdict::Short(_) => short += 1,
@@ -194,6 +201,8 @@ fn killed(context: &Context, round: u64, folder: &std::path::Path) -> Result<(Mo
     let worker = Worker::start(&Args::new(&whole, &plan, 0), &[])?;
     worker.wait_until_open();
     std::thread::sleep(std::time::Duration::from_millis(60));
+    // A loaded machine may not have let it write anything.
+    worker.wait_for(20);
     let (_, told) = worker.kill()?;
     // The copy that is opened to learn how far it came is not the one that is damaged.
     still::replace(&whole, &scratch)?;
@@ -218,7 +227,7 @@ fn by_kind(root: &std::path::Path) -> Result<BTreeMap<&'static str, Vec<std::pat
 }
 
 /// Flips one to eight bits, together or anywhere; says which.
-fn flip_bits(bytes: &[u8], random: &mut Rng) -> (Vec<u8>, String) {
+pub(crate) fn flip_bits(bytes: &[u8], random: &mut Rng) -> (Vec<u8>, String) {
     let mut flipped = bytes.to_vec();
     let (count, together) = (random.usize(1..9), random.bool());
     let begin = random.usize(..bytes.len());

@@ -8,6 +8,7 @@ use hashdb::Database;
 use crate::Context;
 use crate::child::Args;
 use crate::crash::Worker;
+use crate::exam::encoder_model;
 use crate::model::{Model, check_copies, read};
 use crate::plan::{Flavour, Plan, Then, generator};
 use crate::report::Outcome;
@@ -18,7 +19,7 @@ const ROUNDS_A_DATABASE: u64 = 25;
 const LOADED_EVERY: u64 = 6;
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
-    let rounds = context.rounds(150, 5000);
+    let rounds = context.rounds(100, 5000);
     let mut outcome = Outcome::default();
     let (mut steps, mut databases, mut loaded) = (0, 0, 0);
     while outcome.rounds < rounds && !context.stopped() {
@@ -62,7 +63,7 @@ impl Campaign<'_> {
                 break;
             }
             let millis = generator(self.plan.seed, 1 << 40 | round).u64(..most);
-            outcome.rounds += 1;
+            outcome.round();
             if let Err(error) = self.round(&path, &mut model, Duration::from_millis(millis)) {
                 outcome.lost += 1;
                 let kept = folder.keep();
@@ -102,7 +103,11 @@ impl Campaign<'_> {
 
 /// Makes a database and does the bulk load of its plan.
 pub(crate) fn create(plan: &Plan, path: &std::path::Path) -> Result<Model> {
-    let db = Database::create(path, plan.options()).context("create")?;
+    let mut options = plan.options();
+    if plan.flavour == Flavour::Still {
+        options = options.encoder(encoder_model(plan.seed)?);
+    }
+    let db = Database::create(path, options).context("create")?;
     let mut model = Model::new(*plan);
     while model.steps < plan.loaded_steps() {
         let step = model.advance();

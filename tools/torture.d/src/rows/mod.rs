@@ -1,12 +1,17 @@
 //! The rows: each tries one kind of misfortune many times.
 
+mod backups;
+mod blocks;
 mod enospc;
 mod failpoint;
 mod flip;
 pub(crate) mod kill;
 mod power;
+mod repair;
 mod rocksdb_io;
 pub(crate) mod soak;
+mod seals;
+mod sections;
 mod truncate;
 pub(crate) mod upgrade;
 
@@ -23,14 +28,33 @@ const ALL: &[(&str, Run)] = &[
     ("kill", kill::run),
     ("failpoint", failpoint::run),
     ("upgrade", upgrade::run),
+    ("repair", repair::run),
     ("power", power::run),
+    ("blocks", blocks::run),
     ("flip", flip::run),
     ("truncate", truncate::run),
     ("enospc", enospc::run),
     ("nthio", nth_io),
+    ("seals", seals::run),
     ("rocksdb-io", rocksdb_io::run),
     ("soak", soak::run),
 ];
+
+/// What `--help` says about them.
+pub(crate) const HELP: &str = "Rows:
+  kill        SIGKILL at random times; every sixth database is loaded first
+  failpoint   death in every named place of the library, times 1 to 3
+  repair      death in every named place that a repair comes by, on seven kinds of damage
+  power       ext4 and xfs are shut down under a writer; controls without sync must lose (root)
+  blocks      disk states out of a log of all writes and flushes below ext4 (root, FUSE)
+  flip        1 to 8 bits of files of every kind: database, weights, indexes, backup folder
+  truncate    cuts, junk at the end, segments in each other's place
+  enospc      the disk is full while writing, sealing, compacting, backing up (root)
+  nthio       says where it is done: the library's own tests
+  seals       a segment for every small batch: 1,000 quick, 100,000 full
+  rocksdb-io  calls of the operating system fail at random (libfiu)
+  upgrade     death in every named place that opening an older format comes by
+  soak        a mixed load with kills: 8 seconds quick, an hour full; --seconds, --plot";
 
 /// The trait that all file operations of the library's own go through is not for others to implement.
 fn nth_io(_: &Context) -> Result<Outcome> {

@@ -75,7 +75,7 @@ fn on(context: &Context, kind: &'static str, rounds: u64) -> Result<Outcome> {
     while tried < controls && !context.stopped() {
         lossy += u64::from(bench.control(tried, &mut outcome)?);
         tried += 1;
-        outcome.rounds += 1;
+        outcome.round();
     }
     outcome.note(format!(
         "{kind}: {databases} databases; without sync {lossy} of {tried} cuts lost writes"
@@ -100,7 +100,7 @@ impl Bench<'_> {
             if self.context.stopped() {
                 break;
             }
-            outcome.rounds += 1;
+            outcome.round();
             let done = self.cut(&model, round).and_then(|told| {
                 self.with_database(&plan, |db| {
                     model.recover(db, told.durable, told.attempted)?;

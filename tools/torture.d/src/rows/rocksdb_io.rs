@@ -35,7 +35,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         }
         let seed = context.seed.wrapping_add(round);
         let fault = FAULTS[usize::try_from(round)? % FAULTS.len()];
-        outcome.rounds += 1;
+        outcome.round();
         match fault_of(context, seed, fault) {
             Ok(was) => failed += u64::from(was),
             Err(error) => {

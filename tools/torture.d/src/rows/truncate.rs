@@ -10,6 +10,8 @@ use crate::judge::{Judge, Verdict};
 use crate::model::Model;
 use crate::plan::{Flavour, generator};
 use crate::report::Outcome;
+use crate::rows::backups::Folder;
+use crate::rows::sections::Large;
 use crate::still;
 
 /// Files are cut at multiples of this.
@@ -28,6 +30,9 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     bench.cut_every_file()?;
     bench.append_junk()?;
     bench.swap_segments(&model)?;
+    let full = context.full;
+    Large::make(context)?.cuts(context, if full { 2000 } else { 20 }, &mut bench.outcome)?;
+    Folder::make(context)?.cuts(context, if full { 100 } else { 4 }, &mut bench.outcome)?;
     bench.outcome.note(format!(
         "{} cuts and junk at the ends of files were harmless: logs, manifests, values of no record",
         bench.harmless
@@ -58,7 +63,7 @@ impl Bench<'_> {
     /// Judges the scratch copy. `must` be noticed, or it may turn out not to matter.
     fn judge(&mut self, verb: &str, what: &str, must: bool) -> Result<()> {
         let verdict = self.judge.ask(verb, &self.scratch)?;
-        self.outcome.rounds += 1;
+        self.outcome.round();
         let failure = match verdict {
             Verdict::Clean if must => "not noticed".to_owned(),
             Verdict::Clean => {
@@ -137,7 +142,7 @@ impl Bench<'_> {
                 let write = length.is_multiple_of(8 * STEP) && kind != "seg";
                 // What a blob file holds may belong to no record any more; where a value is missing
                 // that a record has, the judge finds it.
-                let must = matches!(kind, "seg" | "superblock" | "sst" | "current");
+                let must = matches!(kind, "seg" | "superblock" | "sst" | "current" | "weights");
                 self.with(&name, &bytes[..length], &what, must, write)?;
             }
         }
@@ -184,7 +189,7 @@ impl Bench<'_> {
 }
 
 fn note(outcome: &mut Outcome, verdict: Verdict, what: &str) {
-    outcome.rounds += 1;
+    outcome.round();
     match verdict {
         Verdict::Refused(_) => outcome.damaged += 1,
         other => outcome.fail(format!("{what}: {other:?}")),
