@@ -62,14 +62,18 @@ impl Worker {
             }
         };
         command.arg("child").args(args.words()).stdin(Stdio::null());
-        Self::follow(command, args.from, |_, _| {})
+        Self::follow(command, args.from, move |word, rest| {
+            if word == "d" {
+                durable(rest.parse().map_or(0, |number: u64| number + 1));
+            }
+        })
     }
 
-    /// Starts a child that begins with the step `from`; what it says beside the usual goes to `other`.
+    /// Starts a child that begins with the step `from`; `hear` is told of each line, its word and the rest.
     pub(crate) fn follow(
         mut command: Command,
         from: u64,
-        mut other: impl FnMut(&str, &str) + Send + 'static,
+        mut hear: impl FnMut(&str, &str) + Send + 'static,
     ) -> Result<Self> {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().context("start a child")?;
@@ -90,13 +94,11 @@ impl Worker {
                     }
                     "t" => told.attempted = count,
                     "a" => told.acknowledged = count,
-                    "d" => {
-                        (told.acknowledged, told.durable) = (count, count);
-                        durable(count);
-                    }
+                    "d" => (told.acknowledged, told.durable) = (count, count),
                     "f" => told.failure = Some(rest.to_owned()),
-                    _ => other(word, rest),
+                    _ => {}
                 }
+                hear(word, rest);
                 heard.store(told.acknowledged, Ordering::SeqCst);
             }
             told
@@ -136,16 +138,6 @@ impl Worker {
     /// Its number.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Whether it has said its last.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.said.as_ref().is_some_and(JoinHandle::is_finished)
-    }
-
-    /// How many steps were acknowledged.
-    pub(crate) fn acknowledged(&self) -> u64 {
-        self.acknowledged.load(Ordering::SeqCst)
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {

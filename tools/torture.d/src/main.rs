@@ -11,10 +11,10 @@ mod blocklog;
 mod child;
 mod crash;
 mod disk;
+mod exam;
 #[path = "../../../tests/fixtures/mod.rs"]
 #[expect(dead_code, reason = "some of it only the library's tests ask for")]
 mod fixtures;
-mod exam;
 mod judge;
 mod mend;
 mod model;

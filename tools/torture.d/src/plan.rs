@@ -172,7 +172,7 @@ impl Plan {
             return Step { changes, sync: false, load: false, then: Then::Nothing };
         }
         let load = match self.flavour {
-            Flavour::Unsynced | Flavour::Still => false,
+            Flavour::Unsynced | Flavour::Still | Flavour::Seals => false,
             Flavour::Busy => random.u8(..6) == 0,
             Flavour::Mixed | Flavour::Loaded | Flavour::Synced | Flavour::Heavy => {
                 random.u8(..40) == 0

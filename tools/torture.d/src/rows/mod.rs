@@ -9,9 +9,9 @@ pub(crate) mod kill;
 mod power;
 mod repair;
 mod rocksdb_io;
-pub(crate) mod soak;
 mod seals;
 mod sections;
+pub(crate) mod soak;
 mod truncate;
 pub(crate) mod upgrade;
 
