@@ -97,6 +97,7 @@ impl Engine {
             memtable: view.memtable.clone(),
             deleted: view.deleted.clone(),
             state,
+            kept_from: view.kept_from,
         };
         next.memtable.append(added);
         next.deleted.insert(deleted);

@@ -21,18 +21,27 @@ pub(crate) struct View {
     /// Ids deleted but still in a segment or in the memtable.
     pub(crate) deleted: DeletedIds,
     pub(crate) state: State,
+    /// While a bulk load is under way: the first of the ids that are kept for it. Its records will be new,
+    /// though ids behind them have been given.
+    pub(crate) kept_from: Option<u64>,
     /// Last, since the directory's lock goes with it: obsolete segment files are removed before.
     pub(crate) records: RecordsSnapshot,
 }
 
 impl View {
+    /// Records that are still to come have this id or a larger one.
+    pub(crate) fn new_from(&self) -> u64 {
+        self.kept_from.unwrap_or(self.state.next_id)
+    }
+
     /// The same content with other counters.
-    pub(crate) fn with_state(&self, state: State) -> Self {
+    pub(crate) fn with_state(&self, state: State, kept_from: Option<u64>) -> Self {
         Self {
             segments: self.segments.clone(),
             memtable: self.memtable.clone(),
             deleted: self.deleted.clone(),
             state,
+            kept_from,
             records: self.records.records().snapshot(),
         }
     }

@@ -114,14 +114,34 @@ pub(super) struct Journal<'a> {
     failure: Mutex<Option<IngestError>>,
     /// Hashes of the keys of all sources met: what is not among them is missing.
     met: Mutex<HashSet<u128>>,
+    /// Keys of what could not be looked at: nothing below them is missing as far as is known.
+    lost: Mutex<Vec<Vec<u8>>>,
+    /// Sources that were rejected before and are read again.
+    retried: Mutex<HashSet<Vec<u8>>>,
 }
 
 impl<'a> Journal<'a> {
     pub(super) fn new(db: &'a Database, redo: Redo) -> Self {
-        Self { db, redo, failure: Mutex::default(), met: Mutex::default() }
+        Self {
+            db,
+            redo,
+            failure: Mutex::default(),
+            met: Mutex::default(),
+            lost: Mutex::default(),
+            retried: Mutex::default(),
+        }
     }
 
     fn look_up(&self, origin: &Origin) -> Result<Plan, IngestError> {
+        let rejected = self.db.note(&[REJECTS, &origin.key].concat())?.is_some();
+        let plan = self.weigh(origin, rejected)?;
+        if rejected && plan != Plan::Skip {
+            self.retried.lock().insert(origin.key.clone());
+        }
+        Ok(plan)
+    }
+
+    fn weigh(&self, origin: &Origin, rejected: bool) -> Result<Plan, IngestError> {
         let note = self.db.note(&[SOURCES, &origin.key].concat())?;
         let Some(note) = note.filter(|_| !self.redo.all) else { return Ok(Plan::From(0)) };
         let note: SourceNote = parse(&origin.key, &note)?;
@@ -129,21 +149,26 @@ impl<'a> Journal<'a> {
         if !note.finished {
             return Ok(Plan::From(if same { note.passed } else { 0 }));
         }
+        if self.redo.rejects && rejected {
+            return Ok(Plan::From(0));
+        }
         if !same && self.redo.changed {
             return Ok(note.hash().map_or(Plan::From(0), Plan::Unless));
         }
         if !self.redo.rejects {
             return Ok(Plan::Skip);
         }
-        if self.db.note(&[REJECTS, &origin.key].concat())?.is_some() {
-            return Ok(Plan::From(0));
-        }
         let mut entries = BTreeSet::new();
         self.db.for_each_note(&[REJECTS, &origin.key, b"/"].concat(), |name, _| {
             entries.insert(name[REJECTS.len()..].to_vec());
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(if entries.is_empty() { Plan::Skip } else { Plan::Only(entries) })
+        Ok(match entries.is_empty() {
+            true => Plan::Skip,
+            // Of another shard than it was, some entries are not enough.
+            false if !same => Plan::From(0),
+            false => Plan::Only(entries),
+        })
     }
 
     /// The error that ended the walk, if one did.
@@ -163,7 +188,12 @@ impl<'a> Journal<'a> {
         for key in done.filter(|_| again) {
             batch.delete_note(&[REJECTS, key].concat());
         }
-        // A key that no record can have is met again each time.
+        for mark in marks.iter().filter(|mark| mark.finished) {
+            if self.retried.lock().contains(&mark.origin.key) {
+                batch.delete_note(&[REJECTS, &mark.origin.key].concat());
+            }
+        }
+        // A key that no record can have has no note either.
         for reject in rejects.iter().filter(|reject| reject.key.len() <= MAX_KEY_BYTES) {
             let (kind, cause) = (reject.kind.to_owned(), reject.cause.clone());
             let note = RejectNote { stage: reject.stage, kind, cause };
@@ -181,7 +211,15 @@ impl<'a> Journal<'a> {
     /// Deletes the records of files and shards below `paths` that the walk did not meet, and returns how
     /// many there were. The walk came to its end.
     pub(super) fn delete_missing(&self, paths: &[PathBuf]) -> Result<u64, IngestError> {
-        let met = std::mem::take(&mut *self.met.lock());
+        let met = self.met.lock();
+        let lost = self.lost.lock();
+        let unknown = |source: &[u8]| {
+            lost.iter().any(|key| {
+                source.strip_prefix(key.as_slice()).is_some_and(|rest| {
+                    rest.is_empty() || rest.starts_with(b"/") || key.ends_with(b"/")
+                })
+            })
+        };
         let mut missing = Vec::new();
         for path in paths {
             let key = key_of(path);
@@ -190,7 +228,7 @@ impl<'a> Journal<'a> {
                 self.db.for_each_note(&[SOURCES, &prefix].concat(), |name, _| {
                     let source = &name[SOURCES.len()..];
                     let below = source == key || source.starts_with(&folder);
-                    if below && !met.contains(&hash(source)) {
+                    if below && !met.contains(&hash(source)) && !unknown(source) {
                         missing.push(source.to_vec());
                     }
                     Ok(ControlFlow::Continue(()))
@@ -199,15 +237,18 @@ impl<'a> Journal<'a> {
         }
         missing.sort_unstable();
         missing.dedup();
-        missing.iter().map(|source| self.delete_source(source)).sum()
+        missing.iter().map(|source| self.delete_source(source, &met)).sum()
     }
 
-    /// Deletes the record of a file or all records of a shard, and then what is noted of it.
-    fn delete_source(&self, source: &[u8]) -> Result<u64, IngestError> {
+    /// Deletes the record of a file or all records of a shard, but for those that are files of their own by
+    /// now, and then what is noted of it.
+    fn delete_source(&self, source: &[u8], met: &HashSet<u128>) -> Result<u64, IngestError> {
         let mut keys = vec![source.to_vec()];
         let entries = [source, b"/"].concat();
         self.db.for_each_key(&entries, |key| {
-            keys.push(key.to_vec());
+            if !met.contains(&hash(key)) && self.db.note(&[SOURCES, key].concat())?.is_none() {
+                keys.push(key.to_vec());
+            }
             Ok(ControlFlow::Continue(()))
         })?;
         let mut deleted = 0;
@@ -267,6 +308,10 @@ pub fn noted_rejects(db: &Database, paths: &[PathBuf]) -> Result<Vec<NotedReject
 }
 
 impl Planner for Journal<'_> {
+    fn lose(&self, key: &[u8]) {
+        self.lost.lock().push(key.to_vec());
+    }
+
     fn plan(&self, origin: &Origin) -> Plan {
         self.met.lock().insert(hash(&origin.key));
         self.look_up(origin).unwrap_or_else(|error| {

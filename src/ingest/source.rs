@@ -44,6 +44,9 @@ pub(super) enum Found<'a> {
 
 /// Knows what earlier runs have done.
 pub(super) trait Planner: Sync {
+    /// Learns that something could not be looked at, so that nobody knows what lies below it.
+    fn lose(&self, _key: &[u8]) {}
+
     /// What a source needs.
     fn plan(&self, _origin: &Origin) -> Plan {
         Plan::From(0)
@@ -80,7 +83,10 @@ impl Walk<'_, '_> {
     pub(super) fn run(&mut self, paths: &[PathBuf]) -> bool {
         list(paths, &mut |listed| match listed {
             Listed::Skipped => (self.emit)(Found::Skipped),
-            Listed::Reject(reject) => (self.emit)(Found::Reject(reject, None)),
+            Listed::Reject(reject) => {
+                self.planner.lose(&reject.key);
+                (self.emit)(Found::Reject(reject, None))
+            }
             Listed::Shard(path, origin) => match self.planner.plan(&origin) {
                 Plan::Stop => false,
                 Plan::Skip => (self.emit)(Found::Known(origin.bytes)),

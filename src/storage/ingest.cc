@@ -17,15 +17,13 @@ T* behind(void* handle) {
     return *static_cast<T**>(handle);
 }
 
-char* text(const std::string& message) {
-    return strdup(message.c_str());
-}
-
 }  // namespace
 
-// Moves `count` files into the families beside them; files of one family stand together. Null if all
-// of it is durable, else a message to be freed with `free`.
-extern "C" char* hashdb_ingest(void* db, size_t count, void* const* families, const char* const* files) {
+// Moves `count` files into the families beside them; files of one family stand together. Whether all of it
+// is durable; if not, `message` is why, to be freed with `free`, or null where memory is short.
+extern "C" bool hashdb_ingest(void* db, size_t count, void* const* families, const char* const* files,
+                              char** message) {
+    *message = nullptr;
     try {
         std::vector<rocksdb::IngestExternalFileArg> arguments;
         const void* family = nullptr;
@@ -40,8 +38,11 @@ extern "C" char* hashdb_ingest(void* db, size_t count, void* const* families, co
             arguments.back().external_files.emplace_back(files[i]);
         }
         rocksdb::Status status = behind<rocksdb::DB>(db)->IngestExternalFiles(arguments);
-        return status.ok() ? nullptr : text(status.ToString());
+        if (!status.ok()) *message = strdup(status.ToString().c_str());
+        return status.ok();
     } catch (const std::exception& error) {
-        return text(error.what());
+        *message = strdup(error.what());
+    } catch (...) {
     }
+    return false;
 }

@@ -19,7 +19,8 @@ unsafe extern "C" {
         count: usize,
         families: *const *mut c_void,
         files: *const *const c_char,
-    ) -> *mut c_char;
+        message: *mut *mut c_char,
+    ) -> bool;
 }
 
 /// A finished table, durable but for its name.
@@ -90,19 +91,24 @@ impl Records {
             paths.push(path.map_err(|_| Error::invalid("path", "must hold no zero byte"))?);
         }
         let files: Vec<_> = paths.iter().map(|path| path.as_ptr()).collect();
+        let mut message = std::ptr::null_mut();
         // SAFETY: the database and its families are open and stay so while `self` is borrowed; both
         // arrays have as many entries as told, and the strings live in `paths`.
-        let message = unsafe {
+        // `message` becomes null, or a string that ends with zero and is ours to free.
+        let text = unsafe {
             let db = self.db.as_raw_ptr().cast::<c_void>();
-            hashdb_ingest(db, files.len(), families.as_ptr(), files.as_ptr())
-        };
-        if !message.is_null() {
-            // SAFETY: a string that ends with zero, allocated by `strdup` and ours to free.
-            let text = unsafe {
+            let (families, files, count) = (families.as_ptr(), files.as_ptr(), files.len());
+            if hashdb_ingest(db, count, families, files, &raw mut message) {
+                None
+            } else if message.is_null() {
+                Some("memory is short".to_owned())
+            } else {
                 let text = CStr::from_ptr(message).to_string_lossy().into_owned();
                 librocksdb_sys::rocksdb_free(message.cast());
-                text
-            };
+                Some(text)
+            }
+        };
+        if let Some(text) = text {
             return Err(self.refused(text));
         }
         #[cfg(test)]

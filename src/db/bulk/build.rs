@@ -14,8 +14,10 @@ use crate::db::record::{KeyEntry, Location};
 use crate::db::segment::Segment;
 use crate::db::view::View;
 use crate::error::{Corruption, Error, Result};
+use crate::hamming::Level;
 use crate::storage::cursor::Cursor;
 use crate::storage::failpoint;
+use crate::storage::fs::Fs;
 use crate::storage::records::Family;
 use crate::storage::tables::{Table, write_table};
 
@@ -132,6 +134,11 @@ impl Build<'_> {
         Ok(built)
     }
 
+    /// What reading runs takes.
+    fn reading(&self) -> (&dyn Fs, Level) {
+        (self.engine.options.fs.as_ref(), self.engine.search.level)
+    }
+
     fn write_keys(
         &self,
         by_key: &[Sorted<'_>],
@@ -140,7 +147,7 @@ impl Build<'_> {
         mut counter: Counter<'_, '_>,
     ) -> Result<Keys> {
         let mut keys = Keys::default();
-        let mut records = Merge::new(by_key, Order::Key, range, self.engine.search.level)?;
+        let mut records = Merge::new(by_key, Order::Key, range, self.reading())?;
         let mut there = (self.view.state.record_count > 0)
             .then(|| self.view.records.cursor(Family::Keys))
             .transpose()?;
@@ -222,7 +229,7 @@ impl Build<'_> {
         dropped: &Dropped,
         mut counter: Counter<'_, '_>,
     ) -> Result<Option<Table>> {
-        let mut records = Merge::new(by_row, Order::Row, range, self.engine.search.level)?;
+        let mut records = Merge::new(by_row, Order::Row, range, self.reading())?;
         write_table(&self.names.next("sst"), Family::Records, |table| {
             let mut value = Vec::new();
             while let Some(entry) = records.next()? {
@@ -257,8 +264,7 @@ impl Build<'_> {
         // Segments of one size, rather than full ones and a rest.
         let rows = kept.div_ceil(kept.div_ceil(most).max(1));
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-        let mut records =
-            Merge::new(by_row, Order::Row, &Range::default(), self.engine.search.level)?;
+        let mut records = Merge::new(by_row, Order::Row, &Range::default(), self.reading())?;
         let mut columns = Columns::with_capacity(code_bytes, rows);
         let mut write = |columns: &mut Columns| {
             let number = self.engine.reserve_segment_number();

@@ -7,6 +7,7 @@ use super::entry::{Bound, Entry, Order, Range};
 use super::run::{BLOCK_BYTES, Run, RunReader};
 use crate::error::Result;
 use crate::hamming::{Level, prefetch_line};
+use crate::storage::fs::Fs;
 
 /// How far ahead a record in memory is asked for.
 const AHEAD: usize = 16;
@@ -98,12 +99,12 @@ impl<'a> Merge<'a> {
         sorted: &'a [Sorted<'_>],
         order: Order,
         range: &Range,
-        level: Level,
+        (fs, level): (&dyn Fs, Level),
     ) -> Result<Self> {
         let mut merge = Self { order, to: range.to.clone(), sources: Vec::new(), begun: false };
         for source in sorted {
             let source = match source {
-                Sorted::File(run) => Source::File(run.reader(range.from.as_ref())?),
+                Sorted::File(run) => Source::File(run.reader(fs, range.from.as_ref())?),
                 Sorted::Memory { chunk, places } => {
                     let is_before = |place: &Place| {
                         range.from.as_ref().is_some_and(|from| from.is_behind(&chunk.entry(*place)))

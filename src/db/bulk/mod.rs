@@ -45,7 +45,7 @@ use work::{Names, check_cancelled, deal};
 
 /// Ids that a load keeps for itself until it ends: more than it can bring.
 const RESERVED_IDS: u64 = 1 << 40;
-/// Share of the budget that a block of values takes.
+/// Parts of the budget that a block of values takes one of, at most.
 const VALUE_BLOCKS: usize = 64;
 
 /// Brings many records in at once, several times faster than [`Database::write`]. Get one from
@@ -92,14 +92,20 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let engine = self.engine();
+        // A seal under way has taken the kept ids for used ones: its bound is behind them.
+        let sealing = engine.sealing.lock();
         if let Ok(mut commit) = engine.lock_commit() {
             let view = engine.view();
+            let mut state = view.state;
             // Nobody got an id behind them, and no record of the load is in the database.
-            if view.state.next_id == self.end() && view.state.sealed_bound <= self.first_id {
-                let state = State { next_id: self.first_id, ..view.state };
-                engine.publish(&mut commit, view.with_state(state));
+            if state.next_id == self.end() && state.sealed_bound <= self.first_id {
+                state.next_id = self.first_id;
+            }
+            if view.kept_from.is_some() {
+                engine.publish(&mut commit, view.with_state(state, None));
             }
         }
+        drop(sealing);
         // What cannot be removed goes at the next load or the next open.
         let _left = remove_tree(engine.options.fs.as_ref(), &engine.layout.load());
         engine.loading.store(false, Ordering::Release);
@@ -127,14 +133,15 @@ impl BulkLoader {
         remove_tree(fs, &folder)?;
         ensure_dir(fs, &folder)?;
         failpoint::reach("bulk.begin");
-        let block_bytes = options.memory_budget / VALUE_BLOCKS;
+        // One block is filled while as many as there are threads are written; most is for the chunk.
+        let blocks = options.threads + 2;
+        let block_bytes = options.memory_budget / VALUE_BLOCKS.max(4 * blocks);
         Ok(Self {
             values: ValueTables::new(options.threads, block_bytes),
             by_key: Vec::new(),
             by_row: Vec::new(),
             chunk: Chunk::new(usize::from(engine.schema.code_bits / 8)),
-            // One block is filled while as many as there are threads are written.
-            chunk_budget: options.memory_budget.saturating_sub(block_bytes * (options.threads + 2)),
+            chunk_budget: options.memory_budget - block_bytes * blocks,
             names: Names::new(folder),
             first_id: reservation.first_id,
             count: 0,
@@ -227,7 +234,8 @@ impl BulkLoader {
     /// [`Error::DuplicateKey`] if a key is there twice and [`BulkOptions::duplicates`] does not allow it,
     /// [`Error::Cancelled`] if the load was stopped, [`Error::Io`] or [`Error::Records`] if the disk
     /// fails: the database is as before. Where the commit itself fails, the handle is
-    /// [poisoned](Error::Poisoned), and whether the load survived shows after reopening.
+    /// [poisoned](Error::Poisoned), and whether the load survived shows after reopening. What fails after
+    /// the commit is told by [`Stats::maintenance_error`](crate::Stats::maintenance_error).
     pub fn finish(mut self) -> Result<BulkReport> {
         if self.failed {
             return Err(given_up());
@@ -323,7 +331,7 @@ fn reserve(engine: &Engine) -> Result<u64> {
         return Err(Error::invalid("bulk load", "finds no ids that are left"));
     }
     let state = State { next_id: first_id + RESERVED_IDS, ..view.state };
-    engine.publish(&mut commit, view.with_state(state));
+    engine.publish(&mut commit, view.with_state(state, Some(first_id)));
     Ok(first_id)
 }
 

@@ -69,7 +69,8 @@ impl BulkOptions {
 
     /// Bytes of memory that the load works with, default 1 GiB, at least 16 MiB. What does not fit is
     /// sorted in parts on the disk. Larger budgets make fewer and larger segments, too, which answer
-    /// faster. The whole process takes up to half as much again.
+    /// faster. The whole process takes up to half as much again, and 60 bytes for each record of the
+    /// database that is replaced.
     #[must_use]
     pub fn memory_budget(mut self, bytes: usize) -> Self {
         self.memory_budget = bytes.max(MIN_BUDGET);
@@ -115,7 +116,7 @@ impl BulkOptions {
     }
 
     /// Is called from time to time while [`BulkLoader::finish`](crate::BulkLoader::finish) works, from
-    /// several threads, with what has been done.
+    /// several threads, with what has been done. Writers wait meanwhile: it must not write to the database.
     #[must_use]
     pub fn progress(mut self, progress: impl Fn(BulkProgress) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));

@@ -21,7 +21,6 @@ const HEAD_BYTES: usize = 8;
 #[derive(Debug)]
 pub(super) struct Run {
     path: PathBuf,
-    file: File,
     code_bytes: usize,
     /// Where each block begins, and its first entry.
     blocks: Vec<(u64, Bound)>,
@@ -60,8 +59,7 @@ impl Run {
             }
         }
         let code_bytes = chunk.code_bytes();
-        let (path, file) = (path.to_path_buf(), fs.open_read(path)?);
-        Ok(Self { path, file, code_bytes, blocks, file_bytes: position })
+        Ok(Self { path: path.to_path_buf(), code_bytes, blocks, file_bytes: position })
     }
 
     /// The first entries of its blocks.
@@ -70,12 +68,13 @@ impl Run {
     }
 
     /// Entries from `from` on.
-    pub(super) fn reader(&self, from: Option<&Bound>) -> Result<RunReader<'_>> {
+    pub(super) fn reader(&self, fs: &dyn Fs, from: Option<&Bound>) -> Result<RunReader<'_>> {
         // The block before the first one that begins at or behind the bound may hold some of them.
         let block = from.map_or(0, |from| {
             self.blocks.partition_point(|(_, first)| first < from).saturating_sub(1)
         });
-        let mut reader = RunReader { run: self, next: block, block: Vec::new(), at: 0 };
+        let file = fs.open_read(&self.path)?;
+        let mut reader = RunReader { run: self, file, next: block, block: Vec::new(), at: 0 };
         reader.fill()?;
         while let Some(entry) = reader.head()
             && from.is_some_and(|from| from.is_behind(&entry))
@@ -85,7 +84,7 @@ impl Run {
         Ok(reader)
     }
 
-    fn read_block(&self, number: usize, block: &mut Vec<u8>) -> Result<()> {
+    fn read_block(&self, file: &File, number: usize, block: &mut Vec<u8>) -> Result<()> {
         use std::os::unix::fs::FileExt as _;
         let start = self.blocks[number].0;
         let end = self.blocks.get(number + 1).map_or(self.file_bytes, |(start, _)| *start);
@@ -96,7 +95,7 @@ impl Run {
             return Err(damaged(Corruption::OutOfRange { field: "block length", value }));
         }
         block.resize(length, 0);
-        self.file.read_exact_at(block, start).map_err(|source| Error::Io {
+        file.read_exact_at(block, start).map_err(|source| Error::Io {
             path: self.path.clone(),
             op: "read",
             source,
@@ -114,6 +113,7 @@ impl Run {
 #[derive(Debug)]
 pub(super) struct RunReader<'a> {
     run: &'a Run,
+    file: File,
     /// The block that comes after this one.
     next: usize,
     block: Vec<u8>,
@@ -135,7 +135,7 @@ impl RunReader<'_> {
         self.block.clear();
         self.at = HEAD_BYTES;
         if self.next < self.run.blocks.len() {
-            self.run.read_block(self.next, &mut self.block)?;
+            self.run.read_block(&self.file, self.next, &mut self.block)?;
             self.next += 1;
         }
         Ok(())

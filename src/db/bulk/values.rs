@@ -84,7 +84,8 @@ impl ValueTables {
     fn take_oldest(&mut self) -> Result<()> {
         if let Some(writing) = self.writing.pop_front() {
             // A thread that panicked wrote no table that could be trusted.
-            let table = writing.join().unwrap_or(Err(Error::Poisoned))?;
+            let lost = || Error::invalid("bulk load", "has lost a thread; begin anew");
+            let table = writing.join().unwrap_or_else(|_| Err(lost()))?;
             self.written.extend(table);
         }
         Ok(())

@@ -316,7 +316,7 @@ impl Asking<'_> {
 
     fn is_due(&self, view: &View) -> bool {
         let from = self.local.borrow().bound;
-        let unread = view.state.next_id.saturating_sub(from).min(self.record_count);
+        let unread = view.new_from().saturating_sub(from).min(self.record_count);
         if unread == 0 {
             return false;
         }
@@ -350,7 +350,7 @@ impl Asking<'_> {
         // Others may have made it forget what was not read again.
         next.add(&known.asked, &known.admitted);
         next.add(&asked, &admitted);
-        next.note(Reading { sequence: self.sequence, bound: view.state.next_id });
+        next.note(Reading { sequence: self.sequence, bound: view.new_from() });
         state.spent = 0.0;
         Ok(())
     }

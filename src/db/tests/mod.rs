@@ -2,6 +2,7 @@
 
 mod backup;
 mod faults;
+mod loads;
 mod repair;
 mod seals;
 mod space;

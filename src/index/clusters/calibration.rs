@@ -19,6 +19,9 @@ const PAIRS: usize = 1 << 29;
 /// Queries that pass over the entries together: their codes fit into the nearest cache.
 const TOGETHER: usize = 256;
 
+/// Near entries of a query that are kept.
+const MOST_NEAR: usize = 4096;
+
 /// A share of one is stored as this.
 const ONE: f64 = 65_535.0;
 
@@ -229,17 +232,24 @@ impl Found {
                 nearest[query].limit()
             },
         );
-        let found = nearest.iter().zip(queries).map(|(nearest, entry)| {
-            let limits = wanted.map(|k| nearest.distance_of(k));
-            let mut counts = vec![[0; KS.len()]; clusters.lists()];
-            for (entry, distance) in &nearest.near {
-                let counts = &mut counts[clusters.list_of(*entry)];
-                for (count, limit) in counts.iter_mut().zip(limits) {
-                    *count += usize::from(*distance <= limit);
-                }
+        let found = nearest.into_iter().zip(queries).map(|(nearest, entry)| {
+            let mut counts = Counts {
+                clusters,
+                limits: wanted.map(|k| nearest.distance_of(k)),
+                of_lists: vec![[0; KS.len()]; clusters.lists()],
+            };
+            if nearest.is_crowded() {
+                // Many entries are as near as the last: they are counted, rather than kept.
+                let last = nearest.limit();
+                let query = code(entry);
+                hamming::rows_within(level, query, clusters.codes, last, |near, distance| {
+                    counts.take(near, distance, near != *entry);
+                    last
+                });
             }
+            nearest.near.iter().for_each(|(near, distance)| counts.take(*near, *distance, true));
             let probe = clusters.probe(level, code(entry));
-            Self { wanted, counts: Self::by_nearness(&probe, &counts) }
+            Self { wanted, counts: Self::by_nearness(&probe, &counts.of_lists) }
         });
         found.collect()
     }
@@ -270,6 +280,24 @@ fn share(part: usize, whole: usize) -> f64 {
     part as f64 / whole as f64
 }
 
+/// How many near entries stand in each list.
+struct Counts<'c, 'a> {
+    clusters: &'c Clusters<'a>,
+    limits: [u32; KS.len()],
+    of_lists: Vec<[usize; KS.len()]>,
+}
+
+impl Counts<'_, '_> {
+    fn take(&mut self, entry: usize, distance: u32, counts: bool) {
+        if counts {
+            let of_list = &mut self.of_lists[self.clusters.list_of(entry)];
+            for (count, limit) in of_list.iter_mut().zip(self.limits) {
+                *count += usize::from(distance <= limit);
+            }
+        }
+    }
+}
+
 /// Collects the nearest of all entries but one, and all that are as near as the last of them.
 struct Nearest {
     entry: usize,
@@ -279,11 +307,25 @@ struct Nearest {
     within: usize,
     limit: usize,
     near: Vec<(usize, u32)>,
+    /// `near` was given up: codes that are equal would fill the memory.
+    crowded: bool,
 }
 
 impl Nearest {
     fn new(entry: usize, wanted: usize, bits: usize) -> Self {
-        Self { entry, wanted, counts: vec![0; bits + 1], within: 0, limit: bits, near: Vec::new() }
+        Self {
+            entry,
+            wanted,
+            counts: vec![0; bits + 1],
+            within: 0,
+            limit: bits,
+            near: Vec::new(),
+            crowded: false,
+        }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.crowded
     }
 
     /// The largest distance that is of interest; it never rises.
@@ -296,12 +338,22 @@ impl Nearest {
         if entry == self.entry || at > self.limit {
             return;
         }
-        self.near.push((entry, distance));
+        if !self.crowded {
+            self.near.push((entry, distance));
+        }
         self.counts[at] += 1;
         self.within += 1;
         while self.within - self.counts[self.limit] >= self.wanted {
             self.within -= self.counts[self.limit];
             self.limit -= 1;
+        }
+        if self.near.len() >= MOST_NEAR {
+            let limit = self.limit();
+            self.near.retain(|(_, distance)| *distance <= limit);
+            if self.near.len() >= MOST_NEAR / 2 {
+                self.crowded = true;
+                self.near = Vec::new();
+            }
         }
     }
 

@@ -120,6 +120,18 @@ fn rings_equal_the_scan_over_many_lists() {
     }
 }
 
+/// All entries that are as near as the last of the nearest were once kept, however many: the lists of a segment
+/// of equal codes took memory with the square of its rows when they were calibrated.
+#[test]
+fn equal_codes_are_counted_rather_than_kept() {
+    let codes = vec![0x5a; 20_000 * 8];
+    let lists = ClusterColumns::build(Level::best(), &codes, 8).unwrap();
+    let calibration = &lists.calibration;
+    assert_eq!(calibration[..4], 1_u32.to_le_bytes());
+    // The nearest list has them all.
+    assert_eq!(calibration[4..6], u16::MAX.to_le_bytes());
+}
+
 #[test]
 fn two_distinct_codes_make_two_lists() {
     let codes: Vec<u8> = (0..3000).flat_map(|row| [[0x11; 32], [0xee; 32]][row % 3 / 2]).collect();

@@ -210,6 +210,53 @@ fn files_that_changed_are_read_again_when_asked_for() {
     assert_eq!((pictures, report.unwrap().rejected_count()), (108, 2));
 }
 
+/// A shard that had been replaced was noted as read when only its rejected entries had been tried again, so
+/// that nobody ever read the rest.
+#[test]
+fn trying_rejects_again_reads_a_shard_that_changed_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let shard = folder.path().join("a.tar");
+    let mut entries: Vec<_> =
+        (0..10_u8).map(|shade| (format!("{shade}.png"), png(shade))).collect();
+    entries[4].1.truncate(30);
+    fs::write(&shard, tar(&entries)).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let db = database(&home.path().join("db"));
+    run(&db, folder.path(), &options(), u64::MAX).0.unwrap();
+    entries[4].1 = png(4);
+    entries.push(("new.png".to_owned(), png(200)));
+    fs::write(&shard, tar(&entries)).unwrap();
+    let again = options().redo(Redo { rejects: true, ..Redo::default() });
+    let (_, pictures) = run(&db, folder.path(), &again, u64::MAX);
+    assert_eq!((pictures, db.len()), (11, 11));
+    // A whole shard that was rejected is forgotten as a reject once it is read.
+    fs::write(&shard, &tar(&entries)[..3000]).unwrap();
+    let changed = options().redo(Redo { changed: true, ..Redo::default() });
+    assert_eq!(run(&db, folder.path(), &changed, u64::MAX).0.unwrap().rejected_count(), 1);
+    fs::write(&shard, tar(&entries)).unwrap();
+    run(&db, folder.path(), &again, u64::MAX).0.unwrap();
+    assert_eq!(noted_rejects(&db, &[folder.path().to_path_buf()]).unwrap(), []);
+    let (report, pictures) = run(&db, folder.path(), &again, u64::MAX);
+    assert_eq!((pictures, report.unwrap().done_before), (0, 1));
+}
+
+/// A folder that took the name and the place of a shard: its files were stored, and then deleted as entries of
+/// the shard that is missing.
+#[test]
+fn files_in_the_place_of_a_shard_are_not_its_entries() {
+    let folder = tempfile::tempdir().unwrap();
+    let shard = folder.path().join("x.tar");
+    fs::write(&shard, tar(&[("1.png".to_owned(), png(1)), ("2.png".to_owned(), png(2))])).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let db = database(&home.path().join("db"));
+    run(&db, folder.path(), &options(), u64::MAX).0.unwrap();
+    fs::remove_file(&shard).unwrap();
+    fs::create_dir(&shard).unwrap();
+    fs::write(shard.join("1.png"), png(1)).unwrap();
+    let (report, _) = run(&db, folder.path(), &options().delete_missing(true), u64::MAX);
+    assert_eq!((report.unwrap().deleted, db.len()), (1, 1));
+}
+
 #[test]
 fn a_shard_that_changed_half_way_is_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
@@ -256,6 +303,21 @@ fn what_is_missing_is_deleted_when_asked_for() {
     assert!(db.get(&key("02.png")).unwrap().is_none());
     assert!(db.get(&key("b.tar/150.png")).unwrap().is_none());
     assert!(db.get(&key("01.png")).unwrap().is_some() && db.get(b"mine").unwrap().is_some());
+    // What cannot be looked at is not missing: a folder behind a link that leads nowhere for a day.
+    let (inside, elsewhere) = (folder.path().join("linked"), tempfile::tempdir().unwrap());
+    fs::write(elsewhere.path().join("y.png"), png(99)).unwrap();
+    let away = elsewhere.path().join("away");
+    std::os::unix::fs::symlink(elsewhere.path(), &inside).unwrap();
+    let (report, pictures) = run(&db, folder.path(), &deleting, u64::MAX);
+    assert_eq!((pictures, report.unwrap().deleted), (1, 0));
+    fs::remove_file(&inside).unwrap();
+    std::os::unix::fs::symlink(&away, &inside).unwrap();
+    let (report, _) = run(&db, folder.path(), &deleting, u64::MAX);
+    let report = report.unwrap();
+    assert_eq!((report.rejected_count(), report.deleted), (1, 0));
+    fs::remove_file(&inside).unwrap();
+    let (report, _) = run(&db, folder.path(), &deleting, u64::MAX);
+    assert_eq!(report.unwrap().deleted, 1);
     // It is forgotten, too: when it is there again it is new.
     fs::write(folder.path().join("02.png"), png(2)).unwrap();
     let (_, pictures) = run(&db, folder.path(), &deleting, u64::MAX);

@@ -53,3 +53,14 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Removes a database that this process made and that holds nothing; what cannot be removed stays.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the superblock first, so that the rest is no database"
+)]
+pub(crate) fn remove_database(folder: &Path) {
+    if fs::remove_file(folder.join("SUPERBLOCK")).is_ok() {
+        let _left = fs::remove_dir_all(folder);
+    }
+}

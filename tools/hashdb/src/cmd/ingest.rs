@@ -95,12 +95,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let encode = |pictures| {
         encode(&encoder, pictures).map_err(|error| IngestError::Encoder(Box::new(error)))
     };
-    let report = ingest_with(&db, &args.paths, &options, &encode, &mut watcher)?;
+    let outcome = ingest_with(&db, &args.paths, &options, &encode, &mut watcher);
     watcher.finish(&db, &args.paths)?;
+    let report = outcome?;
     db.sync()?;
     tell(args, &report)?;
     Ok(if report.cancelled {
-        note("interrupted; what was done is stored, and the same command does the rest");
+        note(
+            "interrupted; what was done is stored, and the same command does the rest (without --again)",
+        );
         Exit::Interrupted
     } else if report.rejected_count() > 0 {
         Exit::Rejected

@@ -5,12 +5,13 @@ mod writer;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::ValueEnum;
-use hashdb::{BulkReport, Database, Duplicates, IndexOptions, Options};
+use hashdb::{BulkReport, Database, Duplicates, IndexOptions, Options, Readable as _};
 use serde::Serialize;
 
 use crate::exit::{Exit, Usage};
+use crate::files;
 use crate::indexes::IndexChoice;
 use crate::output::{Output, note};
 use crate::progress::Mode;
@@ -129,7 +130,6 @@ struct Report {
     records_per_second: f64,
     records: u64,
     segments: usize,
-    interrupted: bool,
 }
 
 /// Loads the rows, or as many of them as the user lets it.
@@ -139,12 +139,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let db = if created { create(args, &source)? } else { open(args, &source)? };
     let interrupt = Interrupt::install()?;
     let mut load = Load::new(args, &db, source);
-    let done = load.run(args, &db, &interrupt).map_err(|error| {
-        let read = text::count(load.read);
-        anyhow!("{error}; {read} rows were read, nothing was loaded")
-    })?;
+    let done = load.run(args, &db, &interrupt);
+    if created && !matches!(done, Ok(Some(_))) && db.is_empty() {
+        // The same command shall find what it found.
+        drop(db);
+        files::remove_database(&args.db);
+        return given_up(done, &load);
+    }
+    let Ok(Some(done)) = done else { return given_up(done, &load) };
     let (seconds, stats) = (load.seconds(), db.stats());
-    let BulkReport { inserted, replaced, skipped, .. } = done.unwrap_or_default();
+    let BulkReport { inserted, replaced, skipped, .. } = done;
     let loaded = inserted + replaced;
     let report = Report {
         created,
@@ -156,14 +160,32 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         records_per_second: loaded as f64 / seconds.max(1e-9),
         records: stats.records,
         segments: stats.segments.len(),
-        interrupted: done.is_none(),
     };
     tell(args, &report)?;
-    if done.is_none() {
-        note("interrupted; nothing was loaded, and the same command begins anew");
-        return Ok(Exit::Interrupted);
-    }
     Ok(Exit::Done)
+}
+
+/// Says what became of a load that did not come to its end.
+fn given_up(done: Result<Option<BulkReport>>, load: &Load) -> Result<Exit> {
+    let read = text::count(load.read);
+    match done {
+        Ok(_) => {
+            note(&format!(
+                "interrupted after {read} rows; nothing was loaded, and the same command begins anew"
+            ));
+            Ok(Exit::Interrupted)
+        }
+        Err(error) => {
+            let is_in_doubt = matches!(
+                error.downcast_ref(),
+                Some(hashdb::Error::Records { .. } | hashdb::Error::Poisoned)
+            );
+            let state =
+                if is_in_doubt { "see hashdb stats for what is in" } else { "nothing was loaded" };
+            let sentence = format!("{error}; {read} rows were read, {state}");
+            Err(error.context(sentence))
+        }
+    }
 }
 
 /// Creates the database with the widths of the files.

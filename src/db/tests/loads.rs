@@ -1,0 +1,167 @@
+//! Bulk loads beside seals, filters and failing files.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::faults::{Countdown, FaultFs, options, put};
+use crate::code::{Address, Code};
+use crate::db::{BulkLoader, BulkOptions, Database, Duplicates, Filter, Query, Readable as _};
+use crate::error::Result;
+use crate::storage::fs::OsFs;
+
+fn load(loader: &mut BulkLoader, number: u64, value: &[u8]) -> Result<()> {
+    let code = Code::from_bytes(&number.to_le_bytes())?;
+    let address = Address::new(u32::try_from(number % 256).unwrap(), 8)?;
+    loader.put(format!("key {number}").as_bytes(), address, &code, value)
+}
+
+/// What the n-th file operation finds to do.
+#[derive(Default)]
+struct Plot {
+    db: Option<Database>,
+    loader: Option<BulkLoader>,
+    act: u32,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A loader that was dropped gave its ids back while a seal under way had taken them for used ones: the seal
+/// then swallowed the pending entry of a record that came after, and the database could not be opened
+/// again, since its sealed bound was beyond the next id.
+#[test]
+fn a_loader_dropped_beside_a_seal_gives_back_no_id_that_the_seal_counts_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    drop(Database::create(&path, options(Arc::new(OsFs))).unwrap());
+    let plot = Arc::new(Mutex::new(Plot::default()));
+    let plotter = Arc::clone(&plot);
+    let meddle = move || {
+        let mut plot = plotter.lock();
+        plot.act += 1;
+        let (db, act, loader) = (plot.db.clone().unwrap(), plot.act, plot.loader.take());
+        let thread = thread::spawn(move || {
+            drop(loader);
+            put(&db, 50 + u64::from(act)).unwrap();
+        });
+        if act == 1 {
+            // Pending, with an id below those that the loader is about to get.
+            thread.join().unwrap();
+        } else {
+            plot.thread = Some(thread);
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let countdown = Arc::new(Countdown {
+        left: AtomicI64::new(i64::MAX),
+        for_ever: false,
+        meddle: Some(Box::new(meddle)),
+    });
+    let db = Database::open(&path, options(Arc::new(FaultFs(Arc::clone(&countdown))))).unwrap();
+    plot.lock().db = Some(db.clone());
+    put(&db, 1).unwrap();
+    // The first file operation of each seal is the creation of its file.
+    countdown.left.store(0, Ordering::SeqCst);
+    let loader = db.bulk_loader(BulkOptions::new()).unwrap();
+    plot.lock().loader = Some(loader);
+    countdown.left.store(0, Ordering::SeqCst);
+    db.seal().unwrap();
+    let thread = plot.lock().thread.take();
+    thread.unwrap().join().unwrap();
+    assert_eq!(plot.lock().act, 2);
+    plot.lock().db = None;
+    let all =
+        |db: &Database| db.range_search(&Code::from_bytes(&[0; 8]).unwrap(), 64).unwrap().len();
+    assert_eq!((db.len(), all(&db)), (3, 3));
+    drop(db);
+    let db = Database::open(&path, options(Arc::new(OsFs))).unwrap();
+    assert_eq!((db.len(), all(&db)), (3, 3));
+    assert!(db.verify().unwrap().is_clean());
+}
+
+/// A filter that read all values during a load took the ids kept for the load for ids of records without a
+/// value, and went on to judge the loaded records so.
+#[test]
+fn a_filter_that_read_the_values_during_a_load_asks_for_those_of_the_load() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Database::create(directory.path().join("db"), options(Arc::new(OsFs))).unwrap();
+    for number in 0..300 {
+        put(&db, number).unwrap();
+    }
+    db.seal().unwrap();
+    let filter = Filter::values(|value: &[u8]| value == b"wanted");
+    let code = Code::from_bytes(&[0; 8]).unwrap();
+    let search = || {
+        let query = Query::range(code.clone(), 64).filter(filter.clone());
+        db.search(&query).unwrap().neighbors.len()
+    };
+    let mut loader = db.bulk_loader(BulkOptions::new()).unwrap();
+    for number in 1000..1050 {
+        load(&mut loader, number, b"wanted").unwrap();
+    }
+    // Often enough that reading all values in order costs less than asking for each.
+    for _ in 0..50 {
+        assert_eq!(search(), 0);
+    }
+    loader.finish().unwrap();
+    assert_eq!(search(), 50);
+    // The same where the load is given up and others get the ids.
+    let mut loader = db.bulk_loader(BulkOptions::new()).unwrap();
+    load(&mut loader, 2000, b"wanted").unwrap();
+    for _ in 0..50 {
+        assert_eq!(search(), 50);
+    }
+    drop(loader);
+    let mut batch = crate::db::WriteBatch::new();
+    batch.put(b"late", Address::new(1, 8).unwrap(), code.clone(), b"wanted");
+    db.write(batch, crate::db::WriteOptions::default()).unwrap();
+    assert_eq!(search(), 51);
+}
+
+/// A load that was in the database was reported as failed when a file that only says so could not be written.
+#[test]
+fn what_fails_after_the_commit_of_a_load_is_no_error_of_the_load() {
+    let mut told = 0;
+    for n in 0.. {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        drop(Database::create(&path, options(Arc::new(OsFs))).unwrap());
+        let left = AtomicI64::new(i64::MAX);
+        let countdown = Arc::new(Countdown { left, for_ever: true, meddle: None });
+        let db = Database::open(&path, options(Arc::new(FaultFs(Arc::clone(&countdown))))).unwrap();
+        let mut loader =
+            db.bulk_loader(BulkOptions::new().duplicates(Duplicates::Replace)).unwrap();
+        for number in 0..20 {
+            load(&mut loader, number, b"value").unwrap();
+        }
+        countdown.left.store(n, Ordering::SeqCst);
+        let finished = loader.finish();
+        let reached = countdown.left.load(Ordering::SeqCst) < 0;
+        countdown.left.store(i64::MAX, Ordering::SeqCst);
+        assert_eq!(db.len(), if finished.is_ok() { 20 } else { 0 }, "fault {n}");
+        told += u32::from(db.stats().maintenance_error.is_some());
+        drop(db);
+        let db = Database::open(&path, options(Arc::new(OsFs))).unwrap();
+        assert_eq!(db.len(), if finished.is_ok() { 20 } else { 0 }, "fault {n}");
+        assert!(db.verify().unwrap().is_clean());
+        if !reached {
+            break;
+        }
+    }
+    assert!(told > 2, "the files after the commit failed {told} times");
+}
+
+#[test]
+fn a_load_on_very_many_threads_keeps_its_memory_for_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Database::create(directory.path().join("db"), options(Arc::new(OsFs))).unwrap();
+    let mut loader =
+        db.bulk_loader(BulkOptions::new().threads(256).memory_budget(16 << 20)).unwrap();
+    for number in 0..5_000 {
+        load(&mut loader, number, b"value").unwrap();
+    }
+    let report = loader.finish().unwrap();
+    assert_eq!((report.inserted, report.runs), (5_000, 0));
+}
