@@ -56,7 +56,9 @@ pub(crate) fn write_table(
     family: Family,
     fill: impl FnOnce(&mut TableWriter<'_>) -> Result<()>,
 ) -> Result<Option<Table>> {
-    let options = family.options(&Cache::new_lru_cache(0));
+    let mut options = family.options(&Cache::new_lru_cache(0));
+    // The disk begins at once, so that little is left to wait for at the end.
+    options.set_bytes_per_sync(1 << 20);
     let writer = SstFileWriter::create(&options);
     writer.open(path).map_err(|error| failure(path, &error))?;
     let mut table = TableWriter { writer, path, entries: 0 };

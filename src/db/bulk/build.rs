@@ -115,8 +115,9 @@ impl Build<'_> {
             Meter::new(self.options, BulkStage::Segments, self.count),
         );
         let kept = self.count - built.dropped;
-        // The segments are one long job and begin first.
-        let parts = deal(self.options.threads, ranges.len() + 1, |number| match number {
+        // The segments are one long job and begin first. One thread more than asked for, since they all wait
+        // for the disk at times.
+        let parts = deal(self.options.threads + 1, ranges.len() + 1, |number| match number {
             0 => {
                 self.write_segments(by_row, kept, &dropped, segments.counter()).map(Part::Segments)
             }
