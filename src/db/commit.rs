@@ -10,7 +10,6 @@ use crate::db::engine::{CommitState, Engine};
 use crate::db::options::WriteOptions;
 use crate::db::record::{KeyEntry, Location, encode_id, encode_pending, encode_record};
 use crate::db::ticket::{Ticket, Written};
-use crate::db::view::View;
 use crate::error::{Corruption, Error, Result};
 use crate::storage::failpoint;
 use crate::storage::manifest::{STATE_KEY, State};
@@ -91,14 +90,7 @@ impl Engine {
             return refuse(accepted.into_iter().map(|(ticket, _)| ticket), error);
         }
         failpoint::reach("commit.written");
-        let mut next = View {
-            records: self.records().snapshot(),
-            segments: view.segments.clone(),
-            memtable: view.memtable.clone(),
-            deleted: view.deleted.clone(),
-            state,
-            kept_from: view.kept_from,
-        };
+        let mut next = view.with_state(state, view.kept_from);
         next.memtable.append(added);
         next.deleted.insert(deleted);
         self.publish(commit, next);

@@ -34,7 +34,7 @@ impl View {
         self.kept_from.unwrap_or(self.state.next_id)
     }
 
-    /// The same content with other counters.
+    /// The same segments, rows and deleted ids over the record store as it is now, with other counters.
     pub(crate) fn with_state(&self, state: State, kept_from: Option<u64>) -> Self {
         Self {
             segments: self.segments.clone(),

@@ -74,14 +74,7 @@ impl Engine {
             return Err(error);
         }
         failpoint::reach("bulk.after_ingest");
-        let mut next = View {
-            records: self.records().snapshot(),
-            segments: view.segments.clone(),
-            memtable: view.memtable.clone(),
-            deleted: view.deleted.clone(),
-            state,
-            kept_from: None,
-        };
+        let mut next = view.with_state(state, None);
         next.segments.extend(added);
         next.segments.sort_unstable_by_key(|segment: &Arc<_>| segment.number());
         next.deleted.insert(built.replaced.iter().map(|old| old.location.id).collect());

@@ -144,9 +144,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         // The same command shall find what it found.
         drop(db);
         files::remove_database(&args.db);
-        return given_up(done, &load);
+        return given_up(done, load.read, false);
     }
-    let Ok(Some(done)) = done else { return given_up(done, &load) };
+    let Ok(Some(done)) = done else {
+        // Only a commit that failed leaves it open what is on the disk.
+        let in_doubt = matches!(db.sync(), Err(hashdb::Error::Poisoned));
+        return given_up(done, load.read, in_doubt);
+    };
     let (seconds, stats) = (load.seconds(), db.stats());
     let BulkReport { inserted, replaced, skipped, .. } = done;
     let loaded = inserted + replaced;
@@ -166,8 +170,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 }
 
 /// Says what became of a load that did not come to its end.
-fn given_up(done: Result<Option<BulkReport>>, load: &Load) -> Result<Exit> {
-    let read = text::count(load.read);
+fn given_up(done: Result<Option<BulkReport>>, read: u64, in_doubt: bool) -> Result<Exit> {
+    let read = text::count(read);
     match done {
         Ok(_) => {
             note(&format!(
@@ -176,12 +180,8 @@ fn given_up(done: Result<Option<BulkReport>>, load: &Load) -> Result<Exit> {
             Ok(Exit::Interrupted)
         }
         Err(error) => {
-            let is_in_doubt = matches!(
-                error.downcast_ref(),
-                Some(hashdb::Error::Records { .. } | hashdb::Error::Poisoned)
-            );
             let state =
-                if is_in_doubt { "see hashdb stats for what is in" } else { "nothing was loaded" };
+                if in_doubt { "see hashdb stats for what is in" } else { "nothing was loaded" };
             let sentence = format!("{error}; {read} rows were read, {state}");
             Err(error.context(sentence))
         }
