@@ -254,7 +254,7 @@ impl Database {
         Ok(written)
     }
 
-    /// Begins to bring many records in at once, which is several times faster than [`Database::write`];
+    /// Begins to bring many records in at once, which is faster than [`Database::write`];
     /// one load at a time. See [`BulkLoader`].
     ///
     /// # Errors

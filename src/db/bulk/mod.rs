@@ -48,7 +48,7 @@ const RESERVED_IDS: u64 = 1 << 40;
 /// Parts of the budget that a block of values takes one of, at most.
 const VALUE_BLOCKS: usize = 64;
 
-/// Brings many records in at once, several times faster than [`Database::write`]. Get one from
+/// Brings many records in at once, faster than [`Database::write`] does. Get one from
 /// [`Database::bulk_loader`], [`put`](BulkLoader::put) records in any order, and
 /// [`finish`](BulkLoader::finish): only then is anything of it in the database, all at once. Dropping a
 /// loader gives the load up. The database stays open as long as a loader of it.

@@ -238,16 +238,18 @@ impl Found {
                 limits: wanted.map(|k| nearest.distance_of(k)),
                 of_lists: vec![[0; KS.len()]; clusters.lists()],
             };
-            if nearest.is_crowded() {
+            if nearest.crowded {
                 // Many entries are as near as the last: they are counted, rather than kept.
                 let last = nearest.limit();
                 let query = code(entry);
                 hamming::rows_within(level, query, clusters.codes, last, |near, distance| {
-                    counts.take(near, distance, near != *entry);
+                    if near != *entry {
+                        counts.take(near, distance);
+                    }
                     last
                 });
             }
-            nearest.near.iter().for_each(|(near, distance)| counts.take(*near, *distance, true));
+            nearest.near.iter().for_each(|(near, distance)| counts.take(*near, *distance));
             let probe = clusters.probe(level, code(entry));
             Self { wanted, counts: Self::by_nearness(&probe, &counts.of_lists) }
         });
@@ -288,12 +290,10 @@ struct Counts<'c, 'a> {
 }
 
 impl Counts<'_, '_> {
-    fn take(&mut self, entry: usize, distance: u32, counts: bool) {
-        if counts {
-            let of_list = &mut self.of_lists[self.clusters.list_of(entry)];
-            for (count, limit) in of_list.iter_mut().zip(self.limits) {
-                *count += usize::from(distance <= limit);
-            }
+    fn take(&mut self, entry: usize, distance: u32) {
+        let of_list = &mut self.of_lists[self.clusters.list_of(entry)];
+        for (count, limit) in of_list.iter_mut().zip(self.limits) {
+            *count += usize::from(distance <= limit);
         }
     }
 }
@@ -322,10 +322,6 @@ impl Nearest {
             near: Vec::new(),
             crowded: false,
         }
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.crowded
     }
 
     /// The largest distance that is of interest; it never rises.
