@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn bits_that_never_change_and_bits_that_repeat_are_seen() {
-        let codes: Vec<u8> = (0..200_u8).map(|at| if at % 2 == 0 { 0b101 } else { 0b100 }).collect();
+        let codes: Vec<u8> =
+            (0..200_u8).map(|at| if at % 2 == 0 { 0b101 } else { 0b100 }).collect();
         let found = code_statistics(&codes, 3);
         assert_eq!(found.entropy_least, 0.0);
         assert!((found.entropy_mean - 1.0 / 3.0).abs() < 1e-12);

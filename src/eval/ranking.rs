@@ -7,6 +7,9 @@
 //! hashing literature: the mean of the precisions at the relevant items inside the cut, divided by how many
 //! are inside, not by how many there could be; a query that finds none counts 0.
 
+/// Of what is less likely than that, beside the likeliest, nothing is left in a sum of doubles.
+const NEGLIGIBLE: f64 = 1e-18;
+
 /// Items that are as far from the query as each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tie {
@@ -112,9 +115,6 @@ impl Harmonic {
         mean / weights
     }
 }
-
-/// Of what is less likely than that, beside the likeliest, nothing is left in a sum of doubles.
-const NEGLIGIBLE: f64 = 1e-18;
 
 /// What came before a tie.
 #[derive(Debug, Default)]

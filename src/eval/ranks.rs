@@ -3,7 +3,11 @@
 //! 10,000 queries against 50,000 items take seconds.
 
 use super::ranking::Tie;
+use super::scores::{QueryScore, Scorer};
 use crate::hamming::{Level, distances};
+
+/// Rows whose distances are counted at once: they stay in the nearest cache.
+const BLOCK: usize = 1024;
 
 /// What becomes of the query where it is an item of the database itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,10 +93,26 @@ impl LabelledCodes {
         }
         ties
     }
-}
 
-/// Rows whose distances are counted at once: they stay in the nearest cache.
-const BLOCK: usize = 1024;
+    /// Scores every query: codes of `width` bytes, one after the other, and a label for each.
+    #[must_use]
+    pub fn scores(
+        &self,
+        level: Level,
+        queries: &[u8],
+        width: usize,
+        labels: &[u16],
+        own: Own,
+    ) -> Vec<QueryScore> {
+        let ranked = match own {
+            Own::PassedOver => self.len().saturating_sub(1),
+            Own::Absent | Own::Found => self.len(),
+        };
+        let scorer = Scorer::new(ranked);
+        let queries = queries.chunks_exact(width.max(1)).zip(labels);
+        queries.map(|(query, &label)| scorer.score(&self.rank(level, query, label, own))).collect()
+    }
+}
 
 fn filled(code: &[u8], width: usize) -> Vec<u8> {
     let mut filled = code.to_vec();

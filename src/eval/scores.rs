@@ -4,7 +4,8 @@
 //! replacement and from a seed, and the middle 95 % of the means of these draws is the interval. It says how
 //! much another set of queries might change, and nothing about another training run.
 
-use super::ranking::{Harmonic, Tie, real};
+use super::random::Draws;
+use super::ranking::{Harmonic, Tie, real, relevant_within};
 
 /// The places at which precision is given by itself.
 pub const PLACES: [u64; 4] = [1, 10, 100, 1000];
@@ -57,7 +58,7 @@ impl Scorer {
     /// Scores one ranking.
     #[must_use]
     pub fn score(&self, ties: &[Tie]) -> QueryScore {
-        let within = |places| super::ranking::relevant_within(ties, places);
+        let within = |places| relevant_within(ties, places);
         QueryScore {
             cut: self.harmonic.average_precision(ties, CUT),
             all: self.harmonic.average_precision(ties, self.items),
@@ -79,7 +80,9 @@ impl Scorer {
         let curve = self.places.iter().enumerate().map(|(at, &places)| CurvePoint {
             places,
             precision: mean(&|score| score.found[at] / real(places)),
-            recall: mean(&|score| if score.relevant > 0.0 { score.found[at] / score.relevant } else { 0.0 }),
+            recall: mean(&|score| {
+                if score.relevant > 0.0 { score.found[at] / score.relevant } else { 0.0 }
+            }),
         });
         Summary {
             queries: scores.len() as u64,
@@ -114,7 +117,7 @@ impl Estimate {
             return Self { mean: 0.0, low: 0.0, high: 0.0 };
         };
         let mean = values.iter().sum::<f64>() / real(count.get());
-        let mut random = Draws(seed);
+        let mut random = Draws::new(seed);
         let mut means: Vec<f64> = (0..DRAWS)
             .map(|_| {
                 let sum: f64 = values.iter().map(|_| values[random.below(values.len())]).sum();
@@ -154,21 +157,6 @@ pub struct Summary {
     pub curve: Vec<CurvePoint>,
 }
 
-/// The generator `SplitMix64`: small, seeded, the same everywhere.
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        // The high half of a product: a number below the bound without division.
-        usize::try_from((u128::from(mixed) * bound as u128) >> 64).unwrap_or(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,14 +185,19 @@ mod tests {
     /// For the mean of many values between 0 and 1 the interval is close to the normal one.
     #[test]
     fn intervals_are_as_wide_as_the_spread_over_queries_says() {
-        let mut random = Draws(3);
-        let values: Vec<f64> = (0..2000).map(|_| real(random.below(1001) as u64) / 1000.0).collect();
+        let mut random = Draws::new(3);
+        let values: Vec<f64> =
+            (0..2000).map(|_| real(random.below(1001) as u64) / 1000.0).collect();
         let Estimate { mean, low, high } = Estimate::of(&values, 11);
         let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 2000.0;
         let expected = 2.0 * 1.96 * (variance / 2000.0).sqrt();
         assert!(low < mean && mean < high, "{low} {mean} {high}");
         assert!(((high - low) / expected - 1.0).abs() < 0.1, "{} {expected}", high - low);
-        assert_eq!(Estimate::of(&values, 11), Estimate { mean, low, high }, "one seed, one interval");
+        assert_eq!(
+            Estimate::of(&values, 11),
+            Estimate { mean, low, high },
+            "one seed, one interval"
+        );
         assert_eq!(Estimate::of(&[], 1).mean, 0.0);
     }
 }
