@@ -31,8 +31,8 @@ fn codes(count: usize, mut state: u64) -> (Vec<u8>, Vec<u16>) {
         };
         let label = random() % CLASSES;
         for word in 0..4 {
-            // A quarter of the bits differs from the centre.
-            let noise = random() & random();
+            // Three bits of eight differ from the centre.
+            let noise = random() & (random() | random());
             codes.extend((mix(label * 7 + word + 1) ^ noise).to_le_bytes());
         }
         labels.push(u16::try_from(label).unwrap_or(0));
