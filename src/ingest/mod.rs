@@ -32,7 +32,7 @@ pub use decode::{
     PIXEL_BYTES, Picture, SIDE, decode_rgb, pixels, thumbnail,
 };
 pub use error::IngestError;
-pub use journal::{NotedReject, Redo, noted_rejects};
+pub use journal::{NotedReject, Redo, for_each_noted_reject, noted_rejects};
 pub use pipeline::IngestOptions;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
@@ -41,12 +41,16 @@ pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
 pub use reread::reread;
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use journal::Journal;
 use pipeline::Passed;
 
 use crate::code::{Address, Code};
 use crate::db::{Database, WriteBatch, WriteOptions};
+
+/// Time between two syncs while batches are written.
+const SYNC_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Encodes a batch of pictures, [`PIXEL_BYTES`] bytes each: one address and code for each, in order.
 pub type EncodeBatch<'e> =
@@ -56,10 +60,12 @@ pub type EncodeBatch<'e> =
 /// gives it: the path as given, or for a shard's entry the path of the shard, `/`, and the entry's
 /// name. A key that is there already is replaced.
 ///
-/// Images are found, decoded, encoded and written at the same time. Each batch is durable when the
-/// next one is written, and with it a note of how far each file and shard was read. So a run that was
-/// stopped, in whatever way, is gone on with by the same call: what was done or rejected is passed over
-/// ([`Redo`] says what is not), and in the end the database is what an uninterrupted run makes.
+/// Images are found, decoded, encoded and written at the same time. Each batch is written whole, with a
+/// note of how far each file and shard was read; a dying process loses none that is written, and a power
+/// cut those of the last half second of writing, the last ones first. When the call returns all are
+/// durable. So a run that was stopped, in whatever way, is gone on with by the same call: what was done or
+/// rejected is passed over ([`Redo`] says what is not), and in the end the database is what an uninterrupted
+/// run makes.
 ///
 /// # Errors
 ///
@@ -73,7 +79,8 @@ pub fn ingest_with(
     encode: &EncodeBatch<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    let journal = Journal::new(db, options.redo);
+    let journal = Journal::new(db, options.redo, options.delete_missing);
+    let mut synced = Instant::now();
     let mut sink = |items: Vec<(Vec<u8>, (Address, Code))>, passed: &Passed| {
         let mut batch = WriteBatch::new();
         let done = items.iter().map(|(key, _)| key.as_slice());
@@ -81,10 +88,17 @@ pub fn ingest_with(
         for (key, (address, code)) in items {
             batch.put(&key, address, code, b"");
         }
-        db.write(batch, WriteOptions::default())?;
+        let sync = synced.elapsed() >= SYNC_INTERVAL;
+        db.write(batch, WriteOptions { sync })?;
+        if sync {
+            synced = Instant::now();
+        }
         Ok(())
     };
-    let mut report = pipeline::run(paths, options, &journal, encode, &mut sink, observer)?;
+    let ended = pipeline::run(paths, options, &journal, encode, &mut sink, observer);
+    let durable = db.sync();
+    let mut report = ended?;
+    durable?;
     if let Some(error) = journal.take_failure() {
         return Err(error);
     }
