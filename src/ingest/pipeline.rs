@@ -361,9 +361,10 @@ impl<'a> Shared<'a> {
     fn decode<'s>(&'s self, tasks: &Receiver<Task<'s>>, outcomes: &Sender<Outcome<'s>>) {
         for Task { number, key, content, mut mark, place } in tasks {
             if self.halted() {
-                // What comes behind this one is not handed on either, so the result is a prefix.
+                // What comes behind this one is not handed on either, so the result is a prefix. The rest is
+                // taken from the queue all the same: it holds room that the source may be waiting for.
                 self.dropped.store(true, Ordering::Relaxed);
-                return;
+                continue;
             }
             let (mut known, mut hash) = (None, None);
             let (bytes, permit) = match content {
