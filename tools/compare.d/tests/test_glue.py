@@ -1,6 +1,7 @@
 """The glue does what it says, its drift is noticed, and what a kill left is called by its name."""
 
 import importlib.util
+import os
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from pathlib import Path
 import numpy as np
 
 if importlib.util.find_spec("faiss") is None:
-    raise unittest.SkipTest("SKIPPED: the glue needs faiss, which tools/compare installs")
+    print(
+        "SKIPPED: all tests of glue; they need faiss, as tools/compare installs it", file=sys.stderr
+    )
+    raise unittest.SkipTest("no faiss")
 
 from compare import hamming
 from glue import agreement, crash, report
@@ -120,6 +124,27 @@ class Kills(WithRecords):
         self.assertEqual(bench.state(states), "torn")
         index.unlink()
         self.assertEqual(bench.state(states), "drift")
+
+    def test_hashdb_is_judged_by_its_check_and_its_digest(self) -> None:
+        """States by number, other records as wrong, a flipped byte as torn; and its answers are true."""
+        if "HASHDB_COMMAND" not in os.environ:
+            print("SKIPPED: a test of glue; HASHDB_COMMAND names no hashdb", file=sys.stderr)
+            self.skipTest("no hashdb")
+        bench = Bench(HASHDB, self.folder / "bench", self.whole, self.halves[0], self.halves[1:])
+        self.assertEqual(bench.state(bench.states), len(self.halves) - 1)
+        queries = agreement.drawn(self.whole.codes)
+        found = agreement.of_hashdb(HASHDB, bench.copy, self.whole, queries)
+        agreement.are_true(HASHDB, found, self.whole, queries)
+        with self.assertRaises(agreement.WrongError):
+            agreement.of_hashdb(HASHDB, bench.base, self.whole, queries)
+        bench.renew()
+        self.assertEqual(bench.state(bench.states), 0)
+        self.assertEqual(bench.state(bench.states[1:]), "wrong")
+        segment = next((bench.copy / "segments").glob("*.seg"))
+        flipped = bytearray(segment.read_bytes())
+        flipped[len(flipped) // 2] ^= 1
+        segment.write_bytes(flipped)
+        self.assertEqual(bench.state(bench.states), "torn")
 
     def test_a_load_is_killed_a_number_of_times(self) -> None:
         """And each kill leaves one of the outcomes."""
