@@ -11,6 +11,7 @@ from compare import cache, machine
 from compare.run import say
 
 from . import agreement, arguments, contenders, material, report, timing
+from .arguments import BATCHES
 from .crash import SOUND, Bench, Crashes
 from .material import Part
 from .report import Found
@@ -57,8 +58,7 @@ def timed(given: argparse.Namespace, scratch: Path, whole: Part) -> dict[str, li
     for _ in range(given.repeats):
         for one in contenders.ALL:
             loads[one.name].append(timing.load(one, scratch / "stores" / one.name, whole))
-            seconds = loads[one.name][-1].seconds
-            say(f"{one.name}: {given.rows / seconds:,.0f} records/s, load {machine.load():.1f}")
+            say(f"{one.name}: {loads[one.name][-1].row()}, load {machine.load():.1f}")
     return loads
 
 
@@ -74,10 +74,10 @@ def crashed(given: argparse.Namespace, scratch: Path, whole: Part) -> list[Crash
         bench = Bench(one, scratch / "crashes" / one.name, whole, first, batches)
         for parts in ([second], batches):
             states = bench.states if parts is batches else [bench.states[0], bench.states[-1]]
-            # The same moments for all, as shares of each load's time.
-            draw = random.Random(given.seed)
+            # The same moments for all contenders, as shares of each load's time.
+            draw = random.Random(given.seed * BATCHES + len(parts))
             found.append(bench.kill(parts, states, given.kills, draw))
-            say(f"{one.name}, {len(parts)} parts: {dict(found[-1].outcomes)}")
+            say(f"{found[-1].row()}, load {machine.load():.1f}")
     return found
 
 
