@@ -21,6 +21,9 @@ use crate::storage::records::{Family, RecordsBatch};
 
 /// Segments of like size that are merged at once; keeps their number logarithmic.
 const FAN_IN: usize = 4;
+/// Segments at which who seals waits for merges: some four times what merging leaves in the largest
+/// database.
+pub(super) const MOST_SEGMENTS: usize = 128;
 
 impl Engine {
     /// Seals, then merges all segments into one without deleted rows, and has the record store
@@ -74,6 +77,19 @@ impl Engine {
             && let Some(inputs) = self.merge_candidates()
         {
             self.merge_locked(&inputs)?;
+        }
+        Ok(())
+    }
+
+    /// Merges here and now if seals have outrun the merges: otherwise every query would have to look into
+    /// ever more segments.
+    pub(crate) fn keep_up(&self) -> Result<()> {
+        // The largest stay as they are, however many.
+        let most = self.options.segment_records / FAN_IN as u64;
+        let view = self.view();
+        let small = view.segments.iter().filter(|segment| segment.row_count() <= most).count();
+        if small >= MOST_SEGMENTS {
+            self.merge_full_classes()?;
         }
         Ok(())
     }

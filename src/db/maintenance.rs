@@ -1,5 +1,5 @@
 //! The background of an open database: one thread seals, another merges, so that neither a large
-//! merge holds up a seal nor a writer waits for either.
+//! merge holds up a seal nor a writer waits for either, until one falls far behind.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Maintainer {
             move || {
                 let sealed = seal.seal_if_full();
                 after.give(Order::Work);
-                sealed
+                sealed.and_then(|()| seal.keep_up())
             },
         );
         Self { engine, sealer, _merger: merger }

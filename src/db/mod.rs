@@ -279,8 +279,14 @@ impl Database {
         let most = engine.options.memtable_records.saturating_mul(4);
         if !engine.read_only && engine.view().memtable.len() >= most {
             engine.seal_from(most)?;
+            self.keep_up()?;
         }
         Ok(())
+    }
+
+    /// Has who seals wait where seals outrun the background's merges.
+    fn keep_up(&self) -> Result<()> {
+        if self.shared.maintainer.is_some() { self.engine().keep_up() } else { Ok(()) }
     }
 
     /// Makes every write so far durable, those without sync too.
@@ -292,7 +298,8 @@ impl Database {
         self.engine().sync()
     }
 
-    /// Turns the memtable into a segment now; says whether there was anything in it.
+    /// Turns the memtable into a segment now; says whether there was anything in it. Where seals follow each
+    /// other faster than the background merges, it takes part and takes longer.
     ///
     /// # Errors
     ///
@@ -301,6 +308,7 @@ impl Database {
     pub fn seal(&self) -> Result<bool> {
         let sealed = self.engine().seal()?;
         self.wake();
+        self.keep_up()?;
         Ok(sealed)
     }
 

@@ -146,9 +146,10 @@ fn claimed_bytes(format: ImageFormat, bytes: &[u8]) -> u64 {
         // Four samples a pixel, and its number in the palette.
         ImageFormat::Gif => 5 * sniff::gif_frame_area(bytes),
         ImageFormat::WebP => {
-            let sniff::WebpClaims { frame_area, exif_bytes } = sniff::webp_claims(bytes);
+            let sniff::WebpClaims { frame_area, exif_bytes, table_bytes } =
+                sniff::webp_claims(bytes);
             // Three planes, of which two are halved twice; the compressed bytes in three vectors.
-            frame_area * 3 / 2 + 3 * length + exif_bytes
+            frame_area * 3 / 2 + 3 * length + exif_bytes + table_bytes
         }
         ImageFormat::Tiff => {
             let sniff::TiffClaims { values, tile_row_bytes, jpeg_bytes } =

@@ -5,7 +5,7 @@
 //! Notes (storage-format.md, section 4.1): `ingest/source/` + key: [`SourceNote`]; `ingest/reject/` + key:
 //! [`RejectNote`], both as JSON.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs::Metadata;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::IngestError;
 use super::report::{Reject, Stage};
+use super::siblings::Siblings;
 use super::source::{Planner, key_of};
 use crate::db::{Database, MAX_KEY_BYTES, Readable as _, WriteBatch, WriteOptions};
 use crate::error::Result;
@@ -33,7 +34,7 @@ pub struct Redo {
     /// What was rejected is tried again.
     pub rejects: bool,
     /// Files and shards that changed since are read again: those whose size or time is another, files only
-    /// if their content is another too.
+    /// if their content is another too; and all for which other [`Siblings`](super::Siblings) became values.
     pub changed: bool,
     /// Everything is read again.
     pub all: bool,
@@ -90,6 +91,9 @@ struct SourceNote {
     finished: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
+    /// Which siblings became values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    siblings: Option<String>,
 }
 
 impl SourceNote {
@@ -110,10 +114,12 @@ struct RejectNote {
 pub(super) struct Journal<'a> {
     db: &'a Database,
     redo: Redo,
+    /// Which siblings become values.
+    siblings: Option<String>,
     /// The first error of the walk, which has nobody to return it to.
     failure: Mutex<Option<IngestError>>,
-    /// Hashes of the keys of all sources met: what is not among them is missing.
-    met: Mutex<HashSet<u128>>,
+    /// Hashes of the keys of all sources met, if they are wanted: what is not among them is missing.
+    met: Option<Mutex<HashSet<u128>>>,
     /// Keys of what could not be looked at: nothing below them is missing as far as is known.
     lost: Mutex<Vec<Vec<u8>>>,
     /// Sources that were rejected before and are read again.
@@ -121,12 +127,19 @@ pub(super) struct Journal<'a> {
 }
 
 impl<'a> Journal<'a> {
-    pub(super) fn new(db: &'a Database, redo: Redo) -> Self {
+    /// A journal that can tell what is missing if it shall `follow` what the walk meets.
+    pub(super) fn new(
+        db: &'a Database,
+        redo: Redo,
+        siblings: Option<&Siblings>,
+        follow: bool,
+    ) -> Self {
         Self {
             db,
             redo,
+            siblings: siblings.map(Siblings::label),
             failure: Mutex::default(),
-            met: Mutex::default(),
+            met: follow.then(Mutex::default),
             lost: Mutex::default(),
             retried: Mutex::default(),
         }
@@ -146,10 +159,14 @@ impl<'a> Journal<'a> {
         let Some(note) = note.filter(|_| !self.redo.all) else { return Ok(Plan::From(0)) };
         let note: SourceNote = parse(&origin.key, &note)?;
         let same = (note.bytes, note.modified) == (origin.bytes, origin.modified);
+        let same_values = note.siblings == self.siblings;
         if !note.finished {
-            return Ok(Plan::From(if same { note.passed } else { 0 }));
+            return Ok(Plan::From(if same && same_values { note.passed } else { 0 }));
         }
         if self.redo.rejects && rejected {
+            return Ok(Plan::From(0));
+        }
+        if !same_values && self.redo.changed {
             return Ok(Plan::From(0));
         }
         if !same && self.redo.changed {
@@ -166,7 +183,7 @@ impl<'a> Journal<'a> {
         Ok(match entries.is_empty() {
             true => Plan::Skip,
             // Of another shard than it was, some entries are not enough.
-            false if !same => Plan::From(0),
+            false if !same || !same_values => Plan::From(0),
             false => Plan::Only(entries),
         })
     }
@@ -189,7 +206,7 @@ impl<'a> Journal<'a> {
             batch.delete_note(&[REJECTS, key].concat());
         }
         for mark in marks.iter().filter(|mark| mark.finished) {
-            if self.retried.lock().contains(&mark.origin.key) {
+            if self.retried.lock().remove(&mark.origin.key) {
                 batch.delete_note(&[REJECTS, &mark.origin.key].concat());
             }
         }
@@ -202,7 +219,8 @@ impl<'a> Journal<'a> {
         for Mark { origin, passed, finished, hash } in marks {
             let hash = hash.map(|hash| format!("{hash:032x}"));
             let (bytes, modified) = (origin.bytes, origin.modified);
-            let note = SourceNote { bytes, modified, passed: *passed, finished: *finished, hash };
+            let (passed, finished, siblings) = (*passed, *finished, self.siblings.clone());
+            let note = SourceNote { bytes, modified, passed, finished, hash, siblings };
             batch.put_note(&[SOURCES, &origin.key].concat(), &text_of(&note)?);
         }
         Ok(())
@@ -211,7 +229,8 @@ impl<'a> Journal<'a> {
     /// Deletes the records of files and shards below `paths` that the walk did not meet, and returns how
     /// many there were. The walk came to its end.
     pub(super) fn delete_missing(&self, paths: &[PathBuf]) -> Result<u64, IngestError> {
-        let met = self.met.lock();
+        let Some(met) = &self.met else { return Ok(0) };
+        let met = met.lock();
         let lost = self.lost.lock();
         let unknown = |source: &[u8]| {
             lost.iter().any(|key| {
@@ -223,7 +242,7 @@ impl<'a> Journal<'a> {
         let mut missing = Vec::new();
         for path in paths {
             let key = key_of(path);
-            let folder = [key.strip_suffix(b"/").unwrap_or(&key), b"/"].concat();
+            let folder = folder_of(&key);
             for prefix in [key.clone(), folder.clone()] {
                 self.db.for_each_note(&[SOURCES, &prefix].concat(), |name, _| {
                     let source = &name[SOURCES.len()..];
@@ -282,29 +301,62 @@ pub struct NotedReject {
     pub cause: String,
 }
 
-/// The rejects below `paths` that no later run has taken in, in the order of their keys.
+/// The rejects below `paths` that no later run has taken in, one by one, each once: path by path in the
+/// order of their names, and in the order of their keys below each. There may be millions.
 ///
 /// # Errors
 ///
-/// [`IngestError::Database`] if the notes cannot be read, [`IngestError::Journal`] if one makes no sense.
-pub fn noted_rejects(db: &Database, paths: &[PathBuf]) -> Result<Vec<NotedReject>, IngestError> {
-    let mut found = BTreeMap::new();
-    for path in paths {
-        let key = key_of(path);
-        let folder = [key.strip_suffix(b"/").unwrap_or(&key), b"/"].concat();
+/// [`IngestError::Database`] if the notes cannot be read, [`IngestError::Journal`] if one makes no sense,
+/// and what `visit` returns.
+pub fn for_each_noted_reject(
+    db: &Database,
+    paths: &[PathBuf],
+    visit: &mut dyn FnMut(NotedReject) -> Result<(), IngestError>,
+) -> Result<(), IngestError> {
+    for key in outermost(paths.iter().map(|path| key_of(path)).collect()) {
+        let folder = folder_of(&key);
+        let mut failure = None;
         db.for_each_note(&[REJECTS, &key].concat(), |name, note| {
             let rejected = &name[REJECTS.len()..];
-            if rejected == key || rejected.starts_with(&folder) {
-                found.insert(rejected.to_vec(), note.to_vec());
+            if rejected != key && !rejected.starts_with(&folder) {
+                return Ok(ControlFlow::Continue(()));
             }
-            Ok(ControlFlow::Continue(()))
+            let told = parse(rejected, note).and_then(|RejectNote { stage, kind, cause }| {
+                visit(NotedReject { key: rejected.to_vec(), stage, kind, cause })
+            });
+            failure = told.err();
+            Ok(if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
+        failure.map_or(Ok(()), Err)?;
     }
-    let read = |(key, note): (Vec<u8>, Vec<u8>)| {
-        let RejectNote { stage, kind, cause } = parse(&key, &note)?;
-        Ok(NotedReject { key, stage, kind, cause })
-    };
-    found.into_iter().map(read).collect()
+    Ok(())
+}
+
+/// The rejects of [`for_each_noted_reject`] as a list.
+///
+/// # Errors
+///
+/// Its errors.
+pub fn noted_rejects(db: &Database, paths: &[PathBuf]) -> Result<Vec<NotedReject>, IngestError> {
+    let mut found = Vec::new();
+    for_each_noted_reject(db, paths, &mut |reject| {
+        found.push(reject);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// What the keys of everything in the folder or shard of this key begin with.
+fn folder_of(key: &[u8]) -> Vec<u8> {
+    [key.strip_suffix(b"/").unwrap_or(key), b"/"].concat()
+}
+
+/// The keys in order, without those that lie below another one.
+fn outermost(mut keys: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    // Compared like this, all that lies below a folder comes right behind it.
+    keys.sort_by(|one, other| folder_of(one).cmp(&folder_of(other)));
+    keys.dedup_by(|later, kept| folder_of(later).starts_with(&folder_of(kept)));
+    keys
 }
 
 impl Planner for Journal<'_> {
@@ -313,7 +365,9 @@ impl Planner for Journal<'_> {
     }
 
     fn plan(&self, origin: &Origin) -> Plan {
-        self.met.lock().insert(hash(&origin.key));
+        if let Some(met) = &self.met {
+            met.lock().insert(hash(&origin.key));
+        }
         self.look_up(origin).unwrap_or_else(|error| {
             self.failure.lock().get_or_insert(error);
             Plan::Stop

@@ -2,7 +2,7 @@
 //!
 //! `source` and `shard` find the images in folders, files and tar archives, `header` judges each (`sniff`
 //! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both beside the encoder and the
-//! writes over bounded queues (`gate` bounds their bytes), `report` counts and names what was
+//! writes over bounded queues (`gate` bounds their bytes), `entries` and `siblings` put the entries of a shard together, `report` counts and names what was
 //! rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
@@ -10,6 +10,7 @@
 
 mod deadline;
 mod decode;
+mod entries;
 mod error;
 mod gate;
 mod header;
@@ -21,6 +22,7 @@ mod probe;
 mod report;
 mod reread;
 mod shard;
+mod siblings;
 mod sniff;
 mod source;
 
@@ -32,34 +34,42 @@ pub use decode::{
     PIXEL_BYTES, Picture, SIDE, decode_rgb, pixels, thumbnail,
 };
 pub use error::IngestError;
-pub use journal::{NotedReject, Redo, noted_rejects};
+pub use journal::{NotedReject, Redo, for_each_noted_reject, noted_rejects};
 pub use pipeline::IngestOptions;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
 pub use probe::{ProbedShard, probe_memory, probe_shard};
 pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
 pub use reread::reread;
+pub use siblings::{MAX_SIBLING_BYTES, Siblings};
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use journal::Journal;
 use pipeline::Passed;
+use source::Label;
 
 use crate::code::{Address, Code};
 use crate::db::{Database, WriteBatch, WriteOptions};
+
+/// Time between two syncs while batches are written.
+const SYNC_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Encodes a batch of pictures, [`PIXEL_BYTES`] bytes each: one address and code for each, in order.
 pub type EncodeBatch<'e> =
     dyn Fn(Vec<Vec<u8>>) -> Result<Vec<(Address, Code)>, IngestError> + Sync + 'e;
 
-/// Brings every image of `paths` into a database, with an empty value, under the key that its place
-/// gives it: the path as given, or for a shard's entry the path of the shard, `/`, and the entry's
-/// name. A key that is there already is replaced.
+/// Brings every image of `paths` into a database, under the key that its place gives it: the path as given,
+/// or for a shard's entry the path of the shard, `/`, and the entry's name. A key that is there already is
+/// replaced. Values are empty, or made of the image's [`Siblings`].
 ///
-/// Images are found, decoded, encoded and written at the same time. Each batch is durable when the
-/// next one is written, and with it a note of how far each file and shard was read. So a run that was
-/// stopped, in whatever way, is gone on with by the same call: what was done or rejected is passed over
-/// ([`Redo`] says what is not), and in the end the database is what an uninterrupted run makes.
+/// Images are found, decoded, encoded and written at the same time. Each batch is written whole, with a
+/// note of how far each file and shard was read; a dying process loses none that is written, and a power
+/// cut those of the last half second of writing, the last ones first. When the call returns all are
+/// durable. So a run that was stopped, in whatever way, is gone on with by the same call: what was done or
+/// rejected is passed over ([`Redo`] says what is not), and in the end the database is what an uninterrupted
+/// run makes.
 ///
 /// # Errors
 ///
@@ -73,18 +83,26 @@ pub fn ingest_with(
     encode: &EncodeBatch<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    let journal = Journal::new(db, options.redo);
-    let mut sink = |items: Vec<(Vec<u8>, (Address, Code))>, passed: &Passed| {
+    let journal = Journal::new(db, options.redo, options.siblings, options.delete_missing);
+    let mut synced = Instant::now();
+    let mut sink = |items: Vec<(Label, (Address, Code))>, passed: &Passed| {
         let mut batch = WriteBatch::new();
-        let done = items.iter().map(|(key, _)| key.as_slice());
+        let done = items.iter().map(|(label, _)| label.key.as_slice());
         journal.note(&mut batch, &passed.marks, &passed.rejects, done)?;
-        for (key, (address, code)) in items {
-            batch.put(&key, address, code, b"");
+        for (label, (address, code)) in items {
+            batch.put(&label.key, address, code, &label.value);
         }
-        db.write(batch, WriteOptions::default())?;
+        let sync = synced.elapsed() >= SYNC_INTERVAL;
+        db.write(batch, WriteOptions { sync })?;
+        if sync {
+            synced = Instant::now();
+        }
         Ok(())
     };
-    let mut report = pipeline::run(paths, options, &journal, encode, &mut sink, observer)?;
+    let ended = pipeline::run(paths, options, &journal, encode, &mut sink, observer);
+    let durable = db.sync();
+    let mut report = ended?;
+    durable?;
     if let Some(error) = journal.take_failure() {
         return Err(error);
     }
@@ -106,7 +124,7 @@ pub fn collect_pixels(
     observer: &mut dyn Observer,
 ) -> Result<(Vec<u8>, Report), IngestError> {
     let mut gathered = Vec::new();
-    let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>, _passed: &Passed| {
+    let mut sink = |items: Vec<(Label, Vec<u8>)>, _passed: &Passed| {
         items.iter().for_each(|(_, pixels)| gathered.extend_from_slice(pixels));
         Ok(())
     };

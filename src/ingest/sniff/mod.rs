@@ -1,11 +1,12 @@
 //! What the bytes of an image say before a decoder runs: which format they are in, and, a file a format,
 //! what its decoder will hold in memory without counting it against a limit. `decode` calls it;
-//! nothing here allocates, and no byte pattern makes it read outside the slice or loop.
+//! nothing here allocates more than some KiB, and no byte pattern makes it read outside the slice or loop.
 
 mod gif;
 mod jpeg;
 mod png;
 mod tiff;
+mod vp8l;
 mod webp;
 
 use image::ImageFormat;

@@ -1,5 +1,8 @@
 //! What a `WebP` file claims inside: its decoder decodes a lossy frame before it compares its size with
-//! that of the canvas, and makes room for EXIF data before it reads it.
+//! that of the canvas, makes room for EXIF data before it reads it, and builds the tables of a lossless
+//! stream, however many, before its first pixel.
+
+use super::vp8l;
 
 /// What the chunks of a file claim.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -8,6 +11,50 @@ pub(in crate::ingest) struct Claims {
     pub(in crate::ingest) frame_area: u64,
     /// The length of the longest EXIF chunk, in bytes.
     pub(in crate::ingest) exif_bytes: u64,
+    /// The most that the Huffman codes of one frame take, in bytes.
+    pub(in crate::ingest) table_bytes: u64,
+}
+
+/// The streams that the decoder may choose: the first of each kind.
+#[derive(Default)]
+struct Streams {
+    /// Width and height of the canvas, or of the frame of an animation.
+    size: (u32, u32),
+    image: Option<u64>,
+    alpha: Option<u64>,
+}
+
+impl Streams {
+    fn see(&mut self, chunk: &Chunk<'_>) {
+        match &chunk.name {
+            b"VP8X" => self.size = size(chunk.body.get(4..)),
+            b"VP8L" => _ = self.image.get_or_insert_with(|| vp8l::image_tables(chunk.body)),
+            b"ALPH" => {
+                let (width, height) = self.size;
+                self.alpha.get_or_insert_with(|| vp8l::alpha_tables(chunk.body, width, height));
+            }
+            _ => {}
+        }
+    }
+
+    /// The tables of one frame: those of both streams do not live at the same time.
+    fn most(&self) -> u64 {
+        self.image.max(self.alpha).unwrap_or(0)
+    }
+}
+
+/// Two sides of 24 bits, each one less than it is.
+fn size(bytes: Option<&[u8]>) -> (u32, u32) {
+    match bytes {
+        Some([w0, w1, w2, h0, h1, h2, ..]) => {
+            let side = |bytes: [u8; 3]| {
+                let [low, middle, high] = bytes;
+                u32::from_le_bytes([low, middle, high, 0]) + 1
+            };
+            (side([*w0, *w1, *w2]), side([*h0, *h1, *h2]))
+        }
+        _ => (0, 0),
+    }
 }
 
 impl Claims {
@@ -26,18 +73,26 @@ impl Claims {
 /// Goes through the chunks of a file, and those at the head of the first frame of an animation.
 pub(in crate::ingest) fn claims(bytes: &[u8]) -> Claims {
     let mut claims = Claims::default();
-    let mut frames = 0;
+    let (mut frames, mut streams) = (0, Streams::default());
     for chunk in chunks(bytes.get(12..).unwrap_or_default()) {
         claims.see(&chunk);
+        streams.see(&chunk);
         if &chunk.name == b"ANMF" {
             frames += 1;
             if frames == 1 {
                 // Whatever their names are: the decoder takes the second one without looking.
                 let inside = chunk.body.get(16..).unwrap_or_default();
-                chunks(inside).take(2).for_each(|chunk| claims.see(&chunk));
+                let size = size(chunk.body.get(6..));
+                let mut streams = Streams { size, ..Streams::default() };
+                chunks(inside).take(2).for_each(|chunk| {
+                    claims.see(&chunk);
+                    streams.see(&chunk);
+                });
+                claims.table_bytes = claims.table_bytes.max(streams.most());
             }
         }
     }
+    claims.table_bytes = claims.table_bytes.max(streams.most());
     claims
 }
 
@@ -73,8 +128,8 @@ mod tests {
     fn lossy_frames_and_metadata_are_found_at_both_levels() {
         let area = 48 * 16_384;
         let plain = [b"RIFF....WEBP", &chunk(b"VP8 ", 10, LOSSY)[..]].concat();
-        assert_eq!(claims(&plain), Claims { frame_area: area, exif_bytes: 0 });
-        let inside = [&[0; 16], &chunk(b"ALPH", 3, b"abc\0")[..], &chunk(b"any.", 10, LOSSY)];
+        assert_eq!(claims(&plain), Claims { frame_area: area, ..Claims::default() });
+        let inside = [&[0; 16], &chunk(b"ALPH", 3, b"\0bc\0")[..], &chunk(b"any.", 10, LOSSY)];
         let frame = inside.concat();
         let length = u32::try_from(frame.len()).unwrap();
         let animated = [
@@ -83,7 +138,7 @@ mod tests {
             &chunk(b"ANMF", length, &frame),
             &chunk(b"EXIF", u32::MAX, b"short"),
         ];
-        let expected = Claims { frame_area: area, exif_bytes: u32::MAX.into() };
+        let expected = Claims { frame_area: area, exif_bytes: u32::MAX.into(), table_bytes: 0 };
         assert_eq!(claims(&animated.concat()), expected);
         assert_eq!(claims(b"RIFF"), Claims::default());
     }

@@ -10,6 +10,7 @@ mod images;
 mod records;
 mod repair;
 mod searches;
+mod sources;
 mod tables;
 mod training;
 mod vectors;

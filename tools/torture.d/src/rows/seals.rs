@@ -20,8 +20,8 @@ use crate::still;
 
 /// Four of a size become one, so there are at most three of each size in the end.
 const MOST_SEGMENTS: u64 = 60;
-/// While seals are faster than merges, and files wait to be removed.
-const MOST_FILES: u64 = 2000;
+/// Seals wait for merges from 128 on; files that were merged wait to be removed.
+const MOST_FILES: u64 = 300;
 /// RocksDB's tables and logs, segments, pipes.
 const MOST_HANDLES: u64 = 200;
 const MOST_MANIFEST_BYTES: u64 = 16 << 20;
