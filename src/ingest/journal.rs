@@ -18,12 +18,14 @@ use serde::{Deserialize, Serialize};
 use super::IngestError;
 use super::report::{Reject, Stage};
 use super::siblings::Siblings;
-use super::source::{Planner, key_of};
+use super::source::{Planner, key_of, pattern_of};
 use crate::db::{Database, MAX_KEY_BYTES, Readable as _, WriteBatch, WriteOptions};
 use crate::error::Result;
 
 const SOURCES: &[u8] = b"ingest/source/";
 const REJECTS: &[u8] = b"ingest/reject/";
+/// Paths whose rejects are looked up path by path.
+const FEW_PATHS: usize = 64;
 /// Deletes of one batch.
 const DELETES: usize = 1000;
 
@@ -301,15 +303,39 @@ pub struct NotedReject {
 /// [`IngestError::Database`] if the notes cannot be read, [`IngestError::Journal`] if one makes no sense.
 pub fn noted_rejects(db: &Database, paths: &[PathBuf]) -> Result<Vec<NotedReject>, IngestError> {
     let mut found = BTreeMap::new();
-    for path in paths {
-        let key = key_of(path);
-        let folder = [key.strip_suffix(b"/").unwrap_or(&key), b"/"].concat();
-        db.for_each_note(&[REJECTS, &key].concat(), |name, note| {
+    let mut many = HashSet::new();
+    let mut gather = |prefix: &[u8], below: &dyn Fn(&[u8]) -> bool| {
+        db.for_each_note(&[REJECTS, prefix].concat(), |name, note| {
             let rejected = &name[REJECTS.len()..];
-            if rejected == key || rejected.starts_with(&folder) {
+            if below(rejected) {
                 found.insert(rejected.to_vec(), note.to_vec());
             }
             Ok(ControlFlow::Continue(()))
+        })
+    };
+    for path in paths {
+        let pattern = path.metadata().err().and_then(|error| pattern_of(path, &error));
+        if let Some(Ok(pattern)) = pattern {
+            gather(&key_of(pattern.folder()), &|rejected| pattern.holds_key(rejected))?;
+            continue;
+        }
+        let mut key = key_of(path);
+        if key.ends_with(b"/") {
+            key.pop();
+        }
+        if paths.len() > FEW_PATHS {
+            many.insert(key);
+            continue;
+        }
+        let folder = [&key[..], b"/"].concat();
+        gather(&key, &|rejected| rejected == key || rejected.starts_with(&folder))?;
+    }
+    // One pass over all rejects is less than one for each of many paths.
+    if !many.is_empty() {
+        gather(b"", &|rejected| {
+            let slashes = rejected.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+            let mut ends = slashes.map(|(at, _)| at).chain([rejected.len()]);
+            ends.any(|end| many.contains(&rejected[..end]))
         })?;
     }
     let read = |(key, note): (Vec<u8>, Vec<u8>)| {

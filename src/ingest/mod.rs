@@ -1,6 +1,7 @@
 //! Images in: from paths to records.
 //!
-//! `source` and `shard` find the images in folders, files and tar archives, `header` judges each (`sniff`
+//! `source` finds the images in folders and files, `shard` in tar (`packed` unpacks it) and `zipped` in zip archives
+//! (`seeking` reads them here and there), `pattern` tells which paths a pattern means, `header` judges each (`sniff`
 //! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both beside the encoder and the
 //! writes over bounded queues (`gate` bounds their bytes), `entries` and `siblings` put the entries of a shard together, `report` counts and names what was
 //! rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command and training call it.
@@ -16,15 +17,19 @@ mod gate;
 mod header;
 mod journal;
 mod jpeg;
+mod packed;
+mod pattern;
 mod pipeline;
 #[cfg(feature = "__internals")]
 mod probe;
 mod report;
 mod reread;
+mod seeking;
 mod shard;
 mod siblings;
 mod sniff;
 mod source;
+mod zipped;
 
 #[cfg(test)]
 mod tests;

@@ -30,7 +30,7 @@ use super::header::Header;
 use super::journal::{self, Mark, Redo};
 use super::report::{Observer, Progress, Reject, Report, Stage};
 use super::siblings::Siblings;
-use super::source::{self, Content, Found, Label, Planner, Walk};
+use super::source::{self, Content, Found, Label, Planner, Sources, Walk};
 
 /// Things found and not yet handed on in order.
 const WINDOW: u64 = 2048;
@@ -53,6 +53,7 @@ pub struct IngestOptions<'a> {
     pub(super) redo: Redo,
     pub(super) delete_missing: bool,
     pub(super) siblings: Option<&'a Siblings>,
+    pub(super) listed: &'a [PathBuf],
     cancel: Option<&'a AtomicBool>,
 }
 
@@ -68,6 +69,7 @@ impl Default for IngestOptions<'_> {
             redo: Redo::default(),
             delete_missing: false,
             siblings: None,
+            listed: &[],
             cancel: None,
         }
     }
@@ -124,6 +126,14 @@ impl<'a> IngestOptions<'a> {
         self
     }
 
+    /// More paths, which come after those that are given to the run. They are no patterns, and one that cannot be
+    /// looked at is a reject and does not keep the run from starting. Default: none.
+    #[must_use]
+    pub fn listed(mut self, paths: &'a [PathBuf]) -> Self {
+        self.listed = paths;
+        self
+    }
+
     /// Where the time of an item comes from.
     #[cfg(test)]
     pub(super) fn clock(mut self, clock: Clock) -> Self {
@@ -170,16 +180,17 @@ pub(super) fn run<T: Send>(
     sink: &mut Sink<'_, T>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    source::check(paths)?;
+    let sources = Sources { given: paths, listed: options.listed };
+    sources.check()?;
     let shared = Shared::new(options);
     thread::scope(|scope| {
         let shared = &shared;
         let (task_in, tasks) = bounded(2 * options.threads);
         let (outcome_in, outcomes) = bounded(2 * options.threads);
         let (batch_in, batches) = bounded(2);
-        scope.spawn(|| shared.measure(paths));
+        scope.spawn(move || shared.measure(&sources));
         let rejects_in = outcome_in.clone();
-        scope.spawn(move || shared.find(paths, planner, &task_in, &rejects_in));
+        scope.spawn(move || shared.find(&sources, planner, &task_in, &rejects_in));
         for _ in 0..options.threads {
             let (tasks, outcome_in) = (tasks.clone(), outcome_in.clone());
             scope.spawn(move || shared.decode(&tasks, &outcome_in));
@@ -291,8 +302,8 @@ impl<'a> Shared<'a> {
     }
 
     /// Counts the bytes ahead, for the time left.
-    fn measure(&self, paths: &[PathBuf]) {
-        if let Some(total) = source::measure(paths, &|| self.halted()) {
+    fn measure(&self, sources: &Sources<'_>) {
+        if let Some(total) = source::measure(sources, &|| self.halted()) {
             self.total_bytes.store(total, Ordering::Relaxed);
         }
     }
@@ -300,7 +311,7 @@ impl<'a> Shared<'a> {
     /// The source stage: numbers what is found.
     fn find<'s>(
         &'s self,
-        paths: &[PathBuf],
+        sources: &Sources<'_>,
         planner: &dyn Planner,
         tasks: &Sender<Task<'s>>,
         rejects: &Sender<Outcome<'s>>,
@@ -347,7 +358,7 @@ impl<'a> Shared<'a> {
         let (waiting, read) = (&self.waiting, &self.bytes);
         let (siblings, stopped) = (self.options.siblings, &stopped);
         let mut walk = Walk { waiting, read, planner, siblings, stopped, emit: &mut emit };
-        self.finished.store(walk.run(paths), Ordering::Relaxed);
+        self.finished.store(walk.run(sources), Ordering::Relaxed);
     }
 
     /// A decode worker.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,17 +16,17 @@ use hashdb::{Address, Code, Database, Error, Options};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::output::{Output, note};
 use crate::progress::{Meter, Mode, State};
 use crate::signals::Interrupt;
 use crate::text;
-use crate::{encoder, files};
+use crate::{encoder, files, lists};
 
 /// Rejects that are named on standard error where no file takes them.
 const NAMED_REJECTS: u64 = 10;
 
-/// Put pictures into a database: folders, files, tar shards
+/// Put pictures into a database: folders, files, shards, what a pattern matches, lists
 ///
 /// A record's key is the path of the picture as given; for an entry of a shard it is the path of
 /// the shard, a slash, and the entry's name. A broken picture never stops the run. A run that was stopped, by
@@ -35,9 +35,16 @@ const NAMED_REJECTS: u64 = 10;
 pub(crate) struct Args {
     /// The database directory
     db: PathBuf,
-    /// Folders (searched recursively), picture files, .tar, .tar.gz and .tgz shards
-    #[arg(required = true, value_name = "PATH")]
+    /// Folders (searched recursively), picture files, shards (.tar, .tar.gz, .tgz, .tar.zst, .tzst, .zip), and in
+    /// quotes patterns of their paths ('photos/**/*.jpg')
+    #[arg(required_unless_present = "list", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Read more paths from this file, one a line, or from standard input (-)
+    #[arg(long, value_name = "FILE")]
+    list: Vec<PathBuf>,
+    /// In lists paths end with a NUL byte and not with a line, as `find -print0` writes them
+    #[arg(short = '0', long, requires = "list")]
+    null: bool,
     /// Write every reject with its cause to this file, one JSON object a line; those of earlier runs too
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -50,8 +57,8 @@ pub(crate) struct Args {
     /// Read everything again
     #[arg(long, conflicts_with_all = ["retry_rejects", "update"])]
     again: bool,
-    /// Delete the records of files and shards below the paths that are no longer there
-    #[arg(long)]
+    /// Delete the records of files and shards below the paths that are no longer there; not with lists and patterns
+    #[arg(long, conflicts_with = "list")]
     delete_missing: bool,
     /// Make the record's value of what stands beside the picture in its shard: entries that have the same
     /// name up to the first dot, as in WebDataset. All of them, or those of these endings (json,txt)
@@ -76,6 +83,14 @@ pub(crate) struct Args {
 
 /// Runs the ingest, or as much of it as the user lets it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if args.delete_missing && args.paths.iter().any(|path| is_pattern(path)) {
+        let sentence = "--delete-missing takes paths: a pattern does not tell what is missing";
+        return Err(Usage(sentence.into()).into());
+    }
+    let mut listed = Vec::new();
+    for list in &args.list {
+        lists::read(list, args.null, &mut listed)?;
+    }
     let db = Database::open(&args.db, Options::new())?;
     let encoder = encoder::of_database(&db, args.device)?;
     let interrupt = Interrupt::install()?;
@@ -85,7 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         seconds => Duration::from_secs(seconds),
     });
     let redo = Redo { rejects: args.retry_rejects, changed: args.update, all: args.again };
-    options = options.redo(redo).delete_missing(args.delete_missing);
+    options = options.redo(redo).delete_missing(args.delete_missing).listed(&listed);
     if let Some(threads) = args.threads {
         options = options.threads(threads);
     }
@@ -107,7 +122,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         encode(&encoder, pictures).map_err(|error| IngestError::Encoder(Box::new(error)))
     };
     let outcome = ingest_with(&db, &args.paths, &options, &encode, &mut watcher);
-    watcher.finish(&db, &args.paths)?;
+    let paths = [&args.paths[..], &listed].concat();
+    watcher.finish(&db, &paths)?;
     let report = outcome?;
     db.sync()?;
     tell(args, &report)?;
@@ -121,6 +137,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     } else {
         Exit::Done
     })
+}
+
+/// Whether nothing is there under a path that looks like a pattern.
+fn is_pattern(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    text.contains(['*', '?', '[', '{']) && path.symlink_metadata().is_err()
 }
 
 fn encode(
@@ -192,7 +214,7 @@ struct Rejects {
 }
 
 impl Rejects {
-    fn create(path: &std::path::Path) -> Result<Self> {
+    fn create(path: &Path) -> Result<Self> {
         let file = BufWriter::new(files::create(path)?);
         Ok(Self { path: path.to_path_buf(), file })
     }

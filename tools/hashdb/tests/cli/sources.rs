@@ -1,4 +1,5 @@
-//! What an ingest reads: values out of siblings, packed shards, patterns and lists.
+//! What an ingest reads: values out of siblings, patterns and lists.
+#![expect(clippy::print_stderr, reason = "what is not tested is said loudly")]
 
 use std::process::Stdio;
 
@@ -57,4 +58,84 @@ fn an_ingest_with_values_that_was_killed_ends_like_one_that_was_not() {
     }
     place.ok(&["ingest", "killed", "s.tar", "--siblings", "--progress", "none"]);
     assert_eq!(place.digest("killed"), place.digest("db"));
+}
+
+/// A folder `photos` with two pictures, one of them in a folder below, and another file.
+fn photos() -> Place {
+    let place = Place::empty();
+    crate::write(&place.path("photos/1.png"), &picture(1));
+    crate::write(&place.path("photos/a b/2.png"), &picture(2));
+    crate::write(&place.path("photos/notes.txt"), b"no picture");
+    crate::write(&place.path("3.png"), &picture(3));
+    place.ok(&["create", "db"]);
+    place
+}
+
+fn keys_of(place: &Place) -> Vec<String> {
+    let records = place.json(&["scan", "db"]);
+    let mut keys: Vec<_> =
+        records.iter().map(|record| record["key"].as_str().unwrap().to_owned()).collect();
+    keys.sort();
+    keys
+}
+
+#[test]
+fn patterns_that_the_shell_left_alone_are_expanded() {
+    let place = photos();
+    assert_eq!(ingested(&place, &["photos/**/*.png", "*.png"]), 3);
+    assert_eq!(keys_of(&place), ["3.png", "photos/1.png", "photos/a b/2.png"]);
+    let nothing = "cannot read photos/*.gif: no picture and no shard matches it";
+    place.fails(1, nothing, &["ingest", "db", "photos/*.gif", "--progress", "none"]);
+    let missing = ["ingest", "db", "photos/*.png", "--delete-missing"];
+    place.fails(2, "a pattern does not tell what is missing", &missing);
+}
+
+#[test]
+fn lists_come_from_files_and_from_standard_input() {
+    let place = photos();
+    crate::write(&place.path("list.txt"), b"photos/1.png\r\n\n3.png\nphotos/absent.png");
+    let ran = place.run(&["ingest", "db", "--list", "list.txt", "--progress", "none", "--json"]);
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    assert!(ran.stderr.contains("rejected photos/absent.png: "), "{}", ran.stderr);
+    assert_eq!(keys_of(&place), ["3.png", "photos/1.png"]);
+    // It is told again and does not keep the rest from being done.
+    let ran = place.shell(
+        "find photos -name '*.png' -print0 | $HASHDB ingest db --list - -0 --progress none --json",
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(keys_of(&place), ["3.png", "photos/1.png", "photos/a b/2.png"]);
+}
+
+#[test]
+fn errors_of_a_list_name_its_line() {
+    let place = photos();
+    let ingest = |list| ["ingest", "db", "--progress", "none", "--list", list];
+    crate::write(&place.path("nul.txt"), b"3.png\nphotos/1.png\0photos/2.png\n");
+    place.fails(1, "nul.txt, line 2: a NUL byte; -0 reads", &ingest("nul.txt"));
+    crate::write(&place.path("long.txt"), &[b"3.png\n", &[b'x'; 70_000][..]].concat());
+    place.fails(1, "long.txt, line 2: more than 65536 bytes", &ingest("long.txt"));
+    place.fails(1, "cannot read absent.txt: ", &ingest("absent.txt"));
+    place.fails(1, "cannot read photos", &ingest("photos"));
+    let missing = [&ingest("3.txt")[..], &["--delete-missing"]].concat();
+    assert_eq!(place.run(&missing).code, Some(2));
+    assert_eq!(place.run(&["ingest", "db"]).code, Some(2), "nothing to read");
+    assert_eq!(keys_of(&place), Vec::<String>::new());
+}
+
+/// A folder that may not be read is one reject that names it, and the others are done.
+#[test]
+fn a_folder_without_permission_is_one_reject() {
+    let place = photos();
+    place.shell("chmod 000 'photos/a b'");
+    if place.path("photos/a b").read_dir().is_ok() {
+        eprintln!("SKIPPED a_folder_without_permission...: this user may read everything");
+        return;
+    }
+    for (path, done) in [("photos", 1), ("photos/**/*.png", 0)] {
+        let ran = place.run(&["ingest", "db", path, "--progress", "none", "--json"]);
+        assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+        assert!(ran.stderr.contains("rejected photos/a b: "), "{}", ran.stderr);
+        assert_eq!(crate::objects(&ran.stdout)[0]["done"], done);
+    }
+    place.shell("chmod 700 'photos/a b'");
 }
