@@ -64,9 +64,10 @@ fn check_compression(path: &Path, metadata: &ParquetMetaData) -> Result<()> {
             Compression::UNCOMPRESSED
             | Compression::SNAPPY
             | Compression::LZ4
-            | Compression::LZ4_RAW => {}
+            | Compression::LZ4_RAW
+            | Compression::ZSTD(_) => {}
             other => bail!(
-                "{}, column {}: it is compressed with {other}, expected none, SNAPPY or LZ4",
+                "{}, column {}: it is compressed with {other}, expected none, SNAPPY, LZ4 or ZSTD",
                 path.display(),
                 column.column_path()
             ),
