@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 use super::IngestError;
 use super::report::{Reject, Stage};
-use super::siblings::Siblings;
 use super::source::{Planner, key_of, pattern_of};
 use crate::db::{Database, MAX_KEY_BYTES, Readable as _, WriteBatch, WriteOptions};
 use crate::error::Result;
@@ -36,7 +35,8 @@ pub struct Redo {
     /// What was rejected is tried again.
     pub rejects: bool,
     /// Files and shards that changed since are read again: those whose size or time is another, files only
-    /// if their content is another too; and all for which other [`Siblings`](super::Siblings) became values.
+    /// if their content is another too; and shards that were read with other
+    /// [`Siblings`](super::Siblings) or by another [`ShardFormat`](super::ShardFormat).
     pub changed: bool,
     /// Everything is read again.
     pub all: bool,
@@ -49,13 +49,15 @@ pub(super) struct Origin {
     pub(super) bytes: u64,
     /// Nanoseconds since 1970, as far as the file system tells.
     pub(super) modified: u64,
+    /// How it is read, as far as that changes its records.
+    pub(super) how: Option<Arc<str>>,
 }
 
 impl Origin {
     pub(super) fn new(path: &Path, metadata: &Metadata) -> Self {
         let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
-        Self { key: key_of(path), bytes: metadata.len(), modified }
+        Self { key: key_of(path), bytes: metadata.len(), modified, how: None }
     }
 }
 
@@ -93,9 +95,8 @@ struct SourceNote {
     finished: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
-    /// Which siblings became values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    siblings: Option<String>,
+    how: Option<String>,
 }
 
 impl SourceNote {
@@ -116,8 +117,6 @@ struct RejectNote {
 pub(super) struct Journal<'a> {
     db: &'a Database,
     redo: Redo,
-    /// Which siblings become values.
-    siblings: Option<String>,
     /// The first error of the walk, which has nobody to return it to.
     failure: Mutex<Option<IngestError>>,
     /// Hashes of the keys of all sources met: what is not among them is missing.
@@ -129,11 +128,10 @@ pub(super) struct Journal<'a> {
 }
 
 impl<'a> Journal<'a> {
-    pub(super) fn new(db: &'a Database, redo: Redo, siblings: Option<&Siblings>) -> Self {
+    pub(super) fn new(db: &'a Database, redo: Redo) -> Self {
         Self {
             db,
             redo,
-            siblings: siblings.map(Siblings::label),
             failure: Mutex::default(),
             met: Mutex::default(),
             lost: Mutex::default(),
@@ -155,7 +153,7 @@ impl<'a> Journal<'a> {
         let Some(note) = note.filter(|_| !self.redo.all) else { return Ok(Plan::From(0)) };
         let note: SourceNote = parse(&origin.key, &note)?;
         let same = (note.bytes, note.modified) == (origin.bytes, origin.modified);
-        let same_values = note.siblings == self.siblings;
+        let same_values = note.how.as_deref() == origin.how.as_deref();
         if !note.finished {
             return Ok(Plan::From(if same && same_values { note.passed } else { 0 }));
         }
@@ -215,8 +213,9 @@ impl<'a> Journal<'a> {
         for Mark { origin, passed, finished, hash } in marks {
             let hash = hash.map(|hash| format!("{hash:032x}"));
             let (bytes, modified) = (origin.bytes, origin.modified);
-            let (passed, finished, siblings) = (*passed, *finished, self.siblings.clone());
-            let note = SourceNote { bytes, modified, passed, finished, hash, siblings };
+            let (passed, finished, how) =
+                (*passed, *finished, origin.how.as_deref().map(str::to_owned));
+            let note = SourceNote { bytes, modified, passed, finished, hash, how };
             batch.put_note(&[SOURCES, &origin.key].concat(), &text_of(&note)?);
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Images in: from paths to records.
 //!
 //! `source` finds the images in folders and files, `shard` in tar (`packed` unpacks it) and `zipped` in zip archives
-//! (`seeking` reads them here and there), `pattern` tells which paths a pattern means, `header` judges each (`sniff`
+//! (`seeking` reads them here and there), `foreign` in what a program reads for it, `pattern` tells which paths a pattern means, `header` judges each (`sniff`
 //! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both beside the encoder and the
 //! writes over bounded queues (`gate` bounds their bytes), `entries` and `siblings` put the entries of a shard together, `report` counts and names what was
 //! rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command and training call it.
@@ -13,6 +13,7 @@ mod deadline;
 mod decode;
 mod entries;
 mod error;
+mod foreign;
 mod gate;
 mod header;
 mod journal;
@@ -39,6 +40,7 @@ pub use decode::{
     PIXEL_BYTES, Picture, SIDE, decode_rgb, pixels, thumbnail,
 };
 pub use error::IngestError;
+pub use foreign::{ShardEntries, ShardEntry, ShardError, ShardFormat};
 pub use journal::{NotedReject, Redo, noted_rejects};
 pub use pipeline::IngestOptions;
 #[cfg(feature = "__internals")]
@@ -82,7 +84,7 @@ pub fn ingest_with(
     encode: &EncodeBatch<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    let journal = Journal::new(db, options.redo, options.siblings);
+    let journal = Journal::new(db, options.redo);
     let mut sink = |items: Vec<(Label, (Address, Code))>, passed: &Passed| {
         let mut batch = WriteBatch::new();
         let done = items.iter().map(|(label, _)| label.key.as_slice());

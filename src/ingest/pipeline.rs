@@ -25,6 +25,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::IngestError;
 use super::deadline::{Clock, Deadline};
 use super::decode::{DecodeError, ITEM_TIMEOUT, MAX_WORKING_BYTES};
+use super::foreign::ShardFormat;
 use super::gate::{Gate, Permit};
 use super::header::Header;
 use super::journal::{self, Mark, Redo};
@@ -54,6 +55,7 @@ pub struct IngestOptions<'a> {
     pub(super) delete_missing: bool,
     pub(super) siblings: Option<&'a Siblings>,
     pub(super) listed: &'a [PathBuf],
+    pub(super) format: Option<&'a dyn ShardFormat>,
     cancel: Option<&'a AtomicBool>,
 }
 
@@ -70,6 +72,7 @@ impl Default for IngestOptions<'_> {
             delete_missing: false,
             siblings: None,
             listed: &[],
+            format: None,
             cancel: None,
         }
     }
@@ -134,6 +137,13 @@ impl<'a> IngestOptions<'a> {
         self
     }
 
+    /// Shards of one more format. Default: none.
+    #[must_use]
+    pub fn format(mut self, format: &'a dyn ShardFormat) -> Self {
+        self.format = Some(format);
+        self
+    }
+
     /// Where the time of an item comes from.
     #[cfg(test)]
     pub(super) fn clock(mut self, clock: Clock) -> Self {
@@ -180,7 +190,8 @@ pub(super) fn run<T: Send>(
     sink: &mut Sink<'_, T>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    let sources = Sources { given: paths, listed: options.listed };
+    let IngestOptions { listed, siblings, format, .. } = *options;
+    let sources = Sources { given: paths, listed, siblings, format };
     sources.check()?;
     let shared = Shared::new(options);
     thread::scope(|scope| {
@@ -356,8 +367,7 @@ impl<'a> Shared<'a> {
         };
         let stopped = || self.halted();
         let (waiting, read) = (&self.waiting, &self.bytes);
-        let (siblings, stopped) = (self.options.siblings, &stopped);
-        let mut walk = Walk { waiting, read, planner, siblings, stopped, emit: &mut emit };
+        let mut walk = Walk { waiting, read, planner, stopped: &stopped, emit: &mut emit };
         self.finished.store(walk.run(sources), Ordering::Relaxed);
     }
 

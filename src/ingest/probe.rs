@@ -39,8 +39,7 @@ pub fn probe_shard(path: &Path, most: usize) -> ProbedShard {
         shard.images.len() <= most
     };
     let (waiting, read) = (&waiting, &read);
-    let (planner, siblings) = (&(), None);
-    let mut walk = Walk { waiting, read, planner, siblings, stopped: &|| false, emit: &mut emit };
+    let mut walk = Walk { waiting, read, planner: &(), stopped: &|| false, emit: &mut emit };
     let _to_the_end = walk.run(&Sources::given(&[PathBuf::from(path)]));
     shard
 }

@@ -7,14 +7,11 @@
 use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
-use std::sync::Arc;
 
 use tar::{Archive, Entry as TarEntry};
 
 use super::entries::{Entry, Kind, Shard, Unread};
-use super::journal::{Origin, Plan};
 use super::packed::unpack;
-use super::report::{Reject, Stage};
 use super::source::{Counted, Walk, open};
 
 /// The most bytes that the headers of one entry may take, long names and extensions included.
@@ -25,26 +22,14 @@ const MAX_PADDING_BYTES: u64 = 16 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Emits what the plan asks for of the images of a shard; `false` if the walk shall end.
-pub(super) fn read(
-    walk: &mut Walk<'_, '_>,
-    path: &Path,
-    origin: &Arc<Origin>,
-    plan: &Plan,
-) -> bool {
-    let (stopped, siblings) = (walk.stopped, walk.siblings);
-    let mut shard = Shard::new(origin, plan, siblings);
+pub(super) fn read(walk: &mut Walk<'_, '_>, path: &Path, mut shard: Shard<'_>) -> bool {
+    let stopped = walk.stopped;
     match read_entries(walk, path, &mut shard) {
         Ok(true) => shard.end(walk),
         Ok(false) => false,
         Err(_) if stopped() => false,
-        Err(cause) => shard.lose(walk, damaged(origin.key.clone(), &cause)),
+        Err(cause) => shard.lose(walk, &cause),
     }
-}
-
-/// What is behind damage cannot be read.
-pub(super) fn damaged(key: Vec<u8>, cause: &io::Error) -> Reject {
-    let cause = format!("the rest of the archive is lost: {cause}");
-    Reject { key, stage: Stage::Source, kind: "damaged-archive", cause }
 }
 
 fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &mut Shard<'_>) -> io::Result<bool> {

@@ -6,7 +6,7 @@
 //! of a file is its path as given, joined with `/`; that of a shard's entry is the path of the shard,
 //! `/`, and the entry's name, byte for byte: names are data and never touch the file system.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,12 +15,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use walkdir::WalkDir;
 
 use super::decode::{DecodeError, MAX_INPUT_BYTES};
+use super::entries::Shard;
+use super::foreign::ShardFormat;
 use super::gate::{Gate, Permit};
 use super::journal::{Mark, Origin, Plan};
 use super::pattern::Pattern;
 use super::report::{Reject, Stage};
 use super::siblings::Siblings;
-use super::{IngestError, shard, zipped};
+use super::{IngestError, foreign, shard, zipped};
 use crate::db::MAX_KEY_BYTES;
 
 /// Endings of files that are images. Those of formats that are not decoded are among them: who keeps
@@ -87,8 +89,6 @@ pub(super) struct Walk<'a, 'f> {
     pub(super) read: &'a AtomicU64,
     /// Knows what is done.
     pub(super) planner: &'f dyn Planner,
-    /// Siblings that become values.
-    pub(super) siblings: Option<&'f Siblings>,
     /// Whether to stop in the middle of a shard.
     pub(super) stopped: &'f dyn Fn() -> bool,
     /// Takes what was found; `false` ends the walk.
@@ -104,11 +104,19 @@ impl Walk<'_, '_> {
                 self.planner.lose(&reject.key);
                 (self.emit)(Found::Reject(reject, None))
             }
-            Listed::Shard(path, origin) => match self.planner.plan(&origin) {
+            Listed::Shard(path, origin, named) => match self.planner.plan(&origin) {
                 Plan::Stop => false,
                 Plan::Skip => (self.emit)(Found::Known(origin.bytes)),
-                plan if is_zip(&path) => zipped::read(self, &path, &Arc::new(origin), &plan),
-                plan => shard::read(self, &path, &Arc::new(origin), &plan),
+                plan => {
+                    let (origin, siblings) = (Arc::new(origin), sources.siblings);
+                    match sources.format.filter(|format| format.knows(&path)) {
+                        Some(format) => foreign::read(self, format, &path, &origin, (&plan, named)),
+                        None if is_zip(&path) => {
+                            zipped::read(self, &path, Shard::new(&origin, &plan, siblings))
+                        }
+                        None => shard::read(self, &path, Shard::new(&origin, &plan, siblings)),
+                    }
+                }
             },
             Listed::Image(path, origin) => match self.planner.plan(&origin) {
                 Plan::Stop => false,
@@ -132,7 +140,7 @@ fn found_file(path: PathBuf, origin: Origin, plan: &Plan) -> Found<'static> {
 pub(super) fn measure(sources: &Sources<'_>, stopped: &dyn Fn() -> bool) -> Option<u64> {
     let mut total = 0;
     let finished = list(sources, &mut |listed| {
-        if let Listed::Image(_, origin) | Listed::Shard(_, origin) = listed {
+        if let Listed::Image(_, origin) | Listed::Shard(_, origin, _) = listed {
             total += origin.bytes;
         }
         !stopped()
@@ -147,11 +155,15 @@ pub(super) struct Sources<'a> {
     pub(super) given: &'a [PathBuf],
     /// Paths of a list, which are what they are: one that cannot be looked at is a reject.
     pub(super) listed: &'a [PathBuf],
+    /// Siblings that become values.
+    pub(super) siblings: Option<&'a Siblings>,
+    /// One more format of shards.
+    pub(super) format: Option<&'a dyn ShardFormat>,
 }
 
 impl<'a> Sources<'a> {
     pub(super) fn given(given: &'a [PathBuf]) -> Self {
-        Self { given, listed: &[] }
+        Self { given, listed: &[], siblings: None, format: None }
     }
 
     /// Refuses a path that does not exist, before anything starts.
@@ -168,12 +180,30 @@ impl<'a> Sources<'a> {
                 folder.metadata().map_err(failed)?;
             }
             let mut goes_on = |listed| matches!(listed, Listed::Skipped);
-            if list_folder(folder, Some(&pattern), &mut goes_on) {
+            if list_folder(self, folder, Some(&pattern), &mut goes_on) {
                 let nothing = "no picture and no shard matches it";
                 return Err(failed(io::Error::new(io::ErrorKind::NotFound, nothing)));
             }
         }
         Ok(())
+    }
+}
+
+impl Sources<'_> {
+    /// A shard, if the name of a file is that of one.
+    fn shard(&self, path: &Path, meta: &Metadata, named: bool) -> Option<Listed> {
+        let foreign = self.format.filter(|format| format.knows(path));
+        let how = match foreign {
+            Some(format) => Some(format.label()),
+            None if is_shard(path) => self.siblings.map(Siblings::label),
+            None => return None,
+        };
+        let origin = Origin { how: how.map(Arc::from), ..Origin::new(path, meta) };
+        Some(Listed::Shard(path.to_path_buf(), origin, named))
+    }
+
+    fn knows(&self, path: &Path) -> bool {
+        is_shard(path) || self.format.is_some_and(|format| format.knows(path))
     }
 }
 
@@ -184,7 +214,8 @@ pub(super) fn pattern_of(path: &Path, missing: &io::Error) -> Option<Result<Patt
 
 enum Listed {
     Image(PathBuf, Origin),
-    Shard(PathBuf, Origin),
+    /// A shard, and whether the path that was given is its own.
+    Shard(PathBuf, Origin, bool),
     Reject(Reject),
     Skipped,
 }
@@ -193,15 +224,17 @@ enum Listed {
 fn list(sources: &Sources<'_>, visit: &mut dyn FnMut(Listed) -> bool) -> bool {
     let one = |path: &PathBuf, visit: &mut dyn FnMut(Listed) -> bool| match path.metadata() {
         Err(error) => visit(Listed::Reject(unreadable(path, &error))),
-        Ok(meta) if meta.is_dir() => list_folder(path, None, visit),
+        Ok(meta) if meta.is_dir() => list_folder(sources, path, None, visit),
         Ok(meta) if !meta.is_file() => visit(Listed::Reject(not_regular(key_of(path)))),
-        Ok(meta) if is_shard(path) => visit(Listed::Shard(path.clone(), Origin::new(path, &meta))),
-        Ok(meta) => visit(Listed::Image(path.clone(), Origin::new(path, &meta))),
+        Ok(meta) => {
+            let shard = sources.shard(path, &meta, true);
+            visit(shard.unwrap_or_else(|| Listed::Image(path.clone(), Origin::new(path, &meta))))
+        }
     };
     let given = |path: &PathBuf, visit: &mut dyn FnMut(Listed) -> bool| {
         let pattern = path.metadata().err().and_then(|error| pattern_of(path, &error));
         match pattern.and_then(Result::ok) {
-            Some(pattern) => list_folder(pattern.folder(), Some(&pattern), visit),
+            Some(pattern) => list_folder(sources, pattern.folder(), Some(&pattern), visit),
             None => one(path, visit),
         }
     };
@@ -211,6 +244,7 @@ fn list(sources: &Sources<'_>, visit: &mut dyn FnMut(Listed) -> bool) -> bool {
 
 /// Lists the files below a folder, those that match the pattern if there is one.
 fn list_folder(
+    sources: &Sources<'_>,
     folder: &Path,
     pattern: Option<&Pattern>,
     visit: &mut dyn FnMut(Listed) -> bool,
@@ -230,15 +264,14 @@ fn list_folder(
                 None => false,
             };
             let listed = match entry.metadata() {
-                _ if !tried && !is_shard(path) && !looks_like_an_image(name_of(path)) => {
+                _ if !tried && !sources.knows(path) && !looks_like_an_image(name_of(path)) => {
                     Listed::Skipped
                 }
                 Err(error) => Listed::Reject(walk_reject(folder, &error)),
                 Ok(meta) if !meta.is_file() => Listed::Reject(not_regular(key_of(path))),
-                Ok(meta) if is_shard(path) => {
-                    Listed::Shard(path.to_path_buf(), Origin::new(path, &meta))
-                }
-                Ok(meta) => Listed::Image(path.to_path_buf(), Origin::new(path, &meta)),
+                Ok(meta) => sources
+                    .shard(path, &meta, tried)
+                    .unwrap_or_else(|| Listed::Image(path.to_path_buf(), Origin::new(path, &meta))),
             };
             visit(listed)
         }

@@ -8,7 +8,6 @@
 
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use flate2::Crc;
@@ -19,10 +18,8 @@ use zip::result::ZipError;
 use zip::unstable::read::ZipIterable;
 
 use super::entries::{Entry, Kind, Shard, Unread};
-use super::journal::{Origin, Plan};
 use super::packed::unpack_zstd;
 use super::seeking::Seeking;
-use super::shard::damaged;
 use super::source::{Walk, open};
 
 /// Bytes of an entry's own header before its name.
@@ -34,28 +31,18 @@ const KIND_BITS: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 
 /// Emits what the plan asks for of the images of a shard; `false` if the walk shall end.
-pub(super) fn read(
-    walk: &mut Walk<'_, '_>,
-    path: &Path,
-    origin: &Arc<Origin>,
-    plan: &Plan,
-) -> bool {
-    let (stopped, siblings) = (walk.stopped, walk.siblings);
-    let mut shard = Shard::new(origin, plan, siblings);
-    match read_entries(walk, path, origin.bytes, &mut shard) {
+pub(super) fn read(walk: &mut Walk<'_, '_>, path: &Path, mut shard: Shard<'_>) -> bool {
+    let stopped = walk.stopped;
+    match read_entries(walk, path, &mut shard) {
         Ok(true) => shard.end(walk),
         Ok(false) => false,
         Err(_) if stopped() => false,
-        Err(cause) => shard.lose(walk, damaged(origin.key.clone(), &cause)),
+        Err(cause) => shard.lose(walk, &cause),
     }
 }
 
-fn read_entries(
-    walk: &mut Walk<'_, '_>,
-    path: &Path,
-    length: u64,
-    shard: &mut Shard<'_>,
-) -> io::Result<bool> {
+fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &mut Shard<'_>) -> io::Result<bool> {
+    let length = shard.bytes();
     let directory = Seeking::new(open(path)?, walk.stopped);
     let mut bodies = Seeking::new(open(path)?, walk.stopped);
     let mut archive = ZipIterable::try_new(directory, Config::default()).map_err(cause)?;

@@ -20,6 +20,7 @@ use crate::exit::{Exit, Usage};
 use crate::output::{Output, note};
 use crate::progress::{Meter, Mode, State};
 use crate::signals::Interrupt;
+use crate::table::read::ImageColumns;
 use crate::text;
 use crate::{encoder, files, lists};
 
@@ -35,8 +36,8 @@ const NAMED_REJECTS: u64 = 10;
 pub(crate) struct Args {
     /// The database directory
     db: PathBuf,
-    /// Folders (searched recursively), picture files, shards (.tar, .tar.gz, .tgz, .tar.zst, .tzst, .zip), and in
-    /// quotes patterns of their paths ('photos/**/*.jpg')
+    /// Folders (searched recursively), picture files, shards (.tar, .tar.gz, .tgz, .tar.zst, .tzst, .zip,
+    /// .parquet), and in quotes patterns of their paths ('photos/**/*.jpg')
     #[arg(required_unless_present = "list", value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Read more paths from this file, one a line, or from standard input (-)
@@ -64,6 +65,15 @@ pub(crate) struct Args {
     /// name up to the first dot, as in WebDataset. All of them, or those of these endings (json,txt)
     #[arg(long, value_name = "ENDINGS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     siblings: Option<Vec<String>>,
+    /// The column of images in Parquet files [default: image, or the only one of structs with a field bytes]
+    #[arg(long, value_name = "COLUMN")]
+    image_column: Option<String>,
+    /// The column that keys of images in Parquet files end with [default: the number of the row]
+    #[arg(long, value_name = "COLUMN")]
+    key_column: Option<String>,
+    /// Columns of Parquet files that go into the value, a JSON object by column
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    value_columns: Vec<String>,
     /// How to show progress [default: bar on a terminal, plain otherwise]
     #[arg(long, value_enum)]
     progress: Option<Mode>,
@@ -111,6 +121,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if let Some(siblings) = &siblings {
         options = options.siblings(siblings);
     }
+    let columns = ImageColumns {
+        image: args.image_column.clone(),
+        key: args.key_column.clone(),
+        values: args.value_columns.clone(),
+    };
+    options = options.format(&columns);
     let mut watcher = Watcher {
         meter: Meter::new(args.progress),
         rejects: args.rejects.as_ref().map(|path| Rejects::create(path)).transpose()?,

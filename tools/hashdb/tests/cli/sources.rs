@@ -1,7 +1,11 @@
-//! What an ingest reads: values out of siblings, patterns and lists.
+//! What an ingest reads: values out of siblings, patterns, lists and Parquet.
 #![expect(clippy::print_stderr, reason = "what is not tested is said loudly")]
 
 use std::process::Stdio;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BinaryArray, Int64Array, StringArray, StructArray};
+use arrow_schema::{DataType, Field};
 
 use crate::Place;
 use crate::archives::{file, picture};
@@ -138,4 +142,60 @@ fn a_folder_without_permission_is_one_reject() {
         assert_eq!(crate::objects(&ran.stdout)[0]["done"], done);
     }
     place.shell("chmod 700 'photos/a b'");
+}
+
+/// A Parquet file of three pictures as Hugging Face writes them, the last of them null.
+fn hugging_face(place: &Place, name: &str) {
+    let pictures = [Some(picture(1)), Some(picture(2)), None];
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_iter(pictures));
+    let paths: ArrayRef = Arc::new(StringArray::from(vec![Some("1.png"), None, None]));
+    let binary = Arc::new(Field::new("bytes", DataType::Binary, true));
+    let utf8 = Arc::new(Field::new("path", DataType::Utf8, true));
+    let images: ArrayRef = Arc::new(StructArray::from(vec![(binary, bytes), (utf8, paths)]));
+    let labels: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, Some(9)]));
+    let names: ArrayRef = Arc::new(StringArray::from(vec!["one", "two", "three"]));
+    place.parquet(name, &[("label", labels), ("img", images), ("name", names)]);
+}
+
+#[test]
+fn images_in_parquet_become_records_with_columns_as_values() {
+    let place = Place::empty();
+    hugging_face(&place, "p.parquet");
+    place.ok(&["create", "db"]);
+    let ingest = ["ingest", "db", "p.parquet", "--progress", "none"];
+    let ran = place.run(&ingest);
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    assert!(ran.stderr.contains("rejected p.parquet/2: its image is null"), "{}", ran.stderr);
+    assert_eq!(keys_of(&place), ["p.parquet/0", "p.parquet/1"]);
+    assert_eq!(ingested(&place, &["p.parquet"]), 0, "what is done is passed over");
+    let named = ["--key-column", "name", "--value-columns", "label,name", "--update"];
+    let ran = place.run(&[&ingest[..], &named].concat());
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    let value = |key: &str| place.ok(&["get", "db", &format!("p.parquet/{key}"), "--value"]);
+    assert_eq!(value("one"), r#"{"label":7,"name":"one"}"#);
+    assert_eq!(value("two"), r#"{"label":null,"name":"two"}"#);
+}
+
+#[test]
+fn parquet_without_images_is_refused_by_its_columns_and_passed_over_in_a_folder() {
+    let place = Place::empty();
+    let urls: ArrayRef = Arc::new(StringArray::from(vec!["http://x"]));
+    let sizes: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    crate::write(&place.path("f/1.png"), &picture(1));
+    place.parquet("f/meta.parquet", &[("url", urls), ("size", sizes)]);
+    crate::write(&place.path("f/cut.parquet"), b"PAR1 and nothing else");
+    place.ok(&["create", "db"]);
+    let refused = |arguments: &[&str], words: &str| {
+        let ran = place.run(&[&["ingest", "db", "--progress", "none"], arguments].concat());
+        assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    };
+    refused(&["f"], "rejected f/cut.parquet: the rest of the archive is lost: ");
+    assert_eq!(keys_of(&place), ["f/1.png"]);
+    let words = "f/meta.parquet: it has no column image of images; its columns are url (Utf8), size (Int64)";
+    refused(&["f/meta.parquet"], words);
+    let words = "column url: its type is Utf8, expected binary or a struct with a field bytes";
+    refused(&["f/meta.parquet", "--image-column", "url", "--retry-rejects"], words);
+    let words = "it has no column absent; its columns are url (Utf8), size (Int64)";
+    refused(&["f/meta.parquet", "--image-column", "absent", "--retry-rejects"], words);
 }
