@@ -41,7 +41,7 @@ pub use decode::{
 };
 pub use error::IngestError;
 pub use foreign::{ShardEntries, ShardEntry, ShardError, ShardFormat};
-pub use journal::{NotedReject, Redo, noted_rejects};
+pub use journal::{NotedReject, Redo, for_each_noted_reject, noted_rejects};
 pub use pipeline::IngestOptions;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
@@ -51,6 +51,7 @@ pub use reread::reread;
 pub use siblings::{MAX_SIBLING_BYTES, Siblings};
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use journal::Journal;
 use pipeline::Passed;
@@ -58,6 +59,9 @@ use source::Label;
 
 use crate::code::{Address, Code};
 use crate::db::{Database, WriteBatch, WriteOptions};
+
+/// Time between two syncs while batches are written.
+const SYNC_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Encodes a batch of pictures, [`PIXEL_BYTES`] bytes each: one address and code for each, in order.
 pub type EncodeBatch<'e> =
@@ -67,10 +71,12 @@ pub type EncodeBatch<'e> =
 /// or for a shard's entry the path of the shard, `/`, and the entry's name. A key that is there already is
 /// replaced. Values are empty, or made of the image's [`Siblings`].
 ///
-/// Images are found, decoded, encoded and written at the same time. Each batch is durable when the
-/// next one is written, and with it a note of how far each file and shard was read. So a run that was
-/// stopped, in whatever way, is gone on with by the same call: what was done or rejected is passed over
-/// ([`Redo`] says what is not), and in the end the database is what an uninterrupted run makes.
+/// Images are found, decoded, encoded and written at the same time. Each batch is written whole, with a
+/// note of how far each file and shard was read; a dying process loses none that is written, and a power
+/// cut those of the last half second of writing, the last ones first. When the call returns all are
+/// durable. So a run that was stopped, in whatever way, is gone on with by the same call: what was done or
+/// rejected is passed over ([`Redo`] says what is not), and in the end the database is what an uninterrupted
+/// run makes.
 ///
 /// # Errors
 ///
@@ -84,7 +90,8 @@ pub fn ingest_with(
     encode: &EncodeBatch<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    let journal = Journal::new(db, options.redo);
+    let journal = Journal::new(db, options.redo, options.delete_missing);
+    let mut synced = Instant::now();
     let mut sink = |items: Vec<(Label, (Address, Code))>, passed: &Passed| {
         let mut batch = WriteBatch::new();
         let done = items.iter().map(|(label, _)| label.key.as_slice());
@@ -92,10 +99,17 @@ pub fn ingest_with(
         for (label, (address, code)) in items {
             batch.put(&label.key, address, code, &label.value);
         }
-        db.write(batch, WriteOptions::default())?;
+        let sync = synced.elapsed() >= SYNC_INTERVAL;
+        db.write(batch, WriteOptions { sync })?;
+        if sync {
+            synced = Instant::now();
+        }
         Ok(())
     };
-    let mut report = pipeline::run(paths, options, &journal, encode, &mut sink, observer)?;
+    let ended = pipeline::run(paths, options, &journal, encode, &mut sink, observer);
+    let durable = db.sync();
+    let mut report = ended?;
+    durable?;
     if let Some(error) = journal.take_failure() {
         return Err(error);
     }

@@ -33,11 +33,14 @@ use super::report::{Observer, Progress, Reject, Report, Stage};
 use super::siblings::Siblings;
 use super::source::{self, Content, Found, Label, Planner, Sources, Walk};
 
-/// Things found and not yet handed on in order.
-const WINDOW: u64 = 2048;
+/// Batches that may be found and not yet handed on in order: room for the decoders to work ahead while one
+/// of their items is slow or a batch is encoded.
+const WINDOW_BATCHES: usize = 8;
+/// The same in things found, at least, and beyond one batch at most.
+const WINDOW_BOUNDS: (usize, usize) = (256, 8192);
 /// Bytes of shard entries that may wait for a decoder.
 const WAITING_BYTES: u64 = 64 << 20;
-/// Bytes of values for each of which something found takes one more place in the window: 64 MiB in all.
+/// Bytes of values for each of which something found takes one more place in the window.
 const VALUE_STEP: u64 = 32 << 10;
 /// Bytes of values that are handed on at once, whatever the size of a batch.
 const BATCH_VALUE_BYTES: usize = 16 << 20;
@@ -144,6 +147,12 @@ impl<'a> IngestOptions<'a> {
         self
     }
 
+    /// Things found that may be on their way to the encoder.
+    fn window(&self) -> usize {
+        let (least, most) = WINDOW_BOUNDS;
+        (WINDOW_BATCHES * self.batch).clamp(least, self.batch + most)
+    }
+
     /// Where the time of an item comes from.
     #[cfg(test)]
     pub(super) fn clock(mut self, clock: Clock) -> Self {
@@ -151,7 +160,7 @@ impl<'a> IngestOptions<'a> {
         self
     }
 
-    /// A flag that ends the run early once it is set: what is on its way is still written.
+    /// A flag that ends the run early once it is set: what is decoded by then is still written.
     #[must_use]
     pub fn cancel(mut self, cancel: &'a AtomicBool) -> Self {
         self.cancel = Some(cancel);
@@ -196,8 +205,9 @@ pub(super) fn run<T: Send>(
     let shared = Shared::new(options);
     thread::scope(|scope| {
         let shared = &shared;
-        let (task_in, tasks) = bounded(2 * options.threads);
-        let (outcome_in, outcomes) = bounded(2 * options.threads);
+        // The window bounds both queues. Shorter ones would have their ends wake each other at every item.
+        let (task_in, tasks) = bounded(options.window());
+        let (outcome_in, outcomes) = bounded(options.window());
         let (batch_in, batches) = bounded(2);
         scope.spawn(move || shared.measure(&sources));
         let rejects_in = outcome_in.clone();
@@ -211,11 +221,12 @@ pub(super) fn run<T: Send>(
         let batch_size = options.batch;
         scope.spawn(move || {
             let _stopper = Stopper { shared, always: true };
-            let mut encoder = Encoder { encode, batch_size, batches: batch_in };
+            let mut encoder = Encoder { shared, encode, batch_size, batches: batch_in };
             encoder.run(&outcomes);
         });
         let _stopper = Stopper { shared, always: true };
-        Writer { shared, sink, observer, report: Report::default() }.run(batches)
+        let report = Report::default();
+        Writer { shared, sink, observer, report, written: 0 }.run(batches)
     })
 }
 
@@ -226,10 +237,14 @@ struct Shared<'a> {
     stop: AtomicBool,
     /// Whether the sources were walked to their end.
     finished: AtomicBool,
+    /// Whether something that was found was not decoded, since the run was cancelled.
+    dropped: AtomicBool,
     window: Gate,
     waiting: Gate,
     memory: Gate,
     found: AtomicU64,
+    decoded: AtomicU64,
+    encoded: AtomicU64,
     skipped: AtomicU64,
     done_before: AtomicU64,
     /// Bytes of sources that are done.
@@ -263,12 +278,16 @@ enum Became {
     Reject(Reject),
     /// Nothing to be done.
     Nothing,
+    /// The end of a shard.
+    End,
 }
 
 /// What the encode stage hands to the caller's thread.
 struct Batch<T> {
     items: Vec<(Label, T)>,
     passed: Passed,
+    /// Things found that are in it, of whatever kind.
+    things: u64,
 }
 
 /// Stops the run when dropped: always, or only by a panic.
@@ -294,10 +313,13 @@ impl<'a> Shared<'a> {
             options: *options,
             stop: AtomicBool::new(false),
             finished: AtomicBool::new(false),
-            window: Gate::new(WINDOW),
+            dropped: AtomicBool::new(false),
+            window: Gate::new(options.window() as u64),
             waiting: Gate::new(WAITING_BYTES),
             memory: Gate::new(MAX_WORKING_BYTES),
             found: AtomicU64::new(0),
+            decoded: AtomicU64::new(0),
+            encoded: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             done_before: AtomicU64::new(0),
             known_bytes: AtomicU64::new(0),
@@ -356,10 +378,11 @@ impl<'a> Shared<'a> {
                 }
                 Found::Reject(reject, mark) => {
                     self.found.fetch_add(1, Ordering::Relaxed);
+                    self.decoded.fetch_add(1, Ordering::Relaxed);
                     (Became::Reject(reject), mark)
                 }
-                Found::End(mark) => (Became::Nothing, Some(mark)),
-                Found::Skipped | Found::Known(_) => (Became::Nothing, None),
+                Found::End(mark) => (Became::End, Some(mark)),
+                Found::Skipped | Found::Known(_) => (Became::End, None),
             };
             let outcome = Outcome { number, result, mark, _place: place };
             number += 1;
@@ -374,6 +397,12 @@ impl<'a> Shared<'a> {
     /// A decode worker.
     fn decode<'s>(&'s self, tasks: &Receiver<Task<'s>>, outcomes: &Sender<Outcome<'s>>) {
         for Task { number, label, content, mut mark, place } in tasks {
+            if self.halted() {
+                // What comes behind this one is not handed on either, so the result is a prefix. The rest is
+                // taken from the queue all the same: it holds room that the source may be waiting for.
+                self.dropped.store(true, Ordering::Relaxed);
+                continue;
+            }
             let (mut known, mut hash) = (None, None);
             let (bytes, permit) = match content {
                 Content::Bytes(bytes, permit) => (Ok(bytes), Some(permit)),
@@ -400,6 +429,7 @@ impl<'a> Shared<'a> {
                 }
             };
             drop(permit);
+            self.decoded.fetch_add(1, Ordering::Relaxed);
             let outcome = Outcome { number, result, mark: Some(mark), _place: place };
             if outcomes.send(outcome).is_err() {
                 return;
@@ -431,58 +461,77 @@ fn decode_reject(key: Vec<u8>, error: &DecodeError) -> Reject {
     Reject { key, stage: Stage::Decode, kind: error.kind(), cause: error.to_string() }
 }
 
+/// What goes into the next batch.
+#[derive(Default)]
+struct Gathered {
+    images: Vec<(Label, Vec<u8>)>,
+    passed: Passed,
+    things: u64,
+    value_bytes: usize,
+}
+
+impl Gathered {
+    fn add(&mut self, outcome: Outcome<'_>) {
+        self.things += u64::from(!matches!(outcome.result, Became::End));
+        match outcome.result {
+            Became::Picture(label, pixels) => {
+                self.value_bytes += label.value.len();
+                self.images.push((label, pixels));
+            }
+            Became::Reject(reject) => self.passed.rejects.push(reject),
+            Became::Nothing | Became::End => {}
+        }
+        if let Some(mark) = outcome.mark {
+            self.passed.mark(mark);
+        }
+    }
+
+    fn is_full(&self, batch_size: usize) -> bool {
+        let Passed { rejects, marks, .. } = &self.passed;
+        let most = self.images.len().max(rejects.len()).max(marks.len());
+        most >= batch_size || self.value_bytes >= BATCH_VALUE_BYTES
+    }
+}
+
 /// The encode stage.
-struct Encoder<'e, T> {
+struct Encoder<'e, 's, 'a, T> {
+    shared: &'s Shared<'a>,
     encode: &'e Encode<'e, T>,
     batch_size: usize,
     batches: Sender<Result<Batch<T>, IngestError>>,
 }
 
-impl<T> Encoder<'_, T> {
+impl<T> Encoder<'_, '_, '_, T> {
     /// Puts the outcomes in order and hands them on, batch by batch, until they end or the caller
     /// takes no more.
     fn run(&mut self, outcomes: &Receiver<Outcome<'_>>) {
         let mut early = BTreeMap::new();
-        let (mut next, mut images, mut passed) = (0, Vec::new(), Passed::default());
-        let mut value_bytes = 0;
+        let (mut next, mut gathered) = (0, Gathered::default());
         for outcome in outcomes {
             early.insert(outcome.number, outcome);
             while let Some(outcome) = early.remove(&next) {
                 next += 1;
-                match outcome.result {
-                    Became::Picture(label, pixels) => {
-                        value_bytes += label.value.len();
-                        images.push((label, pixels));
-                    }
-                    Became::Reject(reject) => passed.rejects.push(reject),
-                    Became::Nothing => {}
-                }
-                if let Some(mark) = outcome.mark {
-                    passed.mark(mark);
-                }
-                let most = images.len().max(passed.rejects.len()).max(passed.marks.len());
-                if most >= self.batch_size || value_bytes >= BATCH_VALUE_BYTES {
-                    value_bytes = 0;
-                    if !self.hand_on(&mut images, &mut passed) {
-                        return;
-                    }
+                gathered.add(outcome);
+                if gathered.is_full(self.batch_size) && !self.hand_on(&mut gathered) {
+                    return;
                 }
             }
         }
-        self.hand_on(&mut images, &mut passed);
+        self.hand_on(&mut gathered);
     }
 
     /// Encodes and sends what was gathered; `false` if that was the end.
-    fn hand_on(&self, images: &mut Vec<(Label, Vec<u8>)>, passed: &mut Passed) -> bool {
-        let (labels, pixels): (Vec<_>, Vec<_>) = images.drain(..).unzip();
-        let passed = std::mem::take(passed);
+    fn hand_on(&self, gathered: &mut Gathered) -> bool {
+        let Gathered { images, passed, things, .. } = std::mem::take(gathered);
+        let (labels, pixels): (Vec<_>, Vec<_>) = images.into_iter().unzip();
         let encoded = if pixels.is_empty() { Ok(Vec::new()) } else { (self.encode)(pixels) };
         let batch = encoded.and_then(|encoded| {
             if encoded.len() != labels.len() {
                 let counts = format!("{} results for {} images", encoded.len(), labels.len());
                 return Err(IngestError::Encoder(counts.into()));
             }
-            Ok(Batch { items: labels.into_iter().zip(encoded).collect(), passed })
+            self.shared.encoded.fetch_add(things, Ordering::Relaxed);
+            Ok(Batch { items: labels.into_iter().zip(encoded).collect(), passed, things })
         });
         let goes_on = batch.is_ok();
         self.batches.send(batch).is_ok() && goes_on
@@ -495,6 +544,8 @@ struct Writer<'r, 's, 'a, 'k, T> {
     sink: &'r mut Sink<'k, T>,
     observer: &'r mut dyn Observer,
     report: Report,
+    /// Things found that were written, of whatever kind.
+    written: u64,
 }
 
 impl<T> Writer<'_, '_, '_, '_, T> {
@@ -518,16 +569,18 @@ impl<T> Writer<'_, '_, '_, '_, T> {
         drop(batches);
         let progress = self.progress();
         self.observer.progress(&progress);
-        let cancelled = !self.shared.finished.load(Ordering::Relaxed);
+        let set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let cancelled = !set(&self.shared.finished) || set(&self.shared.dropped);
         let Progress { skipped, done_before, bytes, elapsed, .. } = progress;
         Ok(Report { skipped, done_before, bytes, elapsed, cancelled, ..self.report })
     }
 
     fn write(&mut self, batch: Batch<T>) -> Result<(), IngestError> {
-        let Batch { items, passed } = batch;
+        let Batch { items, passed, things } = batch;
         let count = items.len() as u64;
         (self.sink)(items, &passed)?;
         self.report.done += count;
+        self.written += things;
         for reject in passed.rejects {
             *self.report.rejected.entry(reject.kind).or_default() += 1;
             self.observer.reject(reject)?;
@@ -536,15 +589,18 @@ impl<T> Writer<'_, '_, '_, '_, T> {
     }
 
     fn progress(&self) -> Progress {
-        let total = self.shared.total_bytes.load(Ordering::Relaxed);
-        let known = self.shared.known_bytes.load(Ordering::Relaxed);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (total, known) = (count(&self.shared.total_bytes), count(&self.shared.known_bytes));
         Progress {
             done: self.report.done,
             rejected: self.report.rejected_count(),
-            skipped: self.shared.skipped.load(Ordering::Relaxed),
-            done_before: self.shared.done_before.load(Ordering::Relaxed),
-            found: self.shared.found.load(Ordering::Relaxed),
-            bytes: self.shared.bytes.load(Ordering::Relaxed),
+            skipped: count(&self.shared.skipped),
+            done_before: count(&self.shared.done_before),
+            found: count(&self.shared.found),
+            decoded: count(&self.shared.decoded),
+            encoded: count(&self.shared.encoded),
+            written: self.written,
+            bytes: count(&self.shared.bytes),
             total_bytes: (total != u64::MAX).then_some(total.saturating_sub(known)),
             elapsed: self.shared.started.elapsed(),
         }

@@ -152,6 +152,7 @@ fn progress_ends_with_all_bytes_and_all_images() {
     let (pixels, report) = collect_pixels(&paths, &IngestOptions::default(), &mut last).unwrap();
     assert_eq!(pixels.len(), 589 * PIXEL_BYTES);
     assert_eq!((last.0.done, last.0.rejected, last.0.skipped, last.0.found), (589, 13, 2, 602));
+    assert_eq!((last.0.decoded, last.0.encoded, last.0.written), (602, 602, 602));
     assert_eq!(last.0.fraction(), Some(1.0));
     assert_eq!((report.done, report.skipped, report.cancelled), (589, 2, false));
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 use hashdb::ingest::{
     ITEM_TIMEOUT, IngestError, IngestOptions, NotedReject, Observer, Progress, Redo, Reject,
-    Report, Siblings, Stage, ingest_with, noted_rejects, write_reject,
+    Report, Siblings, Stage, for_each_noted_reject, ingest_with, write_reject,
 };
 use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _, ModelError, Pixels};
 use hashdb::{Address, Code, Database, Error, Options};
@@ -18,7 +19,7 @@ use serde_json::json;
 
 use crate::exit::{Exit, Usage};
 use crate::output::{Output, note};
-use crate::progress::{Meter, Mode, State};
+use crate::progress::{self, Meter, Mode, State};
 use crate::signals::Interrupt;
 use crate::table::read::ImageColumns;
 use crate::text;
@@ -74,7 +75,7 @@ pub(crate) struct Args {
     /// Columns of Parquet files that go into the value, a JSON object by column
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     value_columns: Vec<String>,
-    /// How to show progress [default: bar on a terminal, plain otherwise]
+    /// How to show progress, on standard error [default: auto]
     #[arg(long, value_enum)]
     progress: Option<Mode>,
     /// Threads that decode [default: as many as the machine runs at once]
@@ -132,7 +133,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         rejects: args.rejects.as_ref().map(|path| Rejects::create(path)).transpose()?,
         last: Progress::default(),
         rejected: 0,
-        told: HashSet::new(),
+        told: Told::default(),
+        interrupt: interrupt.clone(),
+        stopping: false,
     };
     let encode = |pictures| {
         encode(&encoder, pictures).map_err(|error| IngestError::Encoder(Box::new(error)))
@@ -144,9 +147,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     db.sync()?;
     tell(args, &report)?;
     Ok(if report.cancelled {
-        note(
-            "interrupted; what was done is stored, and the same command does the rest (without --again)",
-        );
+        let without = if args.again { " without --again" } else { "" };
+        note(&format!(
+            "interrupted; what was done is stored, and the same command{without} does the rest"
+        ));
         Exit::Interrupted
     } else if report.rejected_count() > 0 {
         Exit::Rejected
@@ -219,8 +223,31 @@ struct Watcher {
     rejects: Option<Rejects>,
     last: Progress,
     rejected: u64,
-    /// The keys of what was rejected.
-    told: HashSet<Vec<u8>>,
+    told: Told,
+    interrupt: Interrupt,
+    /// The user knows that the interrupt was seen.
+    stopping: bool,
+}
+
+/// What was rejected in this run: hashes of the keys, since there may be millions.
+#[derive(Default)]
+struct Told {
+    hashers: [RandomState; 2],
+    hashes: HashSet<[u64; 2]>,
+}
+
+impl Told {
+    fn hash(&self, key: &[u8]) -> [u64; 2] {
+        self.hashers.each_ref().map(|hasher| hasher.hash_one(key))
+    }
+
+    fn insert(&mut self, key: &[u8]) {
+        self.hashes.insert(self.hash(key));
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        self.hashes.contains(&self.hash(key))
+    }
 }
 
 /// The file that names every reject.
@@ -248,12 +275,17 @@ impl Rejects {
 impl Observer for Watcher {
     fn progress(&mut self, progress: &Progress) {
         self.last = progress.clone();
+        if self.interrupt.is_set() && !self.stopping {
+            self.stopping = true;
+            self.meter
+                .note("stopping: what is decoded is still written; Ctrl-C again ends at once");
+        }
         self.meter.show(&Shown(progress));
     }
 
     fn reject(&mut self, reject: Reject) -> Result<(), IngestError> {
         self.rejected += 1;
-        self.told.insert(reject.key.clone());
+        self.told.insert(&reject.key);
         if let Some(rejects) = &mut self.rejects {
             rejects.write(&reject.key, reject.stage, reject.kind, &reject.cause)?;
         } else if self.rejected <= NAMED_REJECTS {
@@ -268,19 +300,24 @@ impl Watcher {
     fn finish(mut self, db: &Database, paths: &[PathBuf]) -> Result<()> {
         self.meter.finish(&Shown(&self.last));
         // Those of earlier runs, which were passed over in this one.
-        let earlier = noted_rejects(db, paths)?.into_iter();
-        let earlier: Vec<_> = earlier.filter(|reject| !self.told.contains(&reject.key)).collect();
-        if !earlier.is_empty() {
-            let count = text::count(earlier.len() as u64);
+        let mut earlier = 0;
+        for_each_noted_reject(db, paths, &mut |NotedReject { key, stage, kind, cause }| {
+            if !self.told.contains(&key) {
+                earlier += 1;
+                if let Some(rejects) = &mut self.rejects {
+                    rejects.write(&key, stage, &kind, &cause)?;
+                }
+            }
+            Ok(())
+        })?;
+        if earlier > 0 {
+            let count = text::count(earlier);
             note(&format!(
                 "{count} that earlier runs rejected were passed over; --retry-rejects tries them again"
             ));
         }
         match &mut self.rejects {
             Some(rejects) => {
-                for NotedReject { key, stage, kind, cause } in earlier {
-                    rejects.write(&key, stage, &kind, &cause)?;
-                }
                 let flushed = rejects.file.flush();
                 flushed.map_err(rejects.failed())?;
             }
@@ -304,6 +341,11 @@ impl Serialize for Shown<'_> {
             "done": progress.done,
             "rejected": progress.rejected,
             "skipped": progress.skipped,
+            "done_before": progress.done_before,
+            "found": progress.found,
+            "decoded": progress.decoded,
+            "encoded": progress.encoded,
+            "written": progress.written,
             "bytes": progress.bytes,
             "total_bytes": progress.total_bytes,
             "seconds": progress.elapsed.as_secs_f64(),
@@ -334,5 +376,38 @@ impl State for Shown<'_> {
 
     fn fraction(&self) -> Option<f64> {
         self.0.fraction()
+    }
+
+    fn stages(&self) -> Vec<progress::Stage> {
+        let Self(progress) = self;
+        let seconds = progress.elapsed.as_secs_f64().max(1e-9);
+        let mut read = text::bytes(progress.bytes);
+        if let Some(total) = progress.total_bytes {
+            read += &format!(" of {}", text::bytes(total));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
+        let rate = (progress.bytes as f64 / seconds) as u64;
+        read += &format!(", {}/s", text::bytes(rate));
+        if let Some(left) = progress.time_left().filter(|_| progress.fraction() < Some(1.0)) {
+            read += &format!(", {} left", text::seconds(left.as_secs()));
+        }
+        let stage = |name, count: u64, more: String| {
+            // What was found so far stands for as much as was read of the bytes.
+            let share = count as f64 / progress.found.max(1) as f64;
+            let fraction = progress.fraction().map(|fraction| fraction * share.min(1.0));
+            let text =
+                format!("{} images, {:.0}/s{more}", text::count(count), count as f64 / seconds);
+            progress::Stage { name, fraction, text }
+        };
+        let rejected = match progress.rejected {
+            0 => String::new(),
+            rejected => format!(", {} rejected", text::count(rejected)),
+        };
+        vec![
+            progress::Stage { name: "read", fraction: progress.fraction(), text: read },
+            stage("decode", progress.decoded, rejected),
+            stage("encode", progress.encoded, String::new()),
+            stage("write", progress.written, String::new()),
+        ]
     }
 }
