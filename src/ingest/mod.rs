@@ -119,22 +119,48 @@ pub fn ingest_with(
     Ok(report)
 }
 
+/// Decoded pictures in the order of their sources.
+#[derive(Debug, Clone, Default)]
+pub struct Pictures {
+    /// The key that each would have as a record.
+    pub keys: Vec<Vec<u8>>,
+    /// The pixels of each, [`PIXEL_BYTES`] bytes, one picture after the other.
+    pub pixels: Vec<u8>,
+}
+
+/// Decodes every image of `paths` and gathers keys and pixels in the order of the sources.
+///
+/// # Errors
+///
+/// [`IngestError::Path`] if a path cannot be looked at, and whatever the observer returns.
+pub fn collect_pictures(
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    observer: &mut dyn Observer,
+) -> Result<(Pictures, Report), IngestError> {
+    let mut gathered = Pictures::default();
+    let mut sink = |items: Vec<(Label, Vec<u8>)>, _passed: &Passed| {
+        for (label, pixels) in items {
+            gathered.keys.push(label.key);
+            gathered.pixels.extend(pixels);
+        }
+        Ok(())
+    };
+    let report = pipeline::run(paths, options, &(), &Ok, &mut sink, observer)?;
+    Ok((gathered, report))
+}
+
 /// Decodes every image of `paths` and gathers the pixels in the order of the sources,
 /// [`PIXEL_BYTES`] bytes each: what training takes.
 ///
 /// # Errors
 ///
-/// [`IngestError::Path`] if a path cannot be looked at, and whatever the observer returns.
+/// Those of [`collect_pictures`].
 pub fn collect_pixels(
     paths: &[PathBuf],
     options: &IngestOptions<'_>,
     observer: &mut dyn Observer,
 ) -> Result<(Vec<u8>, Report), IngestError> {
-    let mut gathered = Vec::new();
-    let mut sink = |items: Vec<(Label, Vec<u8>)>, _passed: &Passed| {
-        items.iter().for_each(|(_, pixels)| gathered.extend_from_slice(pixels));
-        Ok(())
-    };
-    let report = pipeline::run(paths, options, &(), &Ok, &mut sink, observer)?;
-    Ok((gathered, report))
+    let (pictures, report) = collect_pictures(paths, options, observer)?;
+    Ok((pictures.pixels, report))
 }

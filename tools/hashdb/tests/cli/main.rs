@@ -5,6 +5,7 @@ mod archives;
 mod arrays;
 mod backups;
 mod bad_tables;
+mod evaluation;
 mod failures;
 mod images;
 mod records;
