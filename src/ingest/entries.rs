@@ -55,6 +55,12 @@ impl From<io::Error> for Unread {
     }
 }
 
+/// What is behind damage cannot be read.
+pub(super) fn damaged(key: Vec<u8>, cause: &io::Error) -> Reject {
+    let cause = format!("the rest of the archive is lost: {cause}");
+    Reject { key, stage: Stage::Source, kind: "damaged-archive", cause }
+}
+
 /// Reads the content of an entry, of as many bytes as were said.
 pub(super) type Read<'r> = dyn FnMut() -> Result<Vec<u8>, Unread> + 'r;
 
@@ -80,6 +86,11 @@ impl<'s> Shard<'s> {
     /// The number of the first entry that is read, from 0.
     pub(super) fn first(&self) -> u64 {
         if let Plan::From(first) = self.plan { *first } else { 0 }
+    }
+
+    /// Bytes of the file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.origin.bytes
     }
 
     /// Takes one entry; `false` if the walk shall end.
@@ -117,7 +128,8 @@ impl<'s> Shard<'s> {
     }
 
     /// Emits the cause why the rest cannot be read. A sample that was not read to its end is part of the rest.
-    pub(super) fn lose(self, walk: &mut Walk<'_, '_>, reject: Reject) -> bool {
+    pub(super) fn lose(self, walk: &mut Walk<'_, '_>, cause: &io::Error) -> bool {
+        let reject = damaged(self.origin.key.clone(), cause);
         (walk.emit)(Found::Reject(reject, Some(self.mark(self.passed, true))))
     }
 

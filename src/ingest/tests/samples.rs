@@ -155,7 +155,7 @@ fn sampled_with(image: &[u8]) -> Vec<u8> {
 }
 
 /// Runs into a database until `most` pictures were encoded, and returns its records.
-fn into(
+pub(super) fn into(
     db: &Database,
     path: &std::path::Path,
     options: &IngestOptions<'_>,
@@ -232,6 +232,29 @@ fn another_choice_of_siblings_begins_a_shard_anew() {
     assert!(fourth == 19 && records.values().all(Vec::is_empty));
     let (_, fifth, _) = into(&db, &path, &changed, u64::MAX);
     assert_eq!(fifth, 0);
+}
+
+/// Whatever comes again and again takes the place of what was there, and nothing grows.
+#[test]
+fn many_entries_of_one_key_leave_the_last() {
+    let pictures: Vec<_> = (0..=255).map(png).collect();
+    let entries: Vec<_> = (0..1500).map(|n| ("x.png", pictures[n % 256].as_slice())).collect();
+    let folder = folder(&[("s.tar", &tar(&entries))]);
+    let home = tempfile::tempdir().unwrap();
+    let options = Options::new().code_bits(64).address_bits(8).background(false);
+    let siblings = Siblings::all();
+    for (name, ingest) in [
+        ("plain", IngestOptions::default()),
+        ("siblings", IngestOptions::default().siblings(&siblings)),
+    ] {
+        let db = Database::create(home.path().join(name), options.clone()).unwrap();
+        let path = folder.path().join("s.tar");
+        let (done, encoded, records) = into(&db, &path, &ingest, u64::MAX);
+        assert!(done);
+        assert_eq!((encoded, records.len()), (1500, 1));
+        let key = source::key_of(&path.join("x.png"));
+        assert_eq!(db.get(&key).unwrap().unwrap().address.value(), 1499 % 256);
+    }
 }
 
 #[test]
