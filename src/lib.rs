@@ -33,6 +33,8 @@ mod bytes;
 mod code;
 mod db;
 mod error;
+#[cfg(feature = "encoder")]
+pub mod eval;
 #[cfg_attr(
     not(feature = "__internals"),
     expect(unreachable_pub, reason = "public for benches and fuzz targets, see `internals`")

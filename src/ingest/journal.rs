@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::IngestError;
 use super::report::{Reject, Stage};
+use super::siblings::Siblings;
 use super::source::{Planner, key_of};
 use crate::db::{Database, MAX_KEY_BYTES, Readable as _, WriteBatch, WriteOptions};
 use crate::error::Result;
@@ -33,7 +34,7 @@ pub struct Redo {
     /// What was rejected is tried again.
     pub rejects: bool,
     /// Files and shards that changed since are read again: those whose size or time is another, files only
-    /// if their content is another too.
+    /// if their content is another too; and all for which other [`Siblings`](super::Siblings) became values.
     pub changed: bool,
     /// Everything is read again.
     pub all: bool,
@@ -90,6 +91,9 @@ struct SourceNote {
     finished: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
+    /// Which siblings became values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    siblings: Option<String>,
 }
 
 impl SourceNote {
@@ -110,6 +114,8 @@ struct RejectNote {
 pub(super) struct Journal<'a> {
     db: &'a Database,
     redo: Redo,
+    /// Which siblings become values.
+    siblings: Option<String>,
     /// The first error of the walk, which has nobody to return it to.
     failure: Mutex<Option<IngestError>>,
     /// Hashes of the keys of all sources met, if they are wanted: what is not among them is missing.
@@ -122,10 +128,16 @@ pub(super) struct Journal<'a> {
 
 impl<'a> Journal<'a> {
     /// A journal that can tell what is missing if it shall `follow` what the walk meets.
-    pub(super) fn new(db: &'a Database, redo: Redo, follow: bool) -> Self {
+    pub(super) fn new(
+        db: &'a Database,
+        redo: Redo,
+        siblings: Option<&Siblings>,
+        follow: bool,
+    ) -> Self {
         Self {
             db,
             redo,
+            siblings: siblings.map(Siblings::label),
             failure: Mutex::default(),
             met: follow.then(Mutex::default),
             lost: Mutex::default(),
@@ -147,10 +159,14 @@ impl<'a> Journal<'a> {
         let Some(note) = note.filter(|_| !self.redo.all) else { return Ok(Plan::From(0)) };
         let note: SourceNote = parse(&origin.key, &note)?;
         let same = (note.bytes, note.modified) == (origin.bytes, origin.modified);
+        let same_values = note.siblings == self.siblings;
         if !note.finished {
-            return Ok(Plan::From(if same { note.passed } else { 0 }));
+            return Ok(Plan::From(if same && same_values { note.passed } else { 0 }));
         }
         if self.redo.rejects && rejected {
+            return Ok(Plan::From(0));
+        }
+        if !same_values && self.redo.changed {
             return Ok(Plan::From(0));
         }
         if !same && self.redo.changed {
@@ -167,7 +183,7 @@ impl<'a> Journal<'a> {
         Ok(match entries.is_empty() {
             true => Plan::Skip,
             // Of another shard than it was, some entries are not enough.
-            false if !same => Plan::From(0),
+            false if !same || !same_values => Plan::From(0),
             false => Plan::Only(entries),
         })
     }
@@ -203,7 +219,8 @@ impl<'a> Journal<'a> {
         for Mark { origin, passed, finished, hash } in marks {
             let hash = hash.map(|hash| format!("{hash:032x}"));
             let (bytes, modified) = (origin.bytes, origin.modified);
-            let note = SourceNote { bytes, modified, passed: *passed, finished: *finished, hash };
+            let (passed, finished, siblings) = (*passed, *finished, self.siblings.clone());
+            let note = SourceNote { bytes, modified, passed, finished, hash, siblings };
             batch.put_note(&[SOURCES, &origin.key].concat(), &text_of(&note)?);
         }
         Ok(())

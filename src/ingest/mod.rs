@@ -2,7 +2,7 @@
 //!
 //! `source` and `shard` find the images in folders, files and tar archives, `header` judges each (`sniff`
 //! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both beside the encoder and the
-//! writes over bounded queues (`gate` bounds their bytes), `report` counts and names what was
+//! writes over bounded queues (`gate` bounds their bytes), `entries` and `siblings` put the entries of a shard together, `report` counts and names what was
 //! rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
@@ -10,6 +10,7 @@
 
 mod deadline;
 mod decode;
+mod entries;
 mod error;
 mod gate;
 mod header;
@@ -21,6 +22,7 @@ mod probe;
 mod report;
 mod reread;
 mod shard;
+mod siblings;
 mod sniff;
 mod source;
 
@@ -39,12 +41,14 @@ pub use pipeline::IngestOptions;
 pub use probe::{ProbedShard, probe_memory, probe_shard};
 pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
 pub use reread::reread;
+pub use siblings::{MAX_SIBLING_BYTES, Siblings};
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use journal::Journal;
 use pipeline::Passed;
+use source::Label;
 
 use crate::code::{Address, Code};
 use crate::db::{Database, WriteBatch, WriteOptions};
@@ -56,9 +60,9 @@ const SYNC_INTERVAL: Duration = Duration::from_millis(500);
 pub type EncodeBatch<'e> =
     dyn Fn(Vec<Vec<u8>>) -> Result<Vec<(Address, Code)>, IngestError> + Sync + 'e;
 
-/// Brings every image of `paths` into a database, with an empty value, under the key that its place
-/// gives it: the path as given, or for a shard's entry the path of the shard, `/`, and the entry's
-/// name. A key that is there already is replaced.
+/// Brings every image of `paths` into a database, under the key that its place gives it: the path as given,
+/// or for a shard's entry the path of the shard, `/`, and the entry's name. A key that is there already is
+/// replaced. Values are empty, or made of the image's [`Siblings`].
 ///
 /// Images are found, decoded, encoded and written at the same time. Each batch is written whole, with a
 /// note of how far each file and shard was read; a dying process loses none that is written, and a power
@@ -79,14 +83,14 @@ pub fn ingest_with(
     encode: &EncodeBatch<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    let journal = Journal::new(db, options.redo, options.delete_missing);
+    let journal = Journal::new(db, options.redo, options.siblings, options.delete_missing);
     let mut synced = Instant::now();
-    let mut sink = |items: Vec<(Vec<u8>, (Address, Code))>, passed: &Passed| {
+    let mut sink = |items: Vec<(Label, (Address, Code))>, passed: &Passed| {
         let mut batch = WriteBatch::new();
-        let done = items.iter().map(|(key, _)| key.as_slice());
+        let done = items.iter().map(|(label, _)| label.key.as_slice());
         journal.note(&mut batch, &passed.marks, &passed.rejects, done)?;
-        for (key, (address, code)) in items {
-            batch.put(&key, address, code, b"");
+        for (label, (address, code)) in items {
+            batch.put(&label.key, address, code, &label.value);
         }
         let sync = synced.elapsed() >= SYNC_INTERVAL;
         db.write(batch, WriteOptions { sync })?;
@@ -108,22 +112,48 @@ pub fn ingest_with(
     Ok(report)
 }
 
+/// Decoded pictures in the order of their sources.
+#[derive(Debug, Clone, Default)]
+pub struct Pictures {
+    /// The key that each would have as a record.
+    pub keys: Vec<Vec<u8>>,
+    /// The pixels of each, [`PIXEL_BYTES`] bytes, one picture after the other.
+    pub pixels: Vec<u8>,
+}
+
+/// Decodes every image of `paths` and gathers keys and pixels in the order of the sources.
+///
+/// # Errors
+///
+/// [`IngestError::Path`] if a path cannot be looked at, and whatever the observer returns.
+pub fn collect_pictures(
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    observer: &mut dyn Observer,
+) -> Result<(Pictures, Report), IngestError> {
+    let mut gathered = Pictures::default();
+    let mut sink = |items: Vec<(Label, Vec<u8>)>, _passed: &Passed| {
+        for (label, pixels) in items {
+            gathered.keys.push(label.key);
+            gathered.pixels.extend(pixels);
+        }
+        Ok(())
+    };
+    let report = pipeline::run(paths, options, &(), &Ok, &mut sink, observer)?;
+    Ok((gathered, report))
+}
+
 /// Decodes every image of `paths` and gathers the pixels in the order of the sources,
 /// [`PIXEL_BYTES`] bytes each: what training takes.
 ///
 /// # Errors
 ///
-/// [`IngestError::Path`] if a path cannot be looked at, and whatever the observer returns.
+/// Those of [`collect_pictures`].
 pub fn collect_pixels(
     paths: &[PathBuf],
     options: &IngestOptions<'_>,
     observer: &mut dyn Observer,
 ) -> Result<(Vec<u8>, Report), IngestError> {
-    let mut gathered = Vec::new();
-    let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>, _passed: &Passed| {
-        items.iter().for_each(|(_, pixels)| gathered.extend_from_slice(pixels));
-        Ok(())
-    };
-    let report = pipeline::run(paths, options, &(), &Ok, &mut sink, observer)?;
-    Ok((gathered, report))
+    let (pictures, report) = collect_pictures(paths, options, observer)?;
+    Ok((pictures.pixels, report))
 }

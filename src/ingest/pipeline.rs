@@ -6,8 +6,8 @@
 //!
 //! All stages overlap. Each thing found has a number, and the encode stage puts the outcomes back in
 //! that order, so what is written does not depend on the number of threads. Memory is bounded: a
-//! window of things on their way, bytes of shards that wait, bytes that decoding takes; add the
-//! encoded file of each worker, at most 64 MiB.
+//! window of things on their way (a large value takes several places), bytes of shards that wait, bytes that
+//! decoding takes; add the encoded file of each worker, at most 64 MiB.
 //!
 //! Invariant: when any stage ends, for whatever reason, every other one ends too, and [`run`] returns
 //! after all threads did. Each stage that may end early holds a [`Stopper`], and every wait is on a
@@ -29,7 +29,8 @@ use super::gate::{Gate, Permit};
 use super::header::Header;
 use super::journal::{self, Mark, Redo};
 use super::report::{Observer, Progress, Reject, Report, Stage};
-use super::source::{self, Content, Found, Planner, Walk};
+use super::siblings::Siblings;
+use super::source::{self, Content, Found, Label, Planner, Walk};
 
 /// Batches that may be found and not yet handed on in order: room for the decoders to work ahead while one
 /// of their items is slow or a batch is encoded.
@@ -38,6 +39,10 @@ const WINDOW_BATCHES: usize = 8;
 const WINDOW_BOUNDS: (usize, usize) = (256, 8192);
 /// Bytes of shard entries that may wait for a decoder.
 const WAITING_BYTES: u64 = 64 << 20;
+/// Bytes of values for each of which something found takes one more place in the window.
+const VALUE_STEP: u64 = 32 << 10;
+/// Bytes of values that are handed on at once, whatever the size of a batch.
+const BATCH_VALUE_BYTES: usize = 16 << 20;
 /// Time between two reports of progress.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -50,6 +55,7 @@ pub struct IngestOptions<'a> {
     clock: Clock,
     pub(super) redo: Redo,
     pub(super) delete_missing: bool,
+    pub(super) siblings: Option<&'a Siblings>,
     cancel: Option<&'a AtomicBool>,
 }
 
@@ -64,6 +70,7 @@ impl Default for IngestOptions<'_> {
             clock,
             redo: Redo::default(),
             delete_missing: false,
+            siblings: None,
             cancel: None,
         }
     }
@@ -112,6 +119,14 @@ impl<'a> IngestOptions<'a> {
         self
     }
 
+    /// Siblings of images that become the values of their records, see [`Siblings`]. Default: none, and values
+    /// are empty.
+    #[must_use]
+    pub fn siblings(mut self, siblings: &'a Siblings) -> Self {
+        self.siblings = Some(siblings);
+        self
+    }
+
     /// Things found that may be on their way to the encoder.
     fn window(&self) -> usize {
         let (least, most) = WINDOW_BOUNDS;
@@ -135,8 +150,8 @@ impl<'a> IngestOptions<'a> {
 
 /// Encodes a batch of 32x32 pictures in order, one result for each.
 pub(super) type Encode<'e, T> = dyn Fn(Vec<Vec<u8>>) -> Result<Vec<T>, IngestError> + Sync + 'e;
-/// Writes a batch of keys with their results, and what else was passed on the way.
-pub(super) type Sink<'s, T> = dyn FnMut(Vec<(Vec<u8>, T)>, &Passed) -> Result<(), IngestError> + 's;
+/// Writes a batch of labels with their results, and what else was passed on the way.
+pub(super) type Sink<'s, T> = dyn FnMut(Vec<(Label, T)>, &Passed) -> Result<(), IngestError> + 's;
 
 /// What was passed with a batch, beside its images.
 #[derive(Debug, Default)]
@@ -220,7 +235,7 @@ struct Shared<'a> {
 /// One thing found, to be decoded.
 struct Task<'s> {
     number: u64,
-    key: Vec<u8>,
+    label: Label,
     content: Content<'s>,
     mark: Mark,
     place: Permit<'s>,
@@ -236,8 +251,8 @@ struct Outcome<'s> {
 
 /// What something found turned out to be.
 enum Became {
-    /// A picture, under its key.
-    Picture(Vec<u8>, Vec<u8>),
+    /// A picture.
+    Picture(Label, Vec<u8>),
     Reject(Reject),
     /// Nothing to be done.
     Nothing,
@@ -247,7 +262,7 @@ enum Became {
 
 /// What the encode stage hands to the caller's thread.
 struct Batch<T> {
-    items: Vec<(Vec<u8>, T)>,
+    items: Vec<(Label, T)>,
     passed: Passed,
     /// Things found that are in it, of whatever kind.
     things: u64,
@@ -329,13 +344,13 @@ impl<'a> Shared<'a> {
                 counter.fetch_add(1, Ordering::Relaxed);
                 return true;
             }
-            let Some(place) = self.window.enter(1) else {
+            let Some(place) = self.window.enter(places(&found)) else {
                 return false;
             };
             let (result, mark) = match found {
-                Found::Image(key, content, mark) => {
+                Found::Image(label, content, mark) => {
                     self.found.fetch_add(1, Ordering::Relaxed);
-                    let task = Task { number, key, content, mark, place };
+                    let task = Task { number, label, content, mark, place };
                     number += 1;
                     return tasks.send(task).is_ok();
                 }
@@ -353,13 +368,14 @@ impl<'a> Shared<'a> {
         };
         let stopped = || self.halted();
         let (waiting, read) = (&self.waiting, &self.bytes);
-        let mut walk = Walk { waiting, read, planner, stopped: &stopped, emit: &mut emit };
+        let (siblings, stopped) = (self.options.siblings, &stopped);
+        let mut walk = Walk { waiting, read, planner, siblings, stopped, emit: &mut emit };
         self.finished.store(walk.run(paths), Ordering::Relaxed);
     }
 
     /// A decode worker.
     fn decode<'s>(&'s self, tasks: &Receiver<Task<'s>>, outcomes: &Sender<Outcome<'s>>) {
-        for Task { number, key, content, mut mark, place } in tasks {
+        for Task { number, label, content, mut mark, place } in tasks {
             if self.halted() {
                 // What comes behind this one is not handed on either, so the result is a prefix. The rest is
                 // taken from the queue all the same: it holds room that the source may be waiting for.
@@ -385,9 +401,9 @@ impl<'a> Shared<'a> {
                 Became::Nothing
             } else {
                 match bytes.map(|bytes| self.decode_one(&bytes)) {
-                    Ok(Ok(Some(pixels))) => Became::Picture(key, pixels),
+                    Ok(Ok(Some(pixels))) => Became::Picture(label, pixels),
                     Ok(Ok(None)) => return,
-                    Ok(Err(error)) => Became::Reject(decode_reject(key, &error)),
+                    Ok(Err(error)) => Became::Reject(decode_reject(label.key, &error)),
                     Err(reject) => Became::Reject(reject),
                 }
             };
@@ -412,8 +428,48 @@ impl<'a> Shared<'a> {
     }
 }
 
+/// Places in the window that something found takes.
+fn places(found: &Found<'_>) -> u64 {
+    match found {
+        Found::Image(label, ..) => 1 + label.value.len() as u64 / VALUE_STEP,
+        Found::Reject(..) | Found::Skipped | Found::Known(_) | Found::End(_) => 1,
+    }
+}
+
 fn decode_reject(key: Vec<u8>, error: &DecodeError) -> Reject {
     Reject { key, stage: Stage::Decode, kind: error.kind(), cause: error.to_string() }
+}
+
+/// What goes into the next batch.
+#[derive(Default)]
+struct Gathered {
+    images: Vec<(Label, Vec<u8>)>,
+    passed: Passed,
+    things: u64,
+    value_bytes: usize,
+}
+
+impl Gathered {
+    fn add(&mut self, outcome: Outcome<'_>) {
+        self.things += u64::from(!matches!(outcome.result, Became::End));
+        match outcome.result {
+            Became::Picture(label, pixels) => {
+                self.value_bytes += label.value.len();
+                self.images.push((label, pixels));
+            }
+            Became::Reject(reject) => self.passed.rejects.push(reject),
+            Became::Nothing | Became::End => {}
+        }
+        if let Some(mark) = outcome.mark {
+            self.passed.mark(mark);
+        }
+    }
+
+    fn is_full(&self, batch_size: usize) -> bool {
+        let Passed { rejects, marks, .. } = &self.passed;
+        let most = self.images.len().max(rejects.len()).max(marks.len());
+        most >= batch_size || self.value_bytes >= BATCH_VALUE_BYTES
+    }
 }
 
 /// The encode stage.
@@ -429,49 +485,32 @@ impl<T> Encoder<'_, '_, '_, T> {
     /// takes no more.
     fn run(&mut self, outcomes: &Receiver<Outcome<'_>>) {
         let mut early = BTreeMap::new();
-        let (mut next, mut images, mut passed) = (0, Vec::new(), Passed::default());
-        let mut things = 0;
+        let (mut next, mut gathered) = (0, Gathered::default());
         for outcome in outcomes {
             early.insert(outcome.number, outcome);
             while let Some(outcome) = early.remove(&next) {
                 next += 1;
-                things += u64::from(!matches!(outcome.result, Became::End));
-                match outcome.result {
-                    Became::Picture(key, pixels) => images.push((key, pixels)),
-                    Became::Reject(reject) => passed.rejects.push(reject),
-                    Became::Nothing | Became::End => {}
-                }
-                if let Some(mark) = outcome.mark {
-                    passed.mark(mark);
-                }
-                let most = images.len().max(passed.rejects.len()).max(passed.marks.len());
-                if most >= self.batch_size
-                    && !self.hand_on(&mut images, &mut passed, std::mem::take(&mut things))
-                {
+                gathered.add(outcome);
+                if gathered.is_full(self.batch_size) && !self.hand_on(&mut gathered) {
                     return;
                 }
             }
         }
-        self.hand_on(&mut images, &mut passed, things);
+        self.hand_on(&mut gathered);
     }
 
     /// Encodes and sends what was gathered; `false` if that was the end.
-    fn hand_on(
-        &self,
-        images: &mut Vec<(Vec<u8>, Vec<u8>)>,
-        passed: &mut Passed,
-        things: u64,
-    ) -> bool {
-        let (keys, pixels): (Vec<_>, Vec<_>) = images.drain(..).unzip();
-        let passed = std::mem::take(passed);
+    fn hand_on(&self, gathered: &mut Gathered) -> bool {
+        let Gathered { images, passed, things, .. } = std::mem::take(gathered);
+        let (labels, pixels): (Vec<_>, Vec<_>) = images.into_iter().unzip();
         let encoded = if pixels.is_empty() { Ok(Vec::new()) } else { (self.encode)(pixels) };
         let batch = encoded.and_then(|encoded| {
-            if encoded.len() != keys.len() {
-                let counts = format!("{} results for {} images", encoded.len(), keys.len());
+            if encoded.len() != labels.len() {
+                let counts = format!("{} results for {} images", encoded.len(), labels.len());
                 return Err(IngestError::Encoder(counts.into()));
             }
             self.shared.encoded.fetch_add(things, Ordering::Relaxed);
-            Ok(Batch { items: keys.into_iter().zip(encoded).collect(), passed, things })
+            Ok(Batch { items: labels.into_iter().zip(encoded).collect(), passed, things })
         });
         let goes_on = batch.is_ok();
         self.batches.send(batch).is_ok() && goes_on

@@ -28,10 +28,10 @@ pub fn probe_shard(path: &Path, most: usize) -> ProbedShard {
     let mut shard = ProbedShard::default();
     let mut emit = |found: Found<'_>| {
         match found {
-            Found::Image(key, Content::Bytes(bytes, _permit), _) => {
-                shard.images.push((key, bytes.len() as u64));
+            Found::Image(label, Content::Bytes(bytes, _permit), _) => {
+                shard.images.push((label.key, bytes.len() as u64));
             }
-            Found::Image(key, Content::File(..), _) => shard.images.push((key, 0)),
+            Found::Image(label, Content::File(..), _) => shard.images.push((label.key, 0)),
             Found::Reject(reject, _) => shard.rejects.push((reject.key, reject.kind)),
             Found::Skipped => shard.skipped += 1,
             Found::Known(_) | Found::End(_) => {}
@@ -39,7 +39,8 @@ pub fn probe_shard(path: &Path, most: usize) -> ProbedShard {
         shard.images.len() <= most
     };
     let (waiting, read) = (&waiting, &read);
-    let mut walk = Walk { waiting, read, planner: &(), stopped: &|| false, emit: &mut emit };
+    let (planner, siblings) = (&(), None);
+    let mut walk = Walk { waiting, read, planner, siblings, stopped: &|| false, emit: &mut emit };
     let _to_the_end = walk.run(&[PathBuf::from(path)]);
     shard
 }

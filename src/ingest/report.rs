@@ -31,7 +31,8 @@ pub struct Reject {
     /// Where it failed.
     pub stage: Stage,
     /// A short label for programs: that of a [`DecodeError`](super::DecodeError), or `unreadable`,
-    /// `not-regular`, `link-loop`, `damaged-archive`, `key-too-long`.
+    /// `not-regular`, `link-loop`, `damaged-archive`, `key-too-long`, `value-too-large`, `sample-too-large`,
+    /// `sibling-unreadable`.
     pub kind: &'static str,
     /// The cause, as one sentence without a full stop.
     pub cause: String,

@@ -18,6 +18,7 @@ use super::decode::{DecodeError, MAX_INPUT_BYTES};
 use super::gate::{Gate, Permit};
 use super::journal::{Mark, Origin, Plan};
 use super::report::{Reject, Stage};
+use super::siblings::Siblings;
 use super::{IngestError, shard};
 use crate::db::MAX_KEY_BYTES;
 
@@ -30,8 +31,8 @@ const IMAGE_ENDINGS: [&str; 22] = [
 
 /// Something that was met on the way.
 pub(super) enum Found<'a> {
-    /// An image to decode, under its key; how far its source has been read with it.
-    Image(Vec<u8>, Content<'a>, Mark),
+    /// An image to decode; how far its source has been read with it.
+    Image(Label, Content<'a>, Mark),
     /// Something that should have been an image.
     Reject(Reject, Option<Mark>),
     /// Something that does not look like an image.
@@ -40,6 +41,19 @@ pub(super) enum Found<'a> {
     Known(u64),
     /// The end of a shard.
     End(Mark),
+}
+
+/// What the record of an image has beside its codes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Label {
+    pub(super) key: Vec<u8>,
+    pub(super) value: Vec<u8>,
+}
+
+impl From<Vec<u8>> for Label {
+    fn from(key: Vec<u8>) -> Self {
+        Self { key, value: Vec::new() }
+    }
 }
 
 /// Knows what earlier runs have done.
@@ -72,6 +86,8 @@ pub(super) struct Walk<'a, 'f> {
     pub(super) read: &'a AtomicU64,
     /// Knows what is done.
     pub(super) planner: &'f dyn Planner,
+    /// Siblings that become values.
+    pub(super) siblings: Option<&'f Siblings>,
     /// Whether to stop in the middle of a shard.
     pub(super) stopped: &'f dyn Fn() -> bool,
     /// Takes what was found; `false` ends the walk.
@@ -105,7 +121,7 @@ fn found_file(path: PathBuf, origin: Origin, plan: &Plan) -> Found<'static> {
     let known = if let Plan::Unless(hash) = plan { Some(*hash) } else { None };
     let mark = Mark { origin: Arc::new(origin), passed: 1, finished: true, hash: None };
     match checked_key(mark.origin.key.clone()) {
-        Ok(key) => Found::Image(key, Content::File(path, known), mark),
+        Ok(key) => Found::Image(key.into(), Content::File(path, known), mark),
         Err(reject) => Found::Reject(reject, None),
     }
 }

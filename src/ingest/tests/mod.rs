@@ -3,6 +3,7 @@
 mod jpegs;
 mod resume;
 mod runs;
+mod samples;
 mod shards;
 mod slow;
 
@@ -42,8 +43,8 @@ fn outcome(base: &std::path::Path, paths: &[PathBuf], options: &IngestOptions<'_
         key.escape_ascii().to_string()
     };
     let mut items = Vec::new();
-    let mut sink = |batch: Vec<(Vec<u8>, Vec<u8>)>, _: &Passed| {
-        items.extend(batch.into_iter().map(|(key, pixels)| (show(&key), pixels)));
+    let mut sink = |batch: Vec<(Label, Vec<u8>)>, _: &Passed| {
+        items.extend(batch.into_iter().map(|(label, pixels)| (show(&label.key), pixels)));
         Ok(())
     };
     let mut rejects = Rejects::default();

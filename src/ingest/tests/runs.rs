@@ -55,7 +55,7 @@ fn a_file_named_itself_is_tried_whatever_its_name() {
 fn a_path_that_does_not_exist_stops_everything_before_it_starts() {
     let folder = folder(&[("a.png", &png(1))]);
     let paths = [folder.path().join("a.png"), folder.path().join("missing")];
-    let mut sink = |_: Vec<(Vec<u8>, Vec<u8>)>, _: &Passed| panic!("nothing may be written");
+    let mut sink = |_: Vec<(Label, Vec<u8>)>, _: &Passed| panic!("nothing may be written");
     let error = pipeline::run(&paths, &IngestOptions::default(), &(), &Ok, &mut sink, &mut ());
     assert!(matches!(error, Err(IngestError::Path { path, .. }) if path == paths[1]));
 }
@@ -80,7 +80,7 @@ fn an_error_of_the_sink_ends_the_run() {
     let folder = mixed();
     let batches = AtomicU64::new(0);
     let mut sink =
-        |_: Vec<(Vec<u8>, Vec<u8>)>, _: &Passed| match batches.fetch_add(1, Ordering::Relaxed) {
+        |_: Vec<(Label, Vec<u8>)>, _: &Passed| match batches.fetch_add(1, Ordering::Relaxed) {
             1 => Err(Error::Poisoned.into()),
             _ => Ok(()),
         };
@@ -121,8 +121,8 @@ fn a_cancelled_run_has_written_a_prefix() {
     let all = outcome(folder.path(), &paths, &IngestOptions::default());
     let cancel = AtomicBool::new(false);
     let mut keys = Vec::new();
-    let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>, _: &Passed| {
-        keys.extend(items.into_iter().map(|(key, _)| key));
+    let mut sink = |items: Vec<(Label, Vec<u8>)>, _: &Passed| {
+        keys.extend(items.into_iter().map(|(label, _)| label.key));
         cancel.store(true, Ordering::Relaxed);
         // The queues are short, so most images are still unread when the flag is seen.
         std::thread::sleep(std::time::Duration::from_millis(50));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 use hashdb::ingest::{
     ITEM_TIMEOUT, IngestError, IngestOptions, NotedReject, Observer, Progress, Redo, Reject,
-    Report, Stage, for_each_noted_reject, ingest_with, write_reject,
+    Report, Siblings, Stage, for_each_noted_reject, ingest_with, write_reject,
 };
 use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _, ModelError, Pixels};
 use hashdb::{Address, Code, Database, Error, Options};
@@ -54,6 +54,10 @@ pub(crate) struct Args {
     /// Delete the records of files and shards below the paths that are no longer there
     #[arg(long)]
     delete_missing: bool,
+    /// Make the record's value of what stands beside the picture in its shard: entries that have the same
+    /// name up to the first dot, as in WebDataset. All of them, or those of these endings (json,txt)
+    #[arg(long, value_name = "ENDINGS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
+    siblings: Option<Vec<String>>,
     /// How to show progress, on standard error [default: auto]
     #[arg(long, value_enum)]
     progress: Option<Mode>,
@@ -85,6 +89,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     options = options.redo(redo).delete_missing(args.delete_missing);
     if let Some(threads) = args.threads {
         options = options.threads(threads);
+    }
+    let siblings = args.siblings.as_ref().map(|endings| match endings.as_slice() {
+        [] => Siblings::all(),
+        endings => Siblings::only(endings),
+    });
+    if let Some(siblings) = &siblings {
+        options = options.siblings(siblings);
     }
     let mut watcher = Watcher {
         meter: Meter::new(args.progress),

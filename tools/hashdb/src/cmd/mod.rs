@@ -9,6 +9,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod dump;
 pub(crate) mod encode;
+pub(crate) mod eval;
 pub(crate) mod get;
 pub(crate) mod info;
 pub(crate) mod ingest;
