@@ -230,7 +230,7 @@ fn back_up(place: &Path) {
             let (copy, gone) = (place.join("copy"), place.join("gone"));
             let _absent_at_first = std::fs::remove_dir_all(&gone);
             let _absent_at_first = std::fs::rename(&copy, &gone);
-            backup.restore(None, place.join("copy")).unwrap();
+            backup.restore(None, &copy).unwrap();
         }
     }
 }
