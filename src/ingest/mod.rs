@@ -1,10 +1,12 @@
 //! Images in: from paths to records.
 //!
 //! `source` finds the images in folders and files, `shard` in tar (`packed` unpacks it) and `zipped` in zip archives
-//! (`seeking` reads them here and there), `foreign` in what a program reads for it, `pattern` tells which paths a pattern means, `header` judges each (`sniff`
-//! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both beside the encoder and the
-//! writes over bounded queues (`gate` bounds their bytes), `entries` and `siblings` put the entries of a shard together, `report` counts and names what was
-//! rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command and training call it.
+//! (`seeking` reads them here and there), `foreign` in what a program reads for it; `pattern` tells which paths a
+//! pattern means, `entries` and `siblings` put the entries of a shard together. `header` judges each image (`sniff`
+//! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both
+//! beside the encoder and the writes over bounded queues (`gate` bounds their bytes), `report` counts and names
+//! what was rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command
+//! and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
