@@ -2,7 +2,7 @@
 //!
 //! `source` and `shard` find the images in folders, files and tar archives, `header` judges each (`sniff`
 //! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both beside the encoder and the
-//! writes over bounded queues (`gate` bounds their bytes), `entries` and `siblings` put the entries of a shard together, `report` counts and names what was
+//! writes over bounded queues (`gate` bounds their bytes, `pending` is a batch that a device has taken), `entries` and `siblings` put the entries of a shard together, `report` counts and names what was
 //! rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
@@ -16,6 +16,7 @@ mod gate;
 mod header;
 mod journal;
 mod jpeg;
+mod pending;
 mod pipeline;
 #[cfg(feature = "__internals")]
 mod probe;
@@ -35,6 +36,7 @@ pub use decode::{
 };
 pub use error::IngestError;
 pub use journal::{NotedReject, Redo, for_each_noted_reject, noted_rejects};
+pub use pending::Pending;
 pub use pipeline::IngestOptions;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
@@ -60,6 +62,11 @@ const SYNC_INTERVAL: Duration = Duration::from_millis(500);
 pub type EncodeBatch<'e> =
     dyn Fn(Vec<Vec<u8>>) -> Result<Vec<(Address, Code)>, IngestError> + Sync + 'e;
 
+/// Takes a batch of pictures, [`PIXEL_BYTES`] bytes each, and gives its results when they are asked for: one
+/// address and code for each, in order.
+pub type SubmitBatch<'e> =
+    dyn Fn(Vec<Vec<u8>>) -> Result<Pending<'e, (Address, Code)>, IngestError> + Sync + 'e;
+
 /// Brings every image of `paths` into a database, under the key that its place gives it: the path as given,
 /// or for a shard's entry the path of the shard, `/`, and the entry's name. A key that is there already is
 /// replaced. Values are empty, or made of the image's [`Siblings`].
@@ -83,6 +90,24 @@ pub fn ingest_with(
     encode: &EncodeBatch<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
+    let submit = |pictures| encode(pictures).map(Pending::ready);
+    ingest_in_flight(db, paths, options, &submit, observer)
+}
+
+/// [`ingest_with`] for an encoder that takes the next batch while it computes the last one, as
+/// [`Autoencoder::submit`](crate::model::Autoencoder::submit) does: up to four batches are on their way.
+/// They are written in the order of the sources.
+///
+/// # Errors
+///
+/// Those of [`ingest_with`].
+pub fn ingest_in_flight(
+    db: &Database,
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    submit: &SubmitBatch<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Report, IngestError> {
     let journal = Journal::new(db, options.redo, options.siblings, options.delete_missing);
     let mut synced = Instant::now();
     let mut sink = |items: Vec<(Label, (Address, Code))>, passed: &Passed| {
@@ -99,7 +124,7 @@ pub fn ingest_with(
         }
         Ok(())
     };
-    let ended = pipeline::run(paths, options, &journal, encode, &mut sink, observer);
+    let ended = pipeline::run_in_flight(paths, options, &journal, submit, &mut sink, observer);
     let durable = db.sync();
     let mut report = ended?;
     durable?;
