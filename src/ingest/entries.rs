@@ -55,6 +55,12 @@ impl From<io::Error> for Unread {
     }
 }
 
+/// What is behind damage cannot be read.
+pub(super) fn damaged(key: Vec<u8>, cause: &io::Error) -> Reject {
+    let cause = format!("the rest of the archive is lost: {cause}");
+    Reject { key, stage: Stage::Source, kind: "damaged-archive", cause }
+}
+
 /// Reads the content of an entry, of as many bytes as were said.
 pub(super) type Read<'r> = dyn FnMut() -> Result<Vec<u8>, Unread> + 'r;
 
@@ -82,6 +88,11 @@ impl<'s> Shard<'s> {
         if let Plan::From(first) = self.plan { *first } else { 0 }
     }
 
+    /// Bytes of the file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.origin.bytes
+    }
+
     /// Takes one entry; `false` if the walk shall end.
     pub(super) fn take(
         &mut self,
@@ -95,8 +106,9 @@ impl<'s> Shard<'s> {
         }
         let split = self.siblings.and_then(|_| siblings::split(&entry.name));
         let Some((name, ending)) = split else {
-            // It may stand among the entries of a sample, which then ends here.
-            if looks_like_an_image(&entry.name) && !self.end_sample(walk) {
+            // What is marked as passed must not lie among the entries of a sample, which then ends here.
+            let is_marked = entry.kind == Kind::Other || looks_like_an_image(&entry.name);
+            if is_marked && !self.end_sample(walk) {
                 return Ok(false);
             }
             return self.take_alone(walk, entry, read);
@@ -117,7 +129,8 @@ impl<'s> Shard<'s> {
     }
 
     /// Emits the cause why the rest cannot be read. A sample that was not read to its end is part of the rest.
-    pub(super) fn lose(self, walk: &mut Walk<'_, '_>, reject: Reject) -> bool {
+    pub(super) fn lose(self, walk: &mut Walk<'_, '_>, cause: &io::Error) -> bool {
+        let reject = damaged(self.origin.key.clone(), cause);
         (walk.emit)(Found::Reject(reject, Some(self.mark(self.passed, true))))
     }
 
@@ -314,7 +327,8 @@ impl Sample {
         if self.held_bytes > SAMPLE_BYTES {
             let name = self.name.escape_ascii();
             let cause = format!(
-                "the images of the sample {name} have more than {SAMPLE_BYTES} bytes; names that are the same up to the first dot are one sample"
+                "the images of the sample {name} have more than {SAMPLE_BYTES} bytes; \
+                 names that are the same up to the first dot are one sample"
             );
             return Err(("sample-too-large", cause));
         }

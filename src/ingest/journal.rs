@@ -17,13 +17,14 @@ use serde::{Deserialize, Serialize};
 
 use super::IngestError;
 use super::report::{Reject, Stage};
-use super::siblings::Siblings;
-use super::source::{Planner, key_of};
+use super::source::{Planner, key_of, pattern_of};
 use crate::db::{Database, MAX_KEY_BYTES, Readable as _, WriteBatch, WriteOptions};
 use crate::error::Result;
 
 const SOURCES: &[u8] = b"ingest/source/";
 const REJECTS: &[u8] = b"ingest/reject/";
+/// Paths whose rejects are looked up path by path.
+const FEW_PATHS: usize = 64;
 /// Deletes of one batch.
 const DELETES: usize = 1000;
 
@@ -34,7 +35,8 @@ pub struct Redo {
     /// What was rejected is tried again.
     pub rejects: bool,
     /// Files and shards that changed since are read again: those whose size or time is another, files only
-    /// if their content is another too; and all for which other [`Siblings`](super::Siblings) became values.
+    /// if their content is another too; and shards that were read with other
+    /// [`Siblings`](super::Siblings) or by another [`ShardFormat`](super::ShardFormat).
     pub changed: bool,
     /// Everything is read again.
     pub all: bool,
@@ -47,13 +49,15 @@ pub(super) struct Origin {
     pub(super) bytes: u64,
     /// Nanoseconds since 1970, as far as the file system tells.
     pub(super) modified: u64,
+    /// How it is read, as far as that changes its records.
+    pub(super) how: Option<Arc<str>>,
 }
 
 impl Origin {
     pub(super) fn new(path: &Path, metadata: &Metadata) -> Self {
         let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
-        Self { key: key_of(path), bytes: metadata.len(), modified }
+        Self { key: key_of(path), bytes: metadata.len(), modified, how: None }
     }
 }
 
@@ -91,9 +95,8 @@ struct SourceNote {
     finished: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
-    /// Which siblings became values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    siblings: Option<String>,
+    how: Option<String>,
 }
 
 impl SourceNote {
@@ -114,8 +117,6 @@ struct RejectNote {
 pub(super) struct Journal<'a> {
     db: &'a Database,
     redo: Redo,
-    /// Which siblings become values.
-    siblings: Option<String>,
     /// The first error of the walk, which has nobody to return it to.
     failure: Mutex<Option<IngestError>>,
     /// Hashes of the keys of all sources met, if they are wanted: what is not among them is missing.
@@ -128,16 +129,10 @@ pub(super) struct Journal<'a> {
 
 impl<'a> Journal<'a> {
     /// A journal that can tell what is missing if it shall `follow` what the walk meets.
-    pub(super) fn new(
-        db: &'a Database,
-        redo: Redo,
-        siblings: Option<&Siblings>,
-        follow: bool,
-    ) -> Self {
+    pub(super) fn new(db: &'a Database, redo: Redo, follow: bool) -> Self {
         Self {
             db,
             redo,
-            siblings: siblings.map(Siblings::label),
             failure: Mutex::default(),
             met: follow.then(Mutex::default),
             lost: Mutex::default(),
@@ -159,7 +154,7 @@ impl<'a> Journal<'a> {
         let Some(note) = note.filter(|_| !self.redo.all) else { return Ok(Plan::From(0)) };
         let note: SourceNote = parse(&origin.key, &note)?;
         let same = (note.bytes, note.modified) == (origin.bytes, origin.modified);
-        let same_values = note.siblings == self.siblings;
+        let same_values = note.how.as_deref() == origin.how.as_deref();
         if !note.finished {
             return Ok(Plan::From(if same && same_values { note.passed } else { 0 }));
         }
@@ -219,8 +214,9 @@ impl<'a> Journal<'a> {
         for Mark { origin, passed, finished, hash } in marks {
             let hash = hash.map(|hash| format!("{hash:032x}"));
             let (bytes, modified) = (origin.bytes, origin.modified);
-            let (passed, finished, siblings) = (*passed, *finished, self.siblings.clone());
-            let note = SourceNote { bytes, modified, passed, finished, hash, siblings };
+            let (passed, finished, how) =
+                (*passed, *finished, origin.how.as_deref().map(str::to_owned));
+            let note = SourceNote { bytes, modified, passed, finished, hash, how };
             batch.put_note(&[SOURCES, &origin.key].concat(), &text_of(&note)?);
         }
         Ok(())
@@ -313,23 +309,54 @@ pub fn for_each_noted_reject(
     paths: &[PathBuf],
     visit: &mut dyn FnMut(NotedReject) -> Result<(), IngestError>,
 ) -> Result<(), IngestError> {
-    for key in outermost(paths.iter().map(|path| key_of(path)).collect()) {
-        let folder = folder_of(&key);
-        let mut failure = None;
-        db.for_each_note(&[REJECTS, &key].concat(), |name, note| {
-            let rejected = &name[REJECTS.len()..];
-            if rejected != key && !rejected.starts_with(&folder) {
-                return Ok(ControlFlow::Continue(()));
-            }
-            let told = parse(rejected, note).and_then(|RejectNote { stage, kind, cause }| {
-                visit(NotedReject { key: rejected.to_vec(), stage, kind, cause })
-            });
-            failure = told.err();
-            Ok(if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
-        failure.map_or(Ok(()), Err)?;
+    let mut patterns = Vec::new();
+    let mut keys = Vec::new();
+    for path in paths {
+        let pattern = path.metadata().err().and_then(|error| pattern_of(path, &error));
+        match pattern {
+            Some(Ok(pattern)) => patterns.push(pattern),
+            _ => keys.push(key_of(path)),
+        }
     }
-    Ok(())
+    if patterns.is_empty() && keys.len() <= FEW_PATHS {
+        return outermost(keys).iter().try_for_each(|key| {
+            let folder = folder_of(key);
+            let below = |rejected: &[u8]| rejected == *key || rejected.starts_with(&folder);
+            visit_rejects(db, key, &below, visit)
+        });
+    }
+    // One pass over all rejects is less than one for each of many paths.
+    let trimmed = |key: Vec<u8>| key.strip_suffix(b"/").map_or(key.clone(), <[u8]>::to_vec);
+    let keys: HashSet<_> = keys.into_iter().map(trimmed).collect();
+    let below = |rejected: &[u8]| {
+        let slashes = rejected.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let mut ends = slashes.map(|(at, _)| at).chain([rejected.len()]);
+        ends.any(|end| keys.contains(&rejected[..end]))
+            || patterns.iter().any(|pattern| pattern.holds_key(rejected))
+    };
+    visit_rejects(db, b"", &below, visit)
+}
+
+/// Visits the noted rejects whose keys begin so and are `below` what was asked for.
+fn visit_rejects(
+    db: &Database,
+    prefix: &[u8],
+    below: &dyn Fn(&[u8]) -> bool,
+    visit: &mut dyn FnMut(NotedReject) -> Result<(), IngestError>,
+) -> Result<(), IngestError> {
+    let mut failure = None;
+    db.for_each_note(&[REJECTS, prefix].concat(), |name, note| {
+        let rejected = &name[REJECTS.len()..];
+        if !below(rejected) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let told = parse(rejected, note).and_then(|RejectNote { stage, kind, cause }| {
+            visit(NotedReject { key: rejected.to_vec(), stage, kind, cause })
+        });
+        failure = told.err();
+        Ok(if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    failure.map_or(Ok(()), Err)
 }
 
 /// The rejects of [`for_each_noted_reject`] as a list.
@@ -354,7 +381,7 @@ fn folder_of(key: &[u8]) -> Vec<u8> {
 /// The keys in order, without those that lie below another one.
 fn outermost(mut keys: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     // Compared like this, all that lies below a folder comes right behind it.
-    keys.sort_by(|one, other| folder_of(one).cmp(&folder_of(other)));
+    keys.sort_by_cached_key(|key| folder_of(key));
     keys.dedup_by(|later, kept| folder_of(later).starts_with(&folder_of(kept)));
     keys
 }

@@ -1,9 +1,12 @@
 //! Images in: from paths to records.
 //!
-//! `source` and `shard` find the images in folders, files and tar archives, `header` judges each (`sniff`
-//! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both beside the encoder and the
-//! writes over bounded queues (`gate` bounds their bytes, `pending` is a batch that a device has taken), `entries` and `siblings` put the entries of a shard together, `report` counts and names what was
-//! rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command and training call it.
+//! `source` finds the images in folders and files, `shard` in tar (`packed` unpacks it) and `zipped` in zip archives
+//! (`seeking` reads them here and there), `foreign` in what a program reads for it; `pattern` tells which paths a
+//! pattern means, `entries` and `siblings` put the entries of a shard together. `header` judges each image (`sniff`
+//! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both
+//! beside the encoder and the writes over bounded queues (`gate` bounds their bytes, `pending` is a batch that a device has taken), `report` counts and names
+//! what was rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command
+//! and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
@@ -12,20 +15,25 @@ mod deadline;
 mod decode;
 mod entries;
 mod error;
+mod foreign;
 mod gate;
 mod header;
 mod journal;
 mod jpeg;
+mod packed;
+mod pattern;
 mod pending;
 mod pipeline;
 #[cfg(feature = "__internals")]
 mod probe;
 mod report;
 mod reread;
+mod seeking;
 mod shard;
 mod siblings;
 mod sniff;
 mod source;
+mod zipped;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +43,7 @@ pub use decode::{
     PIXEL_BYTES, Picture, SIDE, decode_rgb, pixels, thumbnail,
 };
 pub use error::IngestError;
+pub use foreign::{ShardEntries, ShardEntry, ShardError, ShardFormat};
 pub use journal::{NotedReject, Redo, for_each_noted_reject, noted_rejects};
 pub use pending::Pending;
 pub use pipeline::IngestOptions;
@@ -108,7 +117,7 @@ pub fn ingest_in_flight(
     submit: &SubmitBatch<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    let journal = Journal::new(db, options.redo, options.siblings, options.delete_missing);
+    let journal = Journal::new(db, options.redo, options.delete_missing);
     let mut synced = Instant::now();
     let mut sink = |items: Vec<(Label, (Address, Code))>, passed: &Passed| {
         let mut batch = WriteBatch::new();

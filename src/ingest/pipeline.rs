@@ -26,13 +26,14 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::IngestError;
 use super::deadline::{Clock, Deadline};
 use super::decode::{DecodeError, ITEM_TIMEOUT, MAX_WORKING_BYTES};
+use super::foreign::ShardFormat;
 use super::gate::{Gate, Permit};
 use super::header::Header;
 use super::journal::{self, Mark, Redo};
 use super::pending::Pending;
 use super::report::{Observer, Progress, Reject, Report, Stage};
 use super::siblings::Siblings;
-use super::source::{self, Content, Found, Label, Planner, Walk};
+use super::source::{self, Content, Found, Label, Planner, Sources, Walk};
 
 /// Batches that may be found and not yet handed on in order: room for the decoders to work ahead while one
 /// of their items is slow or a batch is encoded.
@@ -58,6 +59,8 @@ pub struct IngestOptions<'a> {
     pub(super) redo: Redo,
     pub(super) delete_missing: bool,
     pub(super) siblings: Option<&'a Siblings>,
+    pub(super) listed: &'a [PathBuf],
+    pub(super) format: Option<&'a dyn ShardFormat>,
     cancel: Option<&'a AtomicBool>,
 }
 
@@ -73,6 +76,8 @@ impl Default for IngestOptions<'_> {
             redo: Redo::default(),
             delete_missing: false,
             siblings: None,
+            listed: &[],
+            format: None,
             cancel: None,
         }
     }
@@ -126,6 +131,21 @@ impl<'a> IngestOptions<'a> {
     #[must_use]
     pub fn siblings(mut self, siblings: &'a Siblings) -> Self {
         self.siblings = Some(siblings);
+        self
+    }
+
+    /// More paths, which come after those that are given to the run. They are no patterns, and one that cannot be
+    /// looked at is a reject and does not keep the run from starting. Default: none.
+    #[must_use]
+    pub fn listed(mut self, paths: &'a [PathBuf]) -> Self {
+        self.listed = paths;
+        self
+    }
+
+    /// Shards of one more format. Default: none.
+    #[must_use]
+    pub fn format(mut self, format: &'a dyn ShardFormat) -> Self {
+        self.format = Some(format);
         self
     }
 
@@ -197,7 +217,9 @@ pub(super) fn run_in_flight<T: Send>(
     sink: &mut Sink<'_, T>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    source::check(paths)?;
+    let IngestOptions { listed, siblings, format, .. } = *options;
+    let sources = Sources { given: paths, listed, siblings, format };
+    sources.check()?;
     let shared = Shared::new(options);
     thread::scope(|scope| {
         let shared = &shared;
@@ -205,9 +227,9 @@ pub(super) fn run_in_flight<T: Send>(
         let (task_in, tasks) = bounded(options.window());
         let (outcome_in, outcomes) = bounded(options.window());
         let (batch_in, batches) = bounded(2);
-        scope.spawn(|| shared.measure(paths));
+        scope.spawn(move || shared.measure(&sources));
         let rejects_in = outcome_in.clone();
-        scope.spawn(move || shared.find(paths, planner, &task_in, &rejects_in));
+        scope.spawn(move || shared.find(&sources, planner, &task_in, &rejects_in));
         for _ in 0..options.threads {
             let (tasks, outcome_in) = (tasks.clone(), outcome_in.clone());
             scope.spawn(move || shared.decode(&tasks, &outcome_in));
@@ -332,8 +354,8 @@ impl<'a> Shared<'a> {
     }
 
     /// Counts the bytes ahead, for the time left.
-    fn measure(&self, paths: &[PathBuf]) {
-        if let Some(total) = source::measure(paths, &|| self.halted()) {
+    fn measure(&self, sources: &Sources<'_>) {
+        if let Some(total) = source::measure(sources, &|| self.halted()) {
             self.total_bytes.store(total, Ordering::Relaxed);
         }
     }
@@ -341,7 +363,7 @@ impl<'a> Shared<'a> {
     /// The source stage: numbers what is found.
     fn find<'s>(
         &'s self,
-        paths: &[PathBuf],
+        sources: &Sources<'_>,
         planner: &dyn Planner,
         tasks: &Sender<Task<'s>>,
         rejects: &Sender<Outcome<'s>>,
@@ -387,9 +409,8 @@ impl<'a> Shared<'a> {
         };
         let stopped = || self.halted();
         let (waiting, read) = (&self.waiting, &self.bytes);
-        let (siblings, stopped) = (self.options.siblings, &stopped);
-        let mut walk = Walk { waiting, read, planner, siblings, stopped, emit: &mut emit };
-        self.finished.store(walk.run(paths), Ordering::Relaxed);
+        let mut walk = Walk { waiting, read, planner, stopped: &stopped, emit: &mut emit };
+        self.finished.store(walk.run(sources), Ordering::Relaxed);
     }
 
     /// A decode worker.

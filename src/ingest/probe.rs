@@ -8,7 +8,7 @@ use super::deadline::{Clock, Deadline};
 use super::decode::{DecodeError, ITEM_TIMEOUT};
 use super::gate::Gate;
 use super::header::Header;
-use super::source::{Content, Found, Walk};
+use super::source::{Content, Found, Sources, Walk};
 
 /// What a shard was read as.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,9 +39,8 @@ pub fn probe_shard(path: &Path, most: usize) -> ProbedShard {
         shard.images.len() <= most
     };
     let (waiting, read) = (&waiting, &read);
-    let (planner, siblings) = (&(), None);
-    let mut walk = Walk { waiting, read, planner, siblings, stopped: &|| false, emit: &mut emit };
-    let _to_the_end = walk.run(&[PathBuf::from(path)]);
+    let mut walk = Walk { waiting, read, planner: &(), stopped: &|| false, emit: &mut emit };
+    let _to_the_end = walk.run(&Sources::given(&[PathBuf::from(path)]));
     shard
 }
 

@@ -32,7 +32,7 @@ pub struct Reject {
     pub stage: Stage,
     /// A short label for programs: that of a [`DecodeError`](super::DecodeError), or `unreadable`,
     /// `not-regular`, `link-loop`, `damaged-archive`, `key-too-long`, `value-too-large`, `sample-too-large`,
-    /// `sibling-unreadable`.
+    /// `sibling-unreadable`, and of an entry in a zip archive `encrypted`, `unsupported-method`, `damaged-entry`.
     pub kind: &'static str,
     /// The cause, as one sentence without a full stop.
     pub cause: String,

@@ -5,16 +5,13 @@
 //! headers and 128 MiB to decompress it, whatever it claims; damage costs the rest of that shard and one reject.
 
 use std::cell::Cell;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
-use std::sync::Arc;
 
-use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, Entry as TarEntry};
 
 use super::entries::{Entry, Kind, Shard, Unread};
-use super::journal::{Origin, Plan};
-use super::report::{Reject, Stage};
+use super::packed::unpack;
 use super::source::{Counted, Walk, open};
 
 /// The most bytes that the headers of one entry may take, long names and extensions included.
@@ -25,38 +22,19 @@ const MAX_PADDING_BYTES: u64 = 16 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Emits what the plan asks for of the images of a shard; `false` if the walk shall end.
-pub(super) fn read(
-    walk: &mut Walk<'_, '_>,
-    path: &Path,
-    origin: &Arc<Origin>,
-    plan: &Plan,
-) -> bool {
-    let (stopped, siblings) = (walk.stopped, walk.siblings);
-    let mut shard = Shard::new(origin, plan, siblings);
+pub(super) fn read(walk: &mut Walk<'_, '_>, path: &Path, mut shard: Shard<'_>) -> bool {
+    let stopped = walk.stopped;
     match read_entries(walk, path, &mut shard) {
         Ok(true) => shard.end(walk),
         Ok(false) => false,
         Err(_) if stopped() => false,
-        Err(cause) => shard.lose(walk, damaged(origin.key.clone(), &cause)),
+        Err(cause) => shard.lose(walk, &cause),
     }
-}
-
-/// What is behind damage cannot be read.
-pub(super) fn damaged(key: Vec<u8>, cause: &io::Error) -> Reject {
-    let cause = format!("the rest of the archive is lost: {cause}");
-    Reject { key, stage: Stage::Source, kind: "damaged-archive", cause }
 }
 
 fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &mut Shard<'_>) -> io::Result<bool> {
     let raw = Counted { inner: open(path)?, read: walk.read, stopped: walk.stopped };
-    let mut buffered = BufReader::with_capacity(BUFFER_BYTES, raw);
-    let start = buffered.fill_buf()?;
-    if start.is_empty() {
-        return Err(io::Error::other("it is empty"));
-    }
-    let is_gzip = start.starts_with(b"\x1f\x8b");
-    let stream: Box<dyn Read + '_> =
-        if is_gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
+    let (stream, is_packed) = unpack(BufReader::with_capacity(BUFFER_BYTES, raw))?;
     let (quota, ended) = (Cell::new(0), Cell::new(false));
     let mut archive = Archive::new(Metered { inner: stream, quota: &quota, ended: &ended });
     let mut entries = archive.entries()?;
@@ -78,7 +56,7 @@ fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &mut Shard<'_>) -> 
     }
     quota.set(MAX_PADDING_BYTES);
     let mut rest = archive.into_inner();
-    if is_gzip {
+    if is_packed {
         io::copy(&mut rest.by_ref().take(MAX_PADDING_BYTES), &mut io::sink())?;
     }
     Ok(true)

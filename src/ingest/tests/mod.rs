@@ -1,11 +1,13 @@
 //! Whole runs over folders and shards that the tests make themselves.
 
 mod jpegs;
+mod patterns;
 mod resume;
 mod runs;
 mod samples;
 mod shards;
 mod slow;
+mod zips;
 
 use std::io::Cursor;
 use std::path::PathBuf;

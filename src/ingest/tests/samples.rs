@@ -76,6 +76,28 @@ fn a_name_that_comes_again_begins_a_new_sample() {
     assert_eq!((found, rejects), (records(&expected), Vec::new()));
 }
 
+/// A link without an ending, which is in no sample, was marked as passed while a sample around it was open: a run
+/// that ended there would have gone on without the siblings before it.
+#[test]
+fn nothing_is_marked_as_passed_within_a_sample() {
+    let mut builder = ::tar::Builder::new(Vec::new());
+    let file = |bytes: &[u8]| {
+        let mut header = ::tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header
+    };
+    builder.append_data(&mut file(b"1"), "a.txt", &b"1"[..]).unwrap();
+    let mut link = file(b"");
+    link.set_entry_type(::tar::EntryType::Symlink);
+    builder.append_link(&mut link, "link", "a.txt").unwrap();
+    let picture = png(1);
+    builder.append_data(&mut file(&picture), "a.png", &picture[..]).unwrap();
+    builder.append_data(&mut file(b"2"), "a.txt", &b"2"[..]).unwrap();
+    let (found, rejects) = run(&builder.into_inner().unwrap(), &Siblings::all());
+    assert_eq!(found, records(&[("/a.png", r#"{"txt":"2"}"#)]));
+    assert_eq!(rejects, [("/link".to_owned(), "not-regular")]);
+}
+
 #[test]
 fn a_broken_image_costs_its_record_and_not_those_of_its_sample() {
     let bytes = tar(&[("a.jpg", b"rubbish"), ("a.png", &png(1)), ("a.json", b"[1]")]);
@@ -155,7 +177,7 @@ fn sampled_with(image: &[u8]) -> Vec<u8> {
 }
 
 /// Runs into a database until `most` pictures were encoded, and returns its records.
-fn into(
+pub(super) fn into(
     db: &Database,
     path: &std::path::Path,
     options: &IngestOptions<'_>,
@@ -232,6 +254,29 @@ fn another_choice_of_siblings_begins_a_shard_anew() {
     assert!(fourth == 19 && records.values().all(Vec::is_empty));
     let (_, fifth, _) = into(&db, &path, &changed, u64::MAX);
     assert_eq!(fifth, 0);
+}
+
+/// Whatever comes again and again takes the place of what was there, and nothing grows.
+#[test]
+fn many_entries_of_one_key_leave_the_last() {
+    let pictures: Vec<_> = (0..=255).map(png).collect();
+    let entries: Vec<_> = (0..1500).map(|n| ("x.png", pictures[n % 256].as_slice())).collect();
+    let folder = folder(&[("s.tar", &tar(&entries))]);
+    let home = tempfile::tempdir().unwrap();
+    let options = Options::new().code_bits(64).address_bits(8).background(false);
+    let siblings = Siblings::all();
+    for (name, ingest) in [
+        ("plain", IngestOptions::default()),
+        ("siblings", IngestOptions::default().siblings(&siblings)),
+    ] {
+        let db = Database::create(home.path().join(name), options.clone()).unwrap();
+        let path = folder.path().join("s.tar");
+        let (done, encoded, records) = into(&db, &path, &ingest, u64::MAX);
+        assert!(done);
+        assert_eq!((encoded, records.len()), (1500, 1));
+        let key = source::key_of(&path.join("x.png"));
+        assert_eq!(db.get(&key).unwrap().unwrap().address.value(), 1499 % 256);
+    }
 }
 
 #[test]

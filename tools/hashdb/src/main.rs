@@ -10,6 +10,7 @@ mod encoder;
 mod exit;
 mod files;
 mod indexes;
+mod lists;
 mod npy;
 mod output;
 mod progress;

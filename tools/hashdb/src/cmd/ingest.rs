@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -18,17 +18,18 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::encoder::BatchChoice;
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::output::{Output, note};
 use crate::progress::{self, Meter, Mode, State};
 use crate::signals::Interrupt;
+use crate::table::read::ImageColumns;
 use crate::text;
-use crate::{encoder, files};
+use crate::{encoder, files, lists};
 
 /// Rejects that are named on standard error where no file takes them.
 const NAMED_REJECTS: u64 = 10;
 
-/// Put pictures into a database: folders, files, tar shards
+/// Put pictures into a database: folders, files, shards, what a pattern matches, lists
 ///
 /// A record's key is the path of the picture as given; for an entry of a shard it is the path of
 /// the shard, a slash, and the entry's name. A broken picture never stops the run. A run that was stopped, by
@@ -37,9 +38,16 @@ const NAMED_REJECTS: u64 = 10;
 pub(crate) struct Args {
     /// The database directory
     db: PathBuf,
-    /// Folders (searched recursively), picture files, .tar, .tar.gz and .tgz shards
-    #[arg(required = true, value_name = "PATH")]
+    /// Folders (searched recursively), picture files, shards (.tar, .tar.gz, .tgz, .tar.zst, .tzst, .zip,
+    /// .parquet), and in quotes patterns of their paths ('photos/**/*.jpg')
+    #[arg(required_unless_present = "list", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Read more paths from this file, one a line, or from standard input (-)
+    #[arg(long, value_name = "FILE")]
+    list: Vec<PathBuf>,
+    /// In lists paths end with a NUL byte and not with a line, as `find -print0` writes them
+    #[arg(short = '0', long, requires = "list")]
+    null: bool,
     /// Write every reject with its cause to this file, one JSON object a line; those of earlier runs too
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -52,13 +60,22 @@ pub(crate) struct Args {
     /// Read everything again
     #[arg(long, conflicts_with_all = ["retry_rejects", "update"])]
     again: bool,
-    /// Delete the records of files and shards below the paths that are no longer there
-    #[arg(long)]
+    /// Delete the records of files and shards below the paths that are no longer there; not with lists and patterns
+    #[arg(long, conflicts_with = "list")]
     delete_missing: bool,
     /// Make the record's value of what stands beside the picture in its shard: entries that have the same
     /// name up to the first dot, as in WebDataset. All of them, or those of these endings (json,txt)
     #[arg(long, value_name = "ENDINGS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     siblings: Option<Vec<String>>,
+    /// The column of images in Parquet files [default: image, or the only one of structs with a field bytes]
+    #[arg(long, value_name = "COLUMN")]
+    image_column: Option<String>,
+    /// The column that keys of images in Parquet files end with [default: the number of the row]
+    #[arg(long, value_name = "COLUMN")]
+    key_column: Option<String>,
+    /// Columns of Parquet files that go into the value, a JSON object by column
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    value_columns: Vec<String>,
     /// How to show progress, on standard error [default: auto]
     #[arg(long, value_enum)]
     progress: Option<Mode>,
@@ -86,6 +103,14 @@ pub(crate) struct Args {
 
 /// Runs the ingest, or as much of it as the user lets it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if args.delete_missing && args.paths.iter().any(|path| is_pattern(path)) {
+        let sentence = "--delete-missing takes paths: a pattern does not tell what is missing";
+        return Err(Usage(sentence.into()).into());
+    }
+    let mut listed = Vec::new();
+    for list in &args.list {
+        lists::read(list, args.null, &mut listed)?;
+    }
     let db = Database::open(&args.db, Options::new())?;
     let encoder = encoder::of_database_in(&db, args.device, args.precision)?;
     let interrupt = Interrupt::install()?;
@@ -95,7 +120,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         seconds => Duration::from_secs(seconds),
     });
     let redo = Redo { rejects: args.retry_rejects, changed: args.update, all: args.again };
-    options = options.redo(redo).delete_missing(args.delete_missing);
+    options = options.redo(redo).delete_missing(args.delete_missing).listed(&listed);
     if let Some(threads) = args.threads {
         options = options.threads(threads);
     }
@@ -107,6 +132,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if let Some(siblings) = &siblings {
         options = options.siblings(siblings);
     }
+    let columns = ImageColumns {
+        image: args.image_column.clone(),
+        key: args.key_column.clone(),
+        values: args.value_columns.clone(),
+    };
+    options = options.format(&columns);
     let mut watcher = Watcher {
         meter: Meter::new(args.progress),
         rejects: args.rejects.as_ref().map(|path| Rejects::create(path)).transpose()?,
@@ -118,7 +149,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     };
     let submit = |pictures| encoder::submit(&encoder, pictures);
     let outcome = ingest_in_flight(&db, &args.paths, &options, &submit, &mut watcher);
-    watcher.finish(&db, &args.paths)?;
+    let paths = [&args.paths[..], &listed].concat();
+    watcher.finish(&db, &paths)?;
     let report = outcome?;
     db.sync()?;
     tell(args, &report)?;
@@ -133,6 +165,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     } else {
         Exit::Done
     })
+}
+
+/// Whether nothing is there under a path that looks like a pattern.
+fn is_pattern(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    text.contains(['*', '?', '[', '{']) && path.symlink_metadata().is_err()
 }
 
 fn tell(args: &Args, report: &Report) -> Result<()> {
@@ -218,7 +256,7 @@ struct Rejects {
 }
 
 impl Rejects {
-    fn create(path: &std::path::Path) -> Result<Self> {
+    fn create(path: &Path) -> Result<Self> {
         let file = BufWriter::new(files::create(path)?);
         Ok(Self { path: path.to_path_buf(), file })
     }

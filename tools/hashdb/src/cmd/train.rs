@@ -19,14 +19,15 @@ use crate::progress::{Meter, Mode, State};
 use crate::signals::Interrupt;
 use crate::text;
 
-/// Train an encoder on pictures: folders, files, tar shards
+/// Train an encoder on pictures: folders, files, shards, what a pattern matches
 ///
 /// Two networks are trained, one for codes and one for addresses. The same pictures, settings and
 /// seed give the same weights. Ctrl-C keeps the last finished epoch in the checkpoint; the same
 /// command with --resume goes on from there.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folders (searched recursively), picture files, .tar, .tar.gz and .tgz shards
+    /// Folders (searched recursively), picture files, shards (.tar, .tar.gz, .tgz, .tar.zst, .tzst, .zip), and in
+    /// quotes patterns of their paths
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The weight file to write

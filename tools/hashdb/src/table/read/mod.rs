@@ -3,6 +3,7 @@
 mod columns;
 mod csv;
 mod damage;
+mod images;
 mod ipc;
 mod jsonl;
 mod limited;
@@ -18,6 +19,7 @@ use anyhow::{Result, anyhow};
 
 use super::{Format, Rows, Widths};
 use crate::exit::Usage;
+pub(crate) use images::ImageColumns;
 pub(crate) use npy::{FACTS, LENGTHS, NpyPaths, NpyTable};
 
 /// The name of standard input.

@@ -47,7 +47,7 @@ impl ParquetTable {
 }
 
 /// Rows that are decoded at once: fewer where they are large.
-fn decoded_rows(metadata: &ParquetMetaData) -> u64 {
+pub(super) fn decoded_rows(metadata: &ParquetMetaData) -> u64 {
     let groups = metadata.row_groups().iter();
     let largest = groups.map(|group| {
         let size = |number| u64::try_from(number).unwrap_or(0);
@@ -57,16 +57,17 @@ fn decoded_rows(metadata: &ParquetMetaData) -> u64 {
 }
 
 /// Refuses what this program was built without.
-fn check_compression(path: &Path, metadata: &ParquetMetaData) -> Result<()> {
+pub(super) fn check_compression(path: &Path, metadata: &ParquetMetaData) -> Result<()> {
     let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
     for column in columns {
         match column.compression() {
             Compression::UNCOMPRESSED
             | Compression::SNAPPY
             | Compression::LZ4
-            | Compression::LZ4_RAW => {}
+            | Compression::LZ4_RAW
+            | Compression::ZSTD(_) => {}
             other => bail!(
-                "{}, column {}: it is compressed with {other}, expected none, SNAPPY or LZ4",
+                "{}, column {}: it is compressed with {other}, expected none, SNAPPY, LZ4 or ZSTD",
                 path.display(),
                 column.column_path()
             ),
