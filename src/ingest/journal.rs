@@ -381,7 +381,7 @@ fn folder_of(key: &[u8]) -> Vec<u8> {
 /// The keys in order, without those that lie below another one.
 fn outermost(mut keys: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     // Compared like this, all that lies below a folder comes right behind it.
-    keys.sort_by(|one, other| folder_of(one).cmp(&folder_of(other)));
+    keys.sort_by_cached_key(|key| folder_of(key));
     keys.dedup_by(|later, kept| folder_of(later).starts_with(&folder_of(kept)));
     keys
 }
