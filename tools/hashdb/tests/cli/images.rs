@@ -201,8 +201,15 @@ fn ingest_until(place: &Place, signal: &str) -> (Option<i32>, String) {
     let mut child = command.spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut text = String::new();
-    // The first line of progress comes when pictures are on their way.
-    stderr.read_line(&mut text).unwrap();
+    // A slow machine may tell its progress before anything is written.
+    loop {
+        let mut line = String::new();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "it has ended: {text}");
+        text += &line;
+        if objects(&line)[0]["written"] != 0 {
+            break;
+        }
+    }
     assert_eq!(place.shell(&format!("kill -{signal} {}", child.id())).code, Some(0));
     stderr.read_to_string(&mut text).unwrap();
     (child.wait().unwrap().code(), text)
