@@ -64,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "list")]
     delete_missing: bool,
     /// Make the record's value of what stands beside the picture in its shard: entries that have the same
-    /// name up to the first dot, as in WebDataset. All of them, or those of these endings (json,txt)
+    /// name up to the first dot, as in `WebDataset`. All of them, or those of these endings (json,txt)
     #[arg(long, value_name = "ENDINGS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     siblings: Option<Vec<String>>,
     /// The column of images in Parquet files [default: image, or the only one of structs with a field bytes]
