@@ -8,8 +8,11 @@ use super::shards::tar;
 use super::*;
 use crate::db::{Options, Readable as _};
 
-/// Keys with their values and the rejects of one shard, whose path is left out of the keys.
-fn run(bytes: &[u8], siblings: &Siblings) -> (Vec<(String, String)>, Vec<(String, &'static str)>) {
+/// Keys with their values, and keys with the kinds of their rejects.
+type Ran = (Vec<(String, String)>, Vec<(String, &'static str)>);
+
+/// What becomes of one shard, whose path is left out of the keys.
+fn run(bytes: &[u8], siblings: &Siblings) -> Ran {
     let folder = folder(&[("s.tar", bytes)]);
     let path = folder.path().join("s.tar");
     let show = |key: &[u8]| {
@@ -25,7 +28,8 @@ fn run(bytes: &[u8], siblings: &Siblings) -> (Vec<(String, String)>, Vec<(String
     };
     let options = IngestOptions::default().siblings(siblings).batch(3);
     let mut rejects = Rejects::default();
-    pipeline::run(&[path.clone()], &options, &(), &Ok, &mut sink, &mut rejects).unwrap();
+    pipeline::run(std::slice::from_ref(&path), &options, &(), &Ok, &mut sink, &mut rejects)
+        .unwrap();
     (records, rejects.0.iter().map(|reject| (show(&reject.key), reject.kind)).collect())
 }
 
@@ -289,7 +293,7 @@ fn rejected_images_are_tried_again_with_their_siblings() {
     let siblings = Siblings::all();
     let ingest = IngestOptions::default().siblings(&siblings);
     into(&db, &path, &ingest, u64::MAX);
-    let rejects = noted_rejects(&db, &[path.clone()]).unwrap();
+    let rejects = noted_rejects(&db, std::slice::from_ref(&path)).unwrap();
     assert_eq!(rejects.len(), 1);
     // The entry is mended at its place, and nothing else is another: its size and its time are as they were.
     let mended = sampled_with(&png(106));

@@ -65,7 +65,7 @@ fn picture(number: u64, side: u32) -> RgbImage {
     image
 }
 
-/// SplitMix64: a stream of numbers that differs with its seed.
+/// `SplitMix64`: a stream of numbers that differs with its seed.
 struct Random(u64);
 
 impl Random {
