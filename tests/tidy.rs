@@ -23,7 +23,7 @@ const FLOORS: [&[&str]; 9] = [
 const MODEL_MAY_IMPORT: [&str; 4] = ["error", "bytes", "hamming", "code"];
 
 /// Foreign crates and the only places that may name them.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 14] = [
     ("fail::", &["storage/failpoint.rs"]),
     (
         "rocksdb::",
@@ -45,13 +45,16 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("zune_jpeg::", &["ingest/jpeg.rs"]),
     ("fast_image_resize::", &["ingest/"]),
     ("tar::", &["ingest/"]),
+    ("zip::", &["ingest/zipped.rs"]),
+    ("zstd::", &["ingest/packed.rs", "ingest/tests/"]),
     ("crossbeam::", &["ingest/", "model/"]),
 ];
 
-const UNSAFE_FILES: [&str; 6] = [
+const UNSAFE_FILES: [&str; 7] = [
     "hamming/avx2.rs",
     "hamming/avx512.rs",
     "hamming/neon.rs",
+    "model/cuda.rs",
     "storage/blocks.rs",
     "storage/mmap.rs",
     "storage/tables.rs",

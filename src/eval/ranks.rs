@@ -146,7 +146,8 @@ mod tests {
         let mut state = 1_u64;
         let mut byte = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 56) as u8 & (state >> 48) as u8
+            let [.., low, high] = state.to_le_bytes();
+            low & high
         };
         let (width, rows) = (32, 2500);
         let codes: Vec<u8> = (0..width * rows).map(|_| byte()).collect();

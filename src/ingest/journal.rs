@@ -5,7 +5,7 @@
 //! Notes (storage-format.md, section 4.1): `ingest/source/` + key: [`SourceNote`]; `ingest/reject/` + key:
 //! [`RejectNote`], both as JSON.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs::Metadata;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,14 @@ use serde::{Deserialize, Serialize};
 
 use super::IngestError;
 use super::report::{Reject, Stage};
-use super::source::{Planner, key_of};
+use super::source::{Planner, key_of, pattern_of};
 use crate::db::{Database, MAX_KEY_BYTES, Readable as _, WriteBatch, WriteOptions};
 use crate::error::Result;
 
 const SOURCES: &[u8] = b"ingest/source/";
 const REJECTS: &[u8] = b"ingest/reject/";
+/// Paths whose rejects are looked up path by path.
+const FEW_PATHS: usize = 64;
 /// Deletes of one batch.
 const DELETES: usize = 1000;
 
@@ -33,7 +35,8 @@ pub struct Redo {
     /// What was rejected is tried again.
     pub rejects: bool,
     /// Files and shards that changed since are read again: those whose size or time is another, files only
-    /// if their content is another too.
+    /// if their content is another too; and shards that were read with other
+    /// [`Siblings`](super::Siblings) or by another [`ShardFormat`](super::ShardFormat).
     pub changed: bool,
     /// Everything is read again.
     pub all: bool,
@@ -46,13 +49,15 @@ pub(super) struct Origin {
     pub(super) bytes: u64,
     /// Nanoseconds since 1970, as far as the file system tells.
     pub(super) modified: u64,
+    /// How it is read, as far as that changes its records.
+    pub(super) how: Option<Arc<str>>,
 }
 
 impl Origin {
     pub(super) fn new(path: &Path, metadata: &Metadata) -> Self {
         let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
-        Self { key: key_of(path), bytes: metadata.len(), modified }
+        Self { key: key_of(path), bytes: metadata.len(), modified, how: None }
     }
 }
 
@@ -90,6 +95,8 @@ struct SourceNote {
     finished: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    how: Option<String>,
 }
 
 impl SourceNote {
@@ -112,8 +119,8 @@ pub(super) struct Journal<'a> {
     redo: Redo,
     /// The first error of the walk, which has nobody to return it to.
     failure: Mutex<Option<IngestError>>,
-    /// Hashes of the keys of all sources met: what is not among them is missing.
-    met: Mutex<HashSet<u128>>,
+    /// Hashes of the keys of all sources met, if they are wanted: what is not among them is missing.
+    met: Option<Mutex<HashSet<u128>>>,
     /// Keys of what could not be looked at: nothing below them is missing as far as is known.
     lost: Mutex<Vec<Vec<u8>>>,
     /// Sources that were rejected before and are read again.
@@ -121,12 +128,13 @@ pub(super) struct Journal<'a> {
 }
 
 impl<'a> Journal<'a> {
-    pub(super) fn new(db: &'a Database, redo: Redo) -> Self {
+    /// A journal that can tell what is missing if it shall `follow` what the walk meets.
+    pub(super) fn new(db: &'a Database, redo: Redo, follow: bool) -> Self {
         Self {
             db,
             redo,
             failure: Mutex::default(),
-            met: Mutex::default(),
+            met: follow.then(Mutex::default),
             lost: Mutex::default(),
             retried: Mutex::default(),
         }
@@ -146,10 +154,14 @@ impl<'a> Journal<'a> {
         let Some(note) = note.filter(|_| !self.redo.all) else { return Ok(Plan::From(0)) };
         let note: SourceNote = parse(&origin.key, &note)?;
         let same = (note.bytes, note.modified) == (origin.bytes, origin.modified);
+        let same_values = note.how.as_deref() == origin.how.as_deref();
         if !note.finished {
-            return Ok(Plan::From(if same { note.passed } else { 0 }));
+            return Ok(Plan::From(if same && same_values { note.passed } else { 0 }));
         }
         if self.redo.rejects && rejected {
+            return Ok(Plan::From(0));
+        }
+        if !same_values && self.redo.changed {
             return Ok(Plan::From(0));
         }
         if !same && self.redo.changed {
@@ -166,7 +178,7 @@ impl<'a> Journal<'a> {
         Ok(match entries.is_empty() {
             true => Plan::Skip,
             // Of another shard than it was, some entries are not enough.
-            false if !same => Plan::From(0),
+            false if !same || !same_values => Plan::From(0),
             false => Plan::Only(entries),
         })
     }
@@ -189,7 +201,7 @@ impl<'a> Journal<'a> {
             batch.delete_note(&[REJECTS, key].concat());
         }
         for mark in marks.iter().filter(|mark| mark.finished) {
-            if self.retried.lock().contains(&mark.origin.key) {
+            if self.retried.lock().remove(&mark.origin.key) {
                 batch.delete_note(&[REJECTS, &mark.origin.key].concat());
             }
         }
@@ -202,7 +214,9 @@ impl<'a> Journal<'a> {
         for Mark { origin, passed, finished, hash } in marks {
             let hash = hash.map(|hash| format!("{hash:032x}"));
             let (bytes, modified) = (origin.bytes, origin.modified);
-            let note = SourceNote { bytes, modified, passed: *passed, finished: *finished, hash };
+            let (passed, finished, how) =
+                (*passed, *finished, origin.how.as_deref().map(str::to_owned));
+            let note = SourceNote { bytes, modified, passed, finished, hash, how };
             batch.put_note(&[SOURCES, &origin.key].concat(), &text_of(&note)?);
         }
         Ok(())
@@ -211,7 +225,8 @@ impl<'a> Journal<'a> {
     /// Deletes the records of files and shards below `paths` that the walk did not meet, and returns how
     /// many there were. The walk came to its end.
     pub(super) fn delete_missing(&self, paths: &[PathBuf]) -> Result<u64, IngestError> {
-        let met = self.met.lock();
+        let Some(met) = &self.met else { return Ok(0) };
+        let met = met.lock();
         let lost = self.lost.lock();
         let unknown = |source: &[u8]| {
             lost.iter().any(|key| {
@@ -223,7 +238,7 @@ impl<'a> Journal<'a> {
         let mut missing = Vec::new();
         for path in paths {
             let key = key_of(path);
-            let folder = [key.strip_suffix(b"/").unwrap_or(&key), b"/"].concat();
+            let folder = folder_of(&key);
             for prefix in [key.clone(), folder.clone()] {
                 self.db.for_each_note(&[SOURCES, &prefix].concat(), |name, _| {
                     let source = &name[SOURCES.len()..];
@@ -282,29 +297,93 @@ pub struct NotedReject {
     pub cause: String,
 }
 
-/// The rejects below `paths` that no later run has taken in, in the order of their keys.
+/// The rejects below `paths` that no later run has taken in, one by one, each once: path by path in the
+/// order of their names, and in the order of their keys below each. There may be millions.
 ///
 /// # Errors
 ///
-/// [`IngestError::Database`] if the notes cannot be read, [`IngestError::Journal`] if one makes no sense.
-pub fn noted_rejects(db: &Database, paths: &[PathBuf]) -> Result<Vec<NotedReject>, IngestError> {
-    let mut found = BTreeMap::new();
+/// [`IngestError::Database`] if the notes cannot be read, [`IngestError::Journal`] if one makes no sense,
+/// and what `visit` returns.
+pub fn for_each_noted_reject(
+    db: &Database,
+    paths: &[PathBuf],
+    visit: &mut dyn FnMut(NotedReject) -> Result<(), IngestError>,
+) -> Result<(), IngestError> {
+    let mut patterns = Vec::new();
+    let mut keys = Vec::new();
     for path in paths {
-        let key = key_of(path);
-        let folder = [key.strip_suffix(b"/").unwrap_or(&key), b"/"].concat();
-        db.for_each_note(&[REJECTS, &key].concat(), |name, note| {
-            let rejected = &name[REJECTS.len()..];
-            if rejected == key || rejected.starts_with(&folder) {
-                found.insert(rejected.to_vec(), note.to_vec());
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
+        let pattern = path.metadata().err().and_then(|error| pattern_of(path, &error));
+        match pattern {
+            Some(Ok(pattern)) => patterns.push(pattern),
+            _ => keys.push(key_of(path)),
+        }
     }
-    let read = |(key, note): (Vec<u8>, Vec<u8>)| {
-        let RejectNote { stage, kind, cause } = parse(&key, &note)?;
-        Ok(NotedReject { key, stage, kind, cause })
+    if patterns.is_empty() && keys.len() <= FEW_PATHS {
+        return outermost(keys).iter().try_for_each(|key| {
+            let folder = folder_of(key);
+            let below = |rejected: &[u8]| rejected == *key || rejected.starts_with(&folder);
+            visit_rejects(db, key, &below, visit)
+        });
+    }
+    // One pass over all rejects is less than one for each of many paths.
+    let trimmed = |key: Vec<u8>| key.strip_suffix(b"/").map_or(key.clone(), <[u8]>::to_vec);
+    let keys: HashSet<_> = keys.into_iter().map(trimmed).collect();
+    let below = |rejected: &[u8]| {
+        let slashes = rejected.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let mut ends = slashes.map(|(at, _)| at).chain([rejected.len()]);
+        ends.any(|end| keys.contains(&rejected[..end]))
+            || patterns.iter().any(|pattern| pattern.holds_key(rejected))
     };
-    found.into_iter().map(read).collect()
+    visit_rejects(db, b"", &below, visit)
+}
+
+/// Visits the noted rejects whose keys begin so and are `below` what was asked for.
+fn visit_rejects(
+    db: &Database,
+    prefix: &[u8],
+    below: &dyn Fn(&[u8]) -> bool,
+    visit: &mut dyn FnMut(NotedReject) -> Result<(), IngestError>,
+) -> Result<(), IngestError> {
+    let mut failure = None;
+    db.for_each_note(&[REJECTS, prefix].concat(), |name, note| {
+        let rejected = &name[REJECTS.len()..];
+        if !below(rejected) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let told = parse(rejected, note).and_then(|RejectNote { stage, kind, cause }| {
+            visit(NotedReject { key: rejected.to_vec(), stage, kind, cause })
+        });
+        failure = told.err();
+        Ok(if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// The rejects of [`for_each_noted_reject`] as a list.
+///
+/// # Errors
+///
+/// Its errors.
+pub fn noted_rejects(db: &Database, paths: &[PathBuf]) -> Result<Vec<NotedReject>, IngestError> {
+    let mut found = Vec::new();
+    for_each_noted_reject(db, paths, &mut |reject| {
+        found.push(reject);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// What the keys of everything in the folder or shard of this key begin with.
+fn folder_of(key: &[u8]) -> Vec<u8> {
+    [key.strip_suffix(b"/").unwrap_or(key), b"/"].concat()
+}
+
+/// The keys in order, without those that lie below another one.
+fn outermost(mut keys: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    // Compared like this, all that lies below a folder comes right behind it.
+    keys.sort_by_cached_key(|key| folder_of(key));
+    keys.dedup_by(|later, kept| folder_of(later).starts_with(&folder_of(kept)));
+    keys
 }
 
 impl Planner for Journal<'_> {
@@ -313,7 +392,9 @@ impl Planner for Journal<'_> {
     }
 
     fn plan(&self, origin: &Origin) -> Plan {
-        self.met.lock().insert(hash(&origin.key));
+        if let Some(met) = &self.met {
+            met.lock().insert(hash(&origin.key));
+        }
         self.look_up(origin).unwrap_or_else(|error| {
             self.failure.lock().get_or_insert(error);
             Plan::Stop

@@ -1,28 +1,39 @@
 //! Images in: from paths to records.
 //!
-//! `source` and `shard` find the images in folders, files and tar archives, `header` judges each (`sniff`
-//! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both beside the encoder and the
-//! writes over bounded queues (`gate` bounds their bytes), `report` counts and names what was
-//! rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command and training call it.
+//! `source` finds the images in folders and files, `shard` in tar (`packed` unpacks it) and `zipped` in zip archives
+//! (`seeking` reads them here and there), `foreign` in what a program reads for it; `pattern` tells which paths a
+//! pattern means, `entries` and `siblings` put the entries of a shard together. `header` judges each image (`sniff`
+//! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both
+//! beside the encoder and the writes over bounded queues (`gate` bounds their bytes, `pending` is a batch that a device has taken), `report` counts and names
+//! what was rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command
+//! and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
 
 mod deadline;
 mod decode;
+mod entries;
 mod error;
+mod foreign;
 mod gate;
 mod header;
 mod journal;
 mod jpeg;
+mod packed;
+mod pattern;
+mod pending;
 mod pipeline;
 #[cfg(feature = "__internals")]
 mod probe;
 mod report;
 mod reread;
+mod seeking;
 mod shard;
+mod siblings;
 mod sniff;
 mod source;
+mod zipped;
 
 #[cfg(test)]
 mod tests;
@@ -32,34 +43,49 @@ pub use decode::{
     PIXEL_BYTES, Picture, SIDE, decode_rgb, pixels, thumbnail,
 };
 pub use error::IngestError;
-pub use journal::{NotedReject, Redo, noted_rejects};
+pub use foreign::{ShardEntries, ShardEntry, ShardError, ShardFormat};
+pub use journal::{NotedReject, Redo, for_each_noted_reject, noted_rejects};
+pub use pending::Pending;
 pub use pipeline::IngestOptions;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
 pub use probe::{ProbedShard, probe_memory, probe_shard};
 pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
 pub use reread::reread;
+pub use siblings::{MAX_SIBLING_BYTES, Siblings};
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use journal::Journal;
 use pipeline::Passed;
+use source::Label;
 
 use crate::code::{Address, Code};
 use crate::db::{Database, WriteBatch, WriteOptions};
+
+/// Time between two syncs while batches are written.
+const SYNC_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Encodes a batch of pictures, [`PIXEL_BYTES`] bytes each: one address and code for each, in order.
 pub type EncodeBatch<'e> =
     dyn Fn(Vec<Vec<u8>>) -> Result<Vec<(Address, Code)>, IngestError> + Sync + 'e;
 
-/// Brings every image of `paths` into a database, with an empty value, under the key that its place
-/// gives it: the path as given, or for a shard's entry the path of the shard, `/`, and the entry's
-/// name. A key that is there already is replaced.
+/// Takes a batch of pictures, [`PIXEL_BYTES`] bytes each, and gives its results when they are asked for: one
+/// address and code for each, in order.
+pub type SubmitBatch<'e> =
+    dyn Fn(Vec<Vec<u8>>) -> Result<Pending<'e, (Address, Code)>, IngestError> + Sync + 'e;
+
+/// Brings every image of `paths` into a database, under the key that its place gives it: the path as given,
+/// or for a shard's entry the path of the shard, `/`, and the entry's name. A key that is there already is
+/// replaced. Values are empty, or made of the image's [`Siblings`].
 ///
-/// Images are found, decoded, encoded and written at the same time. Each batch is durable when the
-/// next one is written, and with it a note of how far each file and shard was read. So a run that was
-/// stopped, in whatever way, is gone on with by the same call: what was done or rejected is passed over
-/// ([`Redo`] says what is not), and in the end the database is what an uninterrupted run makes.
+/// Images are found, decoded, encoded and written at the same time. Each batch is written whole, with a
+/// note of how far each file and shard was read; a dying process loses none that is written, and a power
+/// cut those of the last half second of writing, the last ones first. When the call returns all are
+/// durable. So a run that was stopped, in whatever way, is gone on with by the same call: what was done or
+/// rejected is passed over ([`Redo`] says what is not), and in the end the database is what an uninterrupted
+/// run makes.
 ///
 /// # Errors
 ///
@@ -73,18 +99,44 @@ pub fn ingest_with(
     encode: &EncodeBatch<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    let journal = Journal::new(db, options.redo);
-    let mut sink = |items: Vec<(Vec<u8>, (Address, Code))>, passed: &Passed| {
+    let submit = |pictures| encode(pictures).map(Pending::ready);
+    ingest_in_flight(db, paths, options, &submit, observer)
+}
+
+/// [`ingest_with`] for an encoder that takes the next batch while it computes the last one, as
+/// [`Autoencoder::submit`](crate::model::Autoencoder::submit) does: up to four batches are on their way.
+/// They are written in the order of the sources.
+///
+/// # Errors
+///
+/// Those of [`ingest_with`].
+pub fn ingest_in_flight(
+    db: &Database,
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    submit: &SubmitBatch<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Report, IngestError> {
+    let journal = Journal::new(db, options.redo, options.delete_missing);
+    let mut synced = Instant::now();
+    let mut sink = |items: Vec<(Label, (Address, Code))>, passed: &Passed| {
         let mut batch = WriteBatch::new();
-        let done = items.iter().map(|(key, _)| key.as_slice());
+        let done = items.iter().map(|(label, _)| label.key.as_slice());
         journal.note(&mut batch, &passed.marks, &passed.rejects, done)?;
-        for (key, (address, code)) in items {
-            batch.put(&key, address, code, b"");
+        for (label, (address, code)) in items {
+            batch.put(&label.key, address, code, &label.value);
         }
-        db.write(batch, WriteOptions::default())?;
+        let sync = synced.elapsed() >= SYNC_INTERVAL;
+        db.write(batch, WriteOptions { sync })?;
+        if sync {
+            synced = Instant::now();
+        }
         Ok(())
     };
-    let mut report = pipeline::run(paths, options, &journal, encode, &mut sink, observer)?;
+    let ended = pipeline::run_in_flight(paths, options, &journal, submit, &mut sink, observer);
+    let durable = db.sync();
+    let mut report = ended?;
+    durable?;
     if let Some(error) = journal.take_failure() {
         return Err(error);
     }
@@ -114,9 +166,9 @@ pub fn collect_pictures(
     observer: &mut dyn Observer,
 ) -> Result<(Pictures, Report), IngestError> {
     let mut gathered = Pictures::default();
-    let mut sink = |items: Vec<(Vec<u8>, Vec<u8>)>, _passed: &Passed| {
-        for (key, pixels) in items {
-            gathered.keys.push(key);
+    let mut sink = |items: Vec<(Label, Vec<u8>)>, _passed: &Passed| {
+        for (label, pixels) in items {
+            gathered.keys.push(label.key);
             gathered.pixels.extend(pixels);
         }
         Ok(())

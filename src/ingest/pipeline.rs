@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! source -> tasks -> decode workers -> outcomes -> encode (in order, in batches) -> batches -> caller
+//!                                                  (hands over)                    (waits, writes)
 //! ```
 //!
 //! All stages overlap. Each thing found has a number, and the encode stage puts the outcomes back in
 //! that order, so what is written does not depend on the number of threads. Memory is bounded: a
-//! window of things on their way, bytes of shards that wait, bytes that decoding takes; add the
-//! encoded file of each worker, at most 64 MiB.
+//! window of things on their way (a large value takes several places), bytes of shards that wait, bytes that
+//! decoding takes; add the encoded file of each worker, at most 64 MiB.
 //!
 //! Invariant: when any stage ends, for whatever reason, every other one ends too, and [`run`] returns
 //! after all threads did. Each stage that may end early holds a [`Stopper`], and every wait is on a
@@ -25,16 +26,26 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::IngestError;
 use super::deadline::{Clock, Deadline};
 use super::decode::{DecodeError, ITEM_TIMEOUT, MAX_WORKING_BYTES};
+use super::foreign::ShardFormat;
 use super::gate::{Gate, Permit};
 use super::header::Header;
 use super::journal::{self, Mark, Redo};
+use super::pending::Pending;
 use super::report::{Observer, Progress, Reject, Report, Stage};
-use super::source::{self, Content, Found, Planner, Walk};
+use super::siblings::Siblings;
+use super::source::{self, Content, Found, Label, Planner, Sources, Walk};
 
-/// Things found and not yet handed on in order.
-const WINDOW: u64 = 2048;
+/// Batches that may be found and not yet handed on in order: room for the decoders to work ahead while one
+/// of their items is slow or a batch is encoded.
+const WINDOW_BATCHES: usize = 8;
+/// The same in things found, at least, and beyond one batch at most.
+const WINDOW_BOUNDS: (usize, usize) = (256, 8192);
 /// Bytes of shard entries that may wait for a decoder.
 const WAITING_BYTES: u64 = 64 << 20;
+/// Bytes of values for each of which something found takes one more place in the window.
+const VALUE_STEP: u64 = 32 << 10;
+/// Bytes of values that are handed on at once, whatever the size of a batch.
+const BATCH_VALUE_BYTES: usize = 16 << 20;
 /// Time between two reports of progress.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -47,6 +58,9 @@ pub struct IngestOptions<'a> {
     clock: Clock,
     pub(super) redo: Redo,
     pub(super) delete_missing: bool,
+    pub(super) siblings: Option<&'a Siblings>,
+    pub(super) listed: &'a [PathBuf],
+    pub(super) format: Option<&'a dyn ShardFormat>,
     cancel: Option<&'a AtomicBool>,
 }
 
@@ -61,6 +75,9 @@ impl Default for IngestOptions<'_> {
             clock,
             redo: Redo::default(),
             delete_missing: false,
+            siblings: None,
+            listed: &[],
+            format: None,
             cancel: None,
         }
     }
@@ -109,6 +126,35 @@ impl<'a> IngestOptions<'a> {
         self
     }
 
+    /// Siblings of images that become the values of their records, see [`Siblings`]. Default: none, and values
+    /// are empty.
+    #[must_use]
+    pub fn siblings(mut self, siblings: &'a Siblings) -> Self {
+        self.siblings = Some(siblings);
+        self
+    }
+
+    /// More paths, which come after those that are given to the run. They are no patterns, and one that cannot be
+    /// looked at is a reject and does not keep the run from starting. Default: none.
+    #[must_use]
+    pub fn listed(mut self, paths: &'a [PathBuf]) -> Self {
+        self.listed = paths;
+        self
+    }
+
+    /// Shards of one more format. Default: none.
+    #[must_use]
+    pub fn format(mut self, format: &'a dyn ShardFormat) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// Things found that may be on their way to the encoder.
+    fn window(&self) -> usize {
+        let (least, most) = WINDOW_BOUNDS;
+        (WINDOW_BATCHES * self.batch).clamp(least, self.batch + most)
+    }
+
     /// Where the time of an item comes from.
     #[cfg(test)]
     pub(super) fn clock(mut self, clock: Clock) -> Self {
@@ -116,7 +162,7 @@ impl<'a> IngestOptions<'a> {
         self
     }
 
-    /// A flag that ends the run early once it is set: what is on its way is still written.
+    /// A flag that ends the run early once it is set: what is decoded by then is still written.
     #[must_use]
     pub fn cancel(mut self, cancel: &'a AtomicBool) -> Self {
         self.cancel = Some(cancel);
@@ -126,8 +172,11 @@ impl<'a> IngestOptions<'a> {
 
 /// Encodes a batch of 32x32 pictures in order, one result for each.
 pub(super) type Encode<'e, T> = dyn Fn(Vec<Vec<u8>>) -> Result<Vec<T>, IngestError> + Sync + 'e;
-/// Writes a batch of keys with their results, and what else was passed on the way.
-pub(super) type Sink<'s, T> = dyn FnMut(Vec<(Vec<u8>, T)>, &Passed) -> Result<(), IngestError> + 's;
+/// Hands a batch of 32x32 pictures to an encoder; the results come in order, one for each.
+pub(super) type Submit<'e, T> =
+    dyn Fn(Vec<Vec<u8>>) -> Result<Pending<'e, T>, IngestError> + Sync + 'e;
+/// Writes a batch of labels with their results, and what else was passed on the way.
+pub(super) type Sink<'s, T> = dyn FnMut(Vec<(Label, T)>, &Passed) -> Result<(), IngestError> + 's;
 
 /// What was passed with a batch, beside its images.
 #[derive(Debug, Default)]
@@ -155,16 +204,32 @@ pub(super) fn run<T: Send>(
     sink: &mut Sink<'_, T>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    source::check(paths)?;
+    let submit = |pictures| encode(pictures).map(Pending::ready);
+    run_in_flight(paths, options, planner, &submit, sink, observer)
+}
+
+/// The same through `submit`, whose results are waited for on this thread.
+pub(super) fn run_in_flight<T: Send>(
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    planner: &dyn Planner,
+    submit: &Submit<'_, T>,
+    sink: &mut Sink<'_, T>,
+    observer: &mut dyn Observer,
+) -> Result<Report, IngestError> {
+    let IngestOptions { listed, siblings, format, .. } = *options;
+    let sources = Sources { given: paths, listed, siblings, format };
+    sources.check()?;
     let shared = Shared::new(options);
     thread::scope(|scope| {
         let shared = &shared;
-        let (task_in, tasks) = bounded(2 * options.threads);
-        let (outcome_in, outcomes) = bounded(2 * options.threads);
+        // The window bounds both queues. Shorter ones would have their ends wake each other at every item.
+        let (task_in, tasks) = bounded(options.window());
+        let (outcome_in, outcomes) = bounded(options.window());
         let (batch_in, batches) = bounded(2);
-        scope.spawn(|| shared.measure(paths));
+        scope.spawn(move || shared.measure(&sources));
         let rejects_in = outcome_in.clone();
-        scope.spawn(move || shared.find(paths, planner, &task_in, &rejects_in));
+        scope.spawn(move || shared.find(&sources, planner, &task_in, &rejects_in));
         for _ in 0..options.threads {
             let (tasks, outcome_in) = (tasks.clone(), outcome_in.clone());
             scope.spawn(move || shared.decode(&tasks, &outcome_in));
@@ -174,11 +239,12 @@ pub(super) fn run<T: Send>(
         let batch_size = options.batch;
         scope.spawn(move || {
             let _stopper = Stopper { shared, always: true };
-            let mut encoder = Encoder { encode, batch_size, batches: batch_in };
+            let mut encoder = Encoder { shared, submit, batch_size, batches: batch_in };
             encoder.run(&outcomes);
         });
         let _stopper = Stopper { shared, always: true };
-        Writer { shared, sink, observer, report: Report::default() }.run(batches)
+        let report = Report::default();
+        Writer { shared, sink, observer, report, written: 0 }.run(batches)
     })
 }
 
@@ -189,10 +255,14 @@ struct Shared<'a> {
     stop: AtomicBool,
     /// Whether the sources were walked to their end.
     finished: AtomicBool,
+    /// Whether something that was found was not decoded, since the run was cancelled.
+    dropped: AtomicBool,
     window: Gate,
     waiting: Gate,
     memory: Gate,
     found: AtomicU64,
+    decoded: AtomicU64,
+    encoded: AtomicU64,
     skipped: AtomicU64,
     done_before: AtomicU64,
     /// Bytes of sources that are done.
@@ -205,7 +275,7 @@ struct Shared<'a> {
 /// One thing found, to be decoded.
 struct Task<'s> {
     number: u64,
-    key: Vec<u8>,
+    label: Label,
     content: Content<'s>,
     mark: Mark,
     place: Permit<'s>,
@@ -221,17 +291,22 @@ struct Outcome<'s> {
 
 /// What something found turned out to be.
 enum Became {
-    /// A picture, under its key.
-    Picture(Vec<u8>, Vec<u8>),
+    /// A picture.
+    Picture(Label, Vec<u8>),
     Reject(Reject),
     /// Nothing to be done.
     Nothing,
+    /// The end of a shard.
+    End,
 }
 
 /// What the encode stage hands to the caller's thread.
-struct Batch<T> {
-    items: Vec<(Vec<u8>, T)>,
+struct Batch<'e, T> {
+    labels: Vec<Label>,
+    encoded: Pending<'e, T>,
     passed: Passed,
+    /// Things found that are in it, of whatever kind.
+    things: u64,
 }
 
 /// Stops the run when dropped: always, or only by a panic.
@@ -257,10 +332,13 @@ impl<'a> Shared<'a> {
             options: *options,
             stop: AtomicBool::new(false),
             finished: AtomicBool::new(false),
-            window: Gate::new(WINDOW),
+            dropped: AtomicBool::new(false),
+            window: Gate::new(options.window() as u64),
             waiting: Gate::new(WAITING_BYTES),
             memory: Gate::new(MAX_WORKING_BYTES),
             found: AtomicU64::new(0),
+            decoded: AtomicU64::new(0),
+            encoded: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             done_before: AtomicU64::new(0),
             known_bytes: AtomicU64::new(0),
@@ -276,8 +354,8 @@ impl<'a> Shared<'a> {
     }
 
     /// Counts the bytes ahead, for the time left.
-    fn measure(&self, paths: &[PathBuf]) {
-        if let Some(total) = source::measure(paths, &|| self.halted()) {
+    fn measure(&self, sources: &Sources<'_>) {
+        if let Some(total) = source::measure(sources, &|| self.halted()) {
             self.total_bytes.store(total, Ordering::Relaxed);
         }
     }
@@ -285,7 +363,7 @@ impl<'a> Shared<'a> {
     /// The source stage: numbers what is found.
     fn find<'s>(
         &'s self,
-        paths: &[PathBuf],
+        sources: &Sources<'_>,
         planner: &dyn Planner,
         tasks: &Sender<Task<'s>>,
         rejects: &Sender<Outcome<'s>>,
@@ -307,22 +385,23 @@ impl<'a> Shared<'a> {
                 counter.fetch_add(1, Ordering::Relaxed);
                 return true;
             }
-            let Some(place) = self.window.enter(1) else {
+            let Some(place) = self.window.enter(places(&found)) else {
                 return false;
             };
             let (result, mark) = match found {
-                Found::Image(key, content, mark) => {
+                Found::Image(label, content, mark) => {
                     self.found.fetch_add(1, Ordering::Relaxed);
-                    let task = Task { number, key, content, mark, place };
+                    let task = Task { number, label, content, mark, place };
                     number += 1;
                     return tasks.send(task).is_ok();
                 }
                 Found::Reject(reject, mark) => {
                     self.found.fetch_add(1, Ordering::Relaxed);
+                    self.decoded.fetch_add(1, Ordering::Relaxed);
                     (Became::Reject(reject), mark)
                 }
-                Found::End(mark) => (Became::Nothing, Some(mark)),
-                Found::Skipped | Found::Known(_) => (Became::Nothing, None),
+                Found::End(mark) => (Became::End, Some(mark)),
+                Found::Skipped | Found::Known(_) => (Became::End, None),
             };
             let outcome = Outcome { number, result, mark, _place: place };
             number += 1;
@@ -331,12 +410,18 @@ impl<'a> Shared<'a> {
         let stopped = || self.halted();
         let (waiting, read) = (&self.waiting, &self.bytes);
         let mut walk = Walk { waiting, read, planner, stopped: &stopped, emit: &mut emit };
-        self.finished.store(walk.run(paths), Ordering::Relaxed);
+        self.finished.store(walk.run(sources), Ordering::Relaxed);
     }
 
     /// A decode worker.
     fn decode<'s>(&'s self, tasks: &Receiver<Task<'s>>, outcomes: &Sender<Outcome<'s>>) {
-        for Task { number, key, content, mut mark, place } in tasks {
+        for Task { number, label, content, mut mark, place } in tasks {
+            if self.halted() {
+                // What comes behind this one is not handed on either, so the result is a prefix. The rest is
+                // taken from the queue all the same: it holds room that the source may be waiting for.
+                self.dropped.store(true, Ordering::Relaxed);
+                continue;
+            }
             let (mut known, mut hash) = (None, None);
             let (bytes, permit) = match content {
                 Content::Bytes(bytes, permit) => (Ok(bytes), Some(permit)),
@@ -356,13 +441,14 @@ impl<'a> Shared<'a> {
                 Became::Nothing
             } else {
                 match bytes.map(|bytes| self.decode_one(&bytes)) {
-                    Ok(Ok(Some(pixels))) => Became::Picture(key, pixels),
+                    Ok(Ok(Some(pixels))) => Became::Picture(label, pixels),
                     Ok(Ok(None)) => return,
-                    Ok(Err(error)) => Became::Reject(decode_reject(key, &error)),
+                    Ok(Err(error)) => Became::Reject(decode_reject(label.key, &error)),
                     Err(reject) => Became::Reject(reject),
                 }
             };
             drop(permit);
+            self.decoded.fetch_add(1, Ordering::Relaxed);
             let outcome = Outcome { number, result, mark: Some(mark), _place: place };
             if outcomes.send(outcome).is_err() {
                 return;
@@ -382,56 +468,87 @@ impl<'a> Shared<'a> {
     }
 }
 
+/// Places in the window that something found takes.
+fn places(found: &Found<'_>) -> u64 {
+    match found {
+        Found::Image(label, ..) => 1 + label.value.len() as u64 / VALUE_STEP,
+        Found::Reject(..) | Found::Skipped | Found::Known(_) | Found::End(_) => 1,
+    }
+}
+
 fn decode_reject(key: Vec<u8>, error: &DecodeError) -> Reject {
     Reject { key, stage: Stage::Decode, kind: error.kind(), cause: error.to_string() }
 }
 
-/// The encode stage.
-struct Encoder<'e, T> {
-    encode: &'e Encode<'e, T>,
-    batch_size: usize,
-    batches: Sender<Result<Batch<T>, IngestError>>,
+/// What goes into the next batch.
+#[derive(Default)]
+struct Gathered {
+    images: Vec<(Label, Vec<u8>)>,
+    passed: Passed,
+    things: u64,
+    value_bytes: usize,
 }
 
-impl<T> Encoder<'_, T> {
+impl Gathered {
+    fn add(&mut self, outcome: Outcome<'_>) {
+        self.things += u64::from(!matches!(outcome.result, Became::End));
+        match outcome.result {
+            Became::Picture(label, pixels) => {
+                self.value_bytes += label.value.len();
+                self.images.push((label, pixels));
+            }
+            Became::Reject(reject) => self.passed.rejects.push(reject),
+            Became::Nothing | Became::End => {}
+        }
+        if let Some(mark) = outcome.mark {
+            self.passed.mark(mark);
+        }
+    }
+
+    fn is_full(&self, batch_size: usize) -> bool {
+        let Passed { rejects, marks, .. } = &self.passed;
+        let most = self.images.len().max(rejects.len()).max(marks.len());
+        most >= batch_size || self.value_bytes >= BATCH_VALUE_BYTES
+    }
+}
+
+/// The encode stage.
+struct Encoder<'r, 'e, 's, 'a, T> {
+    shared: &'s Shared<'a>,
+    submit: &'r Submit<'e, T>,
+    batch_size: usize,
+    batches: Sender<Result<Batch<'e, T>, IngestError>>,
+}
+
+impl<T> Encoder<'_, '_, '_, '_, T> {
     /// Puts the outcomes in order and hands them on, batch by batch, until they end or the caller
     /// takes no more.
     fn run(&mut self, outcomes: &Receiver<Outcome<'_>>) {
         let mut early = BTreeMap::new();
-        let (mut next, mut images, mut passed) = (0, Vec::new(), Passed::default());
+        let (mut next, mut gathered) = (0, Gathered::default());
         for outcome in outcomes {
             early.insert(outcome.number, outcome);
             while let Some(outcome) = early.remove(&next) {
                 next += 1;
-                match outcome.result {
-                    Became::Picture(key, pixels) => images.push((key, pixels)),
-                    Became::Reject(reject) => passed.rejects.push(reject),
-                    Became::Nothing => {}
-                }
-                if let Some(mark) = outcome.mark {
-                    passed.mark(mark);
-                }
-                let most = images.len().max(passed.rejects.len()).max(passed.marks.len());
-                if most >= self.batch_size && !self.hand_on(&mut images, &mut passed) {
+                gathered.add(outcome);
+                if gathered.is_full(self.batch_size) && !self.hand_on(&mut gathered) {
                     return;
                 }
             }
         }
-        self.hand_on(&mut images, &mut passed);
+        self.hand_on(&mut gathered);
     }
 
-    /// Encodes and sends what was gathered; `false` if that was the end.
-    fn hand_on(&self, images: &mut Vec<(Vec<u8>, Vec<u8>)>, passed: &mut Passed) -> bool {
-        let (keys, pixels): (Vec<_>, Vec<_>) = images.drain(..).unzip();
-        let passed = std::mem::take(passed);
-        let encoded = if pixels.is_empty() { Ok(Vec::new()) } else { (self.encode)(pixels) };
-        let batch = encoded.and_then(|encoded| {
-            if encoded.len() != keys.len() {
-                let counts = format!("{} results for {} images", encoded.len(), keys.len());
-                return Err(IngestError::Encoder(counts.into()));
-            }
-            Ok(Batch { items: keys.into_iter().zip(encoded).collect(), passed })
-        });
+    /// Hands what was gathered to the encoder and on; `false` if that was the end.
+    fn hand_on(&self, gathered: &mut Gathered) -> bool {
+        let Gathered { images, passed, things, .. } = std::mem::take(gathered);
+        let (labels, pixels): (Vec<_>, Vec<_>) = images.into_iter().unzip();
+        let nothing = pixels.is_empty();
+        let encoded = if nothing { Ok(Pending::ready(Vec::new())) } else { (self.submit)(pixels) };
+        if encoded.as_ref().is_ok_and(Pending::is_ready) {
+            self.shared.encoded.fetch_add(things, Ordering::Relaxed);
+        }
+        let batch = encoded.map(|encoded| Batch { labels, encoded, passed, things });
         let goes_on = batch.is_ok();
         self.batches.send(batch).is_ok() && goes_on
     }
@@ -443,12 +560,14 @@ struct Writer<'r, 's, 'a, 'k, T> {
     sink: &'r mut Sink<'k, T>,
     observer: &'r mut dyn Observer,
     report: Report,
+    /// Things found that were written, of whatever kind.
+    written: u64,
 }
 
 impl<T> Writer<'_, '_, '_, '_, T> {
     fn run(
         mut self,
-        batches: Receiver<Result<Batch<T>, IngestError>>,
+        batches: Receiver<Result<Batch<'_, T>, IngestError>>,
     ) -> Result<Report, IngestError> {
         let mut reported = Instant::now();
         loop {
@@ -466,16 +585,27 @@ impl<T> Writer<'_, '_, '_, '_, T> {
         drop(batches);
         let progress = self.progress();
         self.observer.progress(&progress);
-        let cancelled = !self.shared.finished.load(Ordering::Relaxed);
+        let set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let cancelled = !set(&self.shared.finished) || set(&self.shared.dropped);
         let Progress { skipped, done_before, bytes, elapsed, .. } = progress;
         Ok(Report { skipped, done_before, bytes, elapsed, cancelled, ..self.report })
     }
 
-    fn write(&mut self, batch: Batch<T>) -> Result<(), IngestError> {
-        let Batch { items, passed } = batch;
-        let count = items.len() as u64;
-        (self.sink)(items, &passed)?;
+    fn write(&mut self, batch: Batch<'_, T>) -> Result<(), IngestError> {
+        let Batch { labels, encoded, passed, things } = batch;
+        let was_ready = encoded.is_ready();
+        let encoded = encoded.finish()?;
+        if encoded.len() != labels.len() {
+            let counts = format!("{} results for {} images", encoded.len(), labels.len());
+            return Err(IngestError::Encoder(counts.into()));
+        }
+        if !was_ready {
+            self.shared.encoded.fetch_add(things, Ordering::Relaxed);
+        }
+        let count = labels.len() as u64;
+        (self.sink)(labels.into_iter().zip(encoded).collect(), &passed)?;
         self.report.done += count;
+        self.written += things;
         for reject in passed.rejects {
             *self.report.rejected.entry(reject.kind).or_default() += 1;
             self.observer.reject(reject)?;
@@ -484,15 +614,18 @@ impl<T> Writer<'_, '_, '_, '_, T> {
     }
 
     fn progress(&self) -> Progress {
-        let total = self.shared.total_bytes.load(Ordering::Relaxed);
-        let known = self.shared.known_bytes.load(Ordering::Relaxed);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (total, known) = (count(&self.shared.total_bytes), count(&self.shared.known_bytes));
         Progress {
             done: self.report.done,
             rejected: self.report.rejected_count(),
-            skipped: self.shared.skipped.load(Ordering::Relaxed),
-            done_before: self.shared.done_before.load(Ordering::Relaxed),
-            found: self.shared.found.load(Ordering::Relaxed),
-            bytes: self.shared.bytes.load(Ordering::Relaxed),
+            skipped: count(&self.shared.skipped),
+            done_before: count(&self.shared.done_before),
+            found: count(&self.shared.found),
+            decoded: count(&self.shared.decoded),
+            encoded: count(&self.shared.encoded),
+            written: self.written,
+            bytes: count(&self.shared.bytes),
             total_bytes: (total != u64::MAX).then_some(total.saturating_sub(known)),
             elapsed: self.shared.started.elapsed(),
         }

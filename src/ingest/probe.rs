@@ -8,7 +8,7 @@ use super::deadline::{Clock, Deadline};
 use super::decode::{DecodeError, ITEM_TIMEOUT};
 use super::gate::Gate;
 use super::header::Header;
-use super::source::{Content, Found, Walk};
+use super::source::{Content, Found, Sources, Walk};
 
 /// What a shard was read as.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,10 +28,10 @@ pub fn probe_shard(path: &Path, most: usize) -> ProbedShard {
     let mut shard = ProbedShard::default();
     let mut emit = |found: Found<'_>| {
         match found {
-            Found::Image(key, Content::Bytes(bytes, _permit), _) => {
-                shard.images.push((key, bytes.len() as u64));
+            Found::Image(label, Content::Bytes(bytes, _permit), _) => {
+                shard.images.push((label.key, bytes.len() as u64));
             }
-            Found::Image(key, Content::File(..), _) => shard.images.push((key, 0)),
+            Found::Image(label, Content::File(..), _) => shard.images.push((label.key, 0)),
             Found::Reject(reject, _) => shard.rejects.push((reject.key, reject.kind)),
             Found::Skipped => shard.skipped += 1,
             Found::Known(_) | Found::End(_) => {}
@@ -40,7 +40,7 @@ pub fn probe_shard(path: &Path, most: usize) -> ProbedShard {
     };
     let (waiting, read) = (&waiting, &read);
     let mut walk = Walk { waiting, read, planner: &(), stopped: &|| false, emit: &mut emit };
-    let _to_the_end = walk.run(&[PathBuf::from(path)]);
+    let _to_the_end = walk.run(&Sources::given(&[PathBuf::from(path)]));
     shard
 }
 

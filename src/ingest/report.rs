@@ -31,7 +31,8 @@ pub struct Reject {
     /// Where it failed.
     pub stage: Stage,
     /// A short label for programs: that of a [`DecodeError`](super::DecodeError), or `unreadable`,
-    /// `not-regular`, `link-loop`, `damaged-archive`, `key-too-long`.
+    /// `not-regular`, `link-loop`, `damaged-archive`, `key-too-long`, `value-too-large`, `sample-too-large`,
+    /// `sibling-unreadable`, and of an entry in a zip archive `encrypted`, `unsupported-method`, `damaged-entry`.
     pub kind: &'static str,
     /// The cause, as one sentence without a full stop.
     pub cause: String,
@@ -50,6 +51,12 @@ pub struct Progress {
     pub done_before: u64,
     /// Images and rejects met so far: what is done, rejected or on its way.
     pub found: u64,
+    /// Those of `found` that have left the decoders: pictures, rejects and what was as before.
+    pub decoded: u64,
+    /// Those of `found` that have left the encoder.
+    pub encoded: u64,
+    /// Those of `found` that are written: all of them at the end of a run that nothing stopped.
+    pub written: u64,
     /// Bytes read so far, as they lie on disk.
     pub bytes: u64,
     /// Bytes to read in all, as they lie on disk; `None` until they are counted.

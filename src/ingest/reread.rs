@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 
 use super::gate::Gate;
-use super::source::{self, Content, Found, Walk};
+use super::source::{self, Content, Found, Sources, Walk};
 
 /// Reads the encoded images of `keys` again, and hands each that is found to `visit`. A shard is read
 /// once for all its entries; what is no longer there is passed over. An entry whose name occurs
@@ -25,17 +25,17 @@ pub fn reread(keys: &BTreeSet<Vec<u8>>, visit: &mut dyn FnMut(&[u8], Vec<u8>)) {
     }
     let shards: Vec<_> = shards.into_iter().collect();
     let mut emit = |found: Found<'_>| {
-        if let Found::Image(key, Content::Bytes(bytes, _), _) = found
-            && keys.contains(&key)
+        if let Found::Image(label, Content::Bytes(bytes, _), _) = found
+            && keys.contains(&label.key)
         {
-            visit(&key, bytes);
+            visit(&label.key, bytes);
         }
         true
     };
     // Each entry is handed on before the next one is read, so the gate never holds up the walk.
     let (waiting, read) = (Gate::new(u64::MAX), AtomicU64::new(0));
     Walk { waiting: &waiting, read: &read, planner: &(), stopped: &|| false, emit: &mut emit }
-        .run(&shards);
+        .run(&Sources { listed: &shards, ..Sources::given(&[]) });
 }
 
 /// The path of a shard that a key lies in, if its name looks so and a file is there.

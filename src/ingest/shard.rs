@@ -1,94 +1,40 @@
-//! Tar shards, plain or gzipped, read as streams: an entry is bytes and a name, and nothing is ever
-//! unpacked.
+//! Tar shards, plain or compressed by gzip or Zstandard, read as streams: an entry is bytes and a name, and
+//! nothing is ever unpacked.
 //!
-//! `source` calls [`read`]. Invariant: a shard takes at most 64 MiB of memory for an entry and 1 MiB
-//! for its headers, whatever it claims; damage costs the rest of that shard and one reject.
+//! `source` calls [`read`]. Invariant: a shard takes at most 64 MiB of memory for an entry, 1 MiB for its
+//! headers and 128 MiB to decompress it, whatever it claims; damage costs the rest of that shard and one reject.
 
 use std::cell::Cell;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
-use std::sync::Arc;
 
-use flate2::bufread::MultiGzDecoder;
-use tar::{Archive, Entry};
+use tar::{Archive, Entry as TarEntry};
 
-use super::decode::MAX_INPUT_BYTES;
-use super::journal::{Mark, Origin, Plan};
-use super::report::{Reject, Stage};
-use super::source::{
-    Content, Counted, Found, Walk, checked_key, looks_like_an_image, not_regular, open, too_large,
-};
+use super::entries::{Entry, Kind, Shard, Unread};
+use super::packed::unpack;
+use super::source::{Counted, Walk, open};
 
 /// The most bytes that the headers of one entry may take, long names and extensions included.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
-/// The most padding behind the end marker that is read to reach the checksum of a gzip stream.
+/// The most padding behind the end marker that is read to reach the checksum of a compressed stream.
 const MAX_PADDING_BYTES: u64 = 16 << 20;
 /// Bytes read from disk at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Emits what the plan asks for of the images of a shard; `false` if the walk shall end.
-pub(super) fn read(
-    walk: &mut Walk<'_, '_>,
-    path: &Path,
-    origin: &Arc<Origin>,
-    plan: &Plan,
-) -> bool {
+pub(super) fn read(walk: &mut Walk<'_, '_>, path: &Path, mut shard: Shard<'_>) -> bool {
     let stopped = walk.stopped;
-    let mut shard = Shard { origin, plan, passed: 0 };
-    let end = |passed| Mark { origin: Arc::clone(origin), passed, finished: true, hash: None };
     match read_entries(walk, path, &mut shard) {
-        Ok(true) => (walk.emit)(Found::End(end(shard.passed))),
+        Ok(true) => shard.end(walk),
         Ok(false) => false,
         Err(_) if stopped() => false,
-        Err(cause) => {
-            let reject = damaged(origin.key.clone(), &cause);
-            (walk.emit)(Found::Reject(reject, Some(end(shard.passed))))
-        }
+        Err(cause) => shard.lose(walk, &cause),
     }
-}
-
-/// A shard that is being read.
-struct Shard<'s> {
-    origin: &'s Arc<Origin>,
-    plan: &'s Plan,
-    /// Entries so far, of whatever kind.
-    passed: u64,
-}
-
-impl Shard<'_> {
-    /// Whether an entry is to be read.
-    fn wants(&self, key: &[u8]) -> bool {
-        match self.plan {
-            // The entry itself is counted already.
-            Plan::From(first) => self.passed > *first,
-            Plan::Only(keys) => keys.contains(key),
-            Plan::Unless(_) | Plan::Skip | Plan::Stop => true,
-        }
-    }
-
-    fn mark(&self) -> Mark {
-        let origin = Arc::clone(self.origin);
-        // Who tries rejected entries again has read the shard to its end before.
-        let finished = matches!(self.plan, Plan::Only(_));
-        Mark { origin, passed: self.passed, finished, hash: None }
-    }
-}
-
-fn damaged(key: Vec<u8>, cause: &io::Error) -> Reject {
-    let cause = format!("the rest of the archive is lost: {cause}");
-    Reject { key, stage: Stage::Source, kind: "damaged-archive", cause }
 }
 
 fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &mut Shard<'_>) -> io::Result<bool> {
     let raw = Counted { inner: open(path)?, read: walk.read, stopped: walk.stopped };
-    let mut buffered = BufReader::with_capacity(BUFFER_BYTES, raw);
-    let start = buffered.fill_buf()?;
-    if start.is_empty() {
-        return Err(io::Error::other("it is empty"));
-    }
-    let is_gzip = start.starts_with(b"\x1f\x8b");
-    let stream: Box<dyn Read + '_> =
-        if is_gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
+    let (stream, is_packed) = unpack(BufReader::with_capacity(BUFFER_BYTES, raw))?;
     let (quota, ended) = (Cell::new(0), Cell::new(false));
     let mut archive = Archive::new(Metered { inner: stream, quota: &quota, ended: &ended });
     let mut entries = archive.entries()?;
@@ -99,8 +45,8 @@ fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &mut Shard<'_>) -> 
         let Some(entry) = entries.next() else { break };
         let mut entry = entry?;
         quota.set(u64::MAX);
-        shard.passed += 1;
-        if !read_entry(walk, shard, &mut entry)? {
+        let header = told(&entry);
+        if !shard.take(walk, &header, &mut || content(&mut entry, header.size))? {
             return Ok(false);
         }
         unread = pass_over(&mut entry)?;
@@ -110,56 +56,37 @@ fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &mut Shard<'_>) -> 
     }
     quota.set(MAX_PADDING_BYTES);
     let mut rest = archive.into_inner();
-    if is_gzip {
+    if is_packed {
         io::copy(&mut rest.by_ref().take(MAX_PADDING_BYTES), &mut io::sink())?;
     }
     Ok(true)
 }
 
-/// Emits one entry; `false` if the walk shall end.
-fn read_entry<R: Read>(
-    walk: &mut Walk<'_, '_>,
-    shard: &Shard<'_>,
-    entry: &mut Entry<'_, R>,
-) -> io::Result<bool> {
-    let kind = entry.header().entry_type();
-    let name = entry.path_bytes().into_owned();
-    if kind.is_dir() || kind.is_pax_global_extensions() || name.ends_with(b"/") {
-        return Ok(true);
-    }
-    let key = [&shard.origin.key, b"/".as_slice(), &name].concat();
-    if !shard.wants(&key) {
-        return Ok(true);
-    }
-    if !(kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse()) {
-        return Ok((walk.emit)(Found::Reject(not_regular(key), Some(shard.mark()))));
-    }
-    if !looks_like_an_image(&name) {
-        return Ok((walk.emit)(Found::Skipped));
-    }
-    let key = match checked_key(key) {
-        Ok(key) => key,
-        Err(reject) => return Ok((walk.emit)(Found::Reject(reject, Some(shard.mark())))),
+/// What the headers of an entry tell.
+fn told<R: Read>(entry: &TarEntry<'_, R>) -> Entry {
+    let (kind, name) = (entry.header().entry_type(), entry.path_bytes().into_owned());
+    let kind = if kind.is_dir() || kind.is_pax_global_extensions() || name.ends_with(b"/") {
+        Kind::Folder
+    } else if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
+        Kind::File
+    } else {
+        Kind::Other
     };
-    let size = entry.size();
-    if size > MAX_INPUT_BYTES {
-        let reject = too_large(key, size);
-        return Ok((walk.emit)(Found::Reject(reject, Some(shard.mark()))));
-    }
-    let Some(permit) = walk.waiting.enter(size) else {
-        return Ok(false);
-    };
+    Entry { name, kind, size: entry.size() }
+}
+
+fn content<R: Read>(entry: &mut TarEntry<'_, R>, size: u64) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     entry.read_to_end(&mut bytes)?;
     if (bytes.len() as u64) < size {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
     }
-    Ok((walk.emit)(Found::Image(key, Content::Bytes(bytes, permit), shard.mark())))
+    Ok(bytes)
 }
 
 /// Reads what is left of an entry, so that the next step of the tar reader meets headers only. The
 /// holes of a sparse entry may be endless, so those are left to it; returns the bytes left.
-fn pass_over<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<u64> {
+fn pass_over<R: Read>(entry: &mut TarEntry<'_, R>) -> io::Result<u64> {
     if entry.header().entry_type().is_gnu_sparse() {
         return entry.header().entry_size();
     }

@@ -1,12 +1,12 @@
-//! What images there are: folders, files and tar shards, in an order that only names decide.
+//! What images there are: folders, files, shards and what a pattern matches, in an order that only names decide.
 //!
 //! The pipeline's source thread calls [`Walk::run`]. A folder is walked recursively, sorted by name;
-//! symbolic links are followed, loops refused. In a folder or a shard only names that look like those
-//! of images count ([`looks_like_an_image`]); a file that was named itself is always tried. The key
-//! of a file is its path as given, joined with `/`; that of a shard's entry is the path of the shard,
-//! `/`, and the entry's name, byte for byte: names are data and never touch the file system.
+//! symbolic links are followed, loops refused. A path that does not exist may be a [`Pattern`]. In a folder or a
+//! shard only names that look like those of images count ([`looks_like_an_image`]); a file that was named itself is
+//! always tried. The key of a file is its path as given, joined with `/`; that of a shard's entry is the path of the
+//! shard, `/`, and the entry's name, byte for byte: names are data and never touch the file system.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,10 +15,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use walkdir::WalkDir;
 
 use super::decode::{DecodeError, MAX_INPUT_BYTES};
+use super::entries::Shard;
+use super::foreign::ShardFormat;
 use super::gate::{Gate, Permit};
 use super::journal::{Mark, Origin, Plan};
+use super::pattern::Pattern;
 use super::report::{Reject, Stage};
-use super::{IngestError, shard};
+use super::siblings::Siblings;
+use super::{IngestError, foreign, shard, zipped};
 use crate::db::MAX_KEY_BYTES;
 
 /// Endings of files that are images. Those of formats that are not decoded are among them: who keeps
@@ -30,8 +34,8 @@ const IMAGE_ENDINGS: [&str; 22] = [
 
 /// Something that was met on the way.
 pub(super) enum Found<'a> {
-    /// An image to decode, under its key; how far its source has been read with it.
-    Image(Vec<u8>, Content<'a>, Mark),
+    /// An image to decode; how far its source has been read with it.
+    Image(Label, Content<'a>, Mark),
     /// Something that should have been an image.
     Reject(Reject, Option<Mark>),
     /// Something that does not look like an image.
@@ -40,6 +44,19 @@ pub(super) enum Found<'a> {
     Known(u64),
     /// The end of a shard.
     End(Mark),
+}
+
+/// What the record of an image has beside its codes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Label {
+    pub(super) key: Vec<u8>,
+    pub(super) value: Vec<u8>,
+}
+
+impl From<Vec<u8>> for Label {
+    fn from(key: Vec<u8>) -> Self {
+        Self { key, value: Vec::new() }
+    }
 }
 
 /// Knows what earlier runs have done.
@@ -79,18 +96,27 @@ pub(super) struct Walk<'a, 'f> {
 }
 
 impl Walk<'_, '_> {
-    /// Walks all paths in the order given; whether it got to the end.
-    pub(super) fn run(&mut self, paths: &[PathBuf]) -> bool {
-        list(paths, &mut |listed| match listed {
+    /// Walks all sources in the order given; whether it got to the end.
+    pub(super) fn run(&mut self, sources: &Sources<'_>) -> bool {
+        list(sources, &mut |listed| match listed {
             Listed::Skipped => (self.emit)(Found::Skipped),
             Listed::Reject(reject) => {
                 self.planner.lose(&reject.key);
                 (self.emit)(Found::Reject(reject, None))
             }
-            Listed::Shard(path, origin) => match self.planner.plan(&origin) {
+            Listed::Shard(path, origin, named) => match self.planner.plan(&origin) {
                 Plan::Stop => false,
                 Plan::Skip => (self.emit)(Found::Known(origin.bytes)),
-                plan => shard::read(self, &path, &Arc::new(origin), &plan),
+                plan => {
+                    let (origin, siblings) = (Arc::new(origin), sources.siblings);
+                    match sources.format.filter(|format| format.knows(&path)) {
+                        Some(format) => foreign::read(self, format, &path, &origin, (&plan, named)),
+                        None if is_zip(&path) => {
+                            zipped::read(self, &path, Shard::new(&origin, &plan, siblings))
+                        }
+                        None => shard::read(self, &path, Shard::new(&origin, &plan, siblings)),
+                    }
+                }
             },
             Listed::Image(path, origin) => match self.planner.plan(&origin) {
                 Plan::Stop => false,
@@ -105,16 +131,16 @@ fn found_file(path: PathBuf, origin: Origin, plan: &Plan) -> Found<'static> {
     let known = if let Plan::Unless(hash) = plan { Some(*hash) } else { None };
     let mark = Mark { origin: Arc::new(origin), passed: 1, finished: true, hash: None };
     match checked_key(mark.origin.key.clone()) {
-        Ok(key) => Found::Image(key, Content::File(path, known), mark),
+        Ok(key) => Found::Image(key.into(), Content::File(path, known), mark),
         Err(reject) => Found::Reject(reject, None),
     }
 }
 
-/// Bytes that a walk over the paths will read, as they lie on disk; `None` if stopped.
-pub(super) fn measure(paths: &[PathBuf], stopped: &dyn Fn() -> bool) -> Option<u64> {
+/// Bytes that a walk over the sources will read, as they lie on disk; `None` if stopped.
+pub(super) fn measure(sources: &Sources<'_>, stopped: &dyn Fn() -> bool) -> Option<u64> {
     let mut total = 0;
-    let finished = list(paths, &mut |listed| {
-        if let Listed::Image(_, origin) | Listed::Shard(_, origin) = listed {
+    let finished = list(sources, &mut |listed| {
+        if let Listed::Image(_, origin) | Listed::Shard(_, origin, _) = listed {
             total += origin.bytes;
         }
         !stopped()
@@ -122,48 +148,130 @@ pub(super) fn measure(paths: &[PathBuf], stopped: &dyn Fn() -> bool) -> Option<u
     finished.then_some(total)
 }
 
-/// Refuses a path that does not exist, before anything starts.
-pub(super) fn check(paths: &[PathBuf]) -> Result<(), IngestError> {
-    for path in paths {
-        let looked = path.metadata();
-        looked.map_err(|source| IngestError::Path { path: path.clone(), source })?;
+/// Where to look for images.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sources<'a> {
+    /// Paths that must exist, or patterns that must match something.
+    pub(super) given: &'a [PathBuf],
+    /// Paths of a list, which are what they are: one that cannot be looked at is a reject.
+    pub(super) listed: &'a [PathBuf],
+    /// Siblings that become values.
+    pub(super) siblings: Option<&'a Siblings>,
+    /// One more format of shards.
+    pub(super) format: Option<&'a dyn ShardFormat>,
+}
+
+impl<'a> Sources<'a> {
+    pub(super) fn given(given: &'a [PathBuf]) -> Self {
+        Self { given, listed: &[], siblings: None, format: None }
     }
-    Ok(())
+
+    /// Refuses a path that does not exist, before anything starts.
+    pub(super) fn check(&self) -> Result<(), IngestError> {
+        for path in self.given {
+            let failed = |source| IngestError::Path { path: path.clone(), source };
+            let Err(missing) = path.metadata() else { continue };
+            let pattern = pattern_of(path, &missing).ok_or(missing).map_err(failed)?;
+            let pattern = pattern.map_err(|wrong| {
+                failed(io::Error::new(io::ErrorKind::InvalidInput, format!("no pattern: {wrong}")))
+            })?;
+            let folder = pattern.folder();
+            if !folder.as_os_str().is_empty() {
+                folder.metadata().map_err(failed)?;
+            }
+            let mut goes_on = |listed| matches!(listed, Listed::Skipped);
+            if list_folder(self, folder, Some(&pattern), &mut goes_on) {
+                let nothing = "no picture and no shard matches it";
+                return Err(failed(io::Error::new(io::ErrorKind::NotFound, nothing)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sources<'_> {
+    /// A shard, if the name of a file is that of one.
+    fn shard(&self, path: &Path, meta: &Metadata, named: bool) -> Option<Listed> {
+        let foreign = self.format.filter(|format| format.knows(path));
+        let how = match foreign {
+            Some(format) => Some(format.label()),
+            None if is_shard(path) => self.siblings.map(Siblings::label),
+            None => return None,
+        };
+        let origin = Origin { how: how.map(Arc::from), ..Origin::new(path, meta) };
+        Some(Listed::Shard(path.to_path_buf(), origin, named))
+    }
+
+    fn knows(&self, path: &Path) -> bool {
+        is_shard(path) || self.format.is_some_and(|format| format.knows(path))
+    }
+}
+
+/// The pattern that a path is if nothing has that path.
+pub(super) fn pattern_of(path: &Path, missing: &io::Error) -> Option<Result<Pattern, String>> {
+    Pattern::of(path).filter(|_| missing.kind() == io::ErrorKind::NotFound)
 }
 
 enum Listed {
     Image(PathBuf, Origin),
-    Shard(PathBuf, Origin),
+    /// A shard, and whether the path that was given is its own.
+    Shard(PathBuf, Origin, bool),
     Reject(Reject),
     Skipped,
 }
 
 /// Lists files in order until `visit` says `false`; whether it got to the end.
-fn list(paths: &[PathBuf], visit: &mut dyn FnMut(Listed) -> bool) -> bool {
-    paths.iter().all(|path| match path.metadata() {
+fn list(sources: &Sources<'_>, visit: &mut dyn FnMut(Listed) -> bool) -> bool {
+    let one = |path: &PathBuf, visit: &mut dyn FnMut(Listed) -> bool| match path.metadata() {
         Err(error) => visit(Listed::Reject(unreadable(path, &error))),
-        Ok(meta) if meta.is_dir() => list_folder(path, visit),
+        Ok(meta) if meta.is_dir() => list_folder(sources, path, None, visit),
         Ok(meta) if !meta.is_file() => visit(Listed::Reject(not_regular(key_of(path)))),
-        Ok(meta) if is_shard(path) => visit(Listed::Shard(path.clone(), Origin::new(path, &meta))),
-        Ok(meta) => visit(Listed::Image(path.clone(), Origin::new(path, &meta))),
-    })
+        Ok(meta) => {
+            let shard = sources.shard(path, &meta, true);
+            visit(shard.unwrap_or_else(|| Listed::Image(path.clone(), Origin::new(path, &meta))))
+        }
+    };
+    let given = |path: &PathBuf, visit: &mut dyn FnMut(Listed) -> bool| {
+        let pattern = path.metadata().err().and_then(|error| pattern_of(path, &error));
+        match pattern.and_then(Result::ok) {
+            Some(pattern) => list_folder(sources, pattern.folder(), Some(&pattern), visit),
+            None => one(path, visit),
+        }
+    };
+    sources.given.iter().all(|path| given(path, visit))
+        && sources.listed.iter().all(|path| one(path, visit))
 }
 
-fn list_folder(folder: &Path, visit: &mut dyn FnMut(Listed) -> bool) -> bool {
-    let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
-    walk.into_iter().all(|entry| match entry {
+/// Lists the files below a folder, those that match the pattern if there is one.
+fn list_folder(
+    sources: &Sources<'_>,
+    folder: &Path,
+    pattern: Option<&Pattern>,
+    visit: &mut dyn FnMut(Listed) -> bool,
+) -> bool {
+    let here = folder.as_os_str().is_empty();
+    let walk = WalkDir::new(if here { Path::new(".") } else { folder });
+    let walk = walk.max_depth(pattern.map_or(usize::MAX, Pattern::depth));
+    walk.follow_links(true).sort_by_file_name().into_iter().all(|entry| match entry {
         Err(error) => visit(Listed::Reject(walk_reject(folder, &error))),
         Ok(entry) if entry.file_type().is_dir() => true,
         Ok(entry) => {
             let path = entry.path();
+            let path = if here { path.strip_prefix(".").unwrap_or(path) } else { path };
+            let tried = match pattern {
+                Some(pattern) if !pattern.matches(path) => return true,
+                Some(pattern) => pattern.names_ending(),
+                None => false,
+            };
             let listed = match entry.metadata() {
-                _ if !is_shard(path) && !looks_like_an_image(name_of(path)) => Listed::Skipped,
+                _ if !tried && !sources.knows(path) && !looks_like_an_image(name_of(path)) => {
+                    Listed::Skipped
+                }
                 Err(error) => Listed::Reject(walk_reject(folder, &error)),
                 Ok(meta) if !meta.is_file() => Listed::Reject(not_regular(key_of(path))),
-                Ok(meta) if is_shard(path) => {
-                    Listed::Shard(path.to_path_buf(), Origin::new(path, &meta))
-                }
-                Ok(meta) => Listed::Image(path.to_path_buf(), Origin::new(path, &meta)),
+                Ok(meta) => sources
+                    .shard(path, &meta, tried)
+                    .unwrap_or_else(|| Listed::Image(path.to_path_buf(), Origin::new(path, &meta))),
             };
             visit(listed)
         }
@@ -228,10 +336,21 @@ pub(super) fn looks_like_an_image(name: &[u8]) -> bool {
     IMAGE_ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known.as_bytes()))
 }
 
-/// Whether a name ends like that of a tar archive, compressed or not.
+/// Whether a name ends like that of an archive: tar, compressed or not, or zip.
 pub(super) fn is_shard(path: &Path) -> bool {
-    let name = name_of(path).to_ascii_lowercase();
-    [&b".tar"[..], b".tar.gz", b".tgz"].iter().any(|ending| name.ends_with(ending))
+    let endings = [&b".tar"[..], b".tar.gz", b".tgz", b".tar.zst", b".tzst"];
+    endings.iter().any(|ending| ends_with(path, ending)) || is_zip(path)
+}
+
+fn is_zip(path: &Path) -> bool {
+    ends_with(path, b".zip")
+}
+
+/// Whether a name ends so, in any case.
+fn ends_with(path: &Path, ending: &[u8]) -> bool {
+    let name = name_of(path);
+    let start = name.len().checked_sub(ending.len());
+    start.is_some_and(|start| name[start..].eq_ignore_ascii_case(ending))
 }
 
 /// Opens a file for reading.
@@ -288,7 +407,7 @@ mod tests {
         for name in ["a.csv", "jpg", "b.jpg.txt", "c.", "", "d.tar"] {
             assert!(!looks_like_an_image(name.as_bytes()), "{name}");
         }
-        for name in ["a.tar", "b.TAR.GZ", "c.tgz"] {
+        for name in ["a.tar", "b.TAR.GZ", "c.tgz", "d.tar.zst", "e.Zip"] {
             assert!(is_shard(Path::new(name)), "{name}");
         }
         assert!(!is_shard(Path::new("a.gz")));

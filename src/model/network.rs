@@ -1,9 +1,13 @@
 //! The encoding half of an autoencoder: layers of logistic units, the last of them read as bits.
 
+use std::sync::OnceLock;
+
 use candle_core::{DType, Device, Result, Storage, Tensor};
 
+use super::Precision;
 use super::error::{Lift, ModelError};
 use super::ops::logistic;
+use super::precision::Rounding;
 use super::random::Random;
 
 /// Most layers that a network may have.
@@ -21,10 +25,14 @@ pub(super) struct Layer {
 }
 
 /// Layers from the pixels to the bits. Every number in them is exact in f16, so a file of f16 gives
-/// the same codes.
+/// the same codes; but for those of a network in another precision than f32.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     layers: Vec<Layer>,
+    /// The weights as the matrix product wants them, contiguous of shape (inputs, units); made at the
+    /// first batch on the CPU. Otherwise each product turns them anew.
+    turned: OnceLock<Vec<Tensor>>,
+    rounding: Rounding,
 }
 
 impl Layer {
@@ -43,12 +51,26 @@ impl Layer {
 impl Network {
     /// The network of `layers`, rounded to f16.
     pub(super) fn new(layers: &[Layer]) -> Result<Self> {
-        Ok(Self { layers: layers.iter().map(Layer::rounded).collect::<Result<_>>()? })
+        Ok(Self::of_halves(layers.iter().map(Layer::rounded).collect::<Result<_>>()?))
     }
 
     /// The network of layers that were read from f16, whose numbers need no rounding and no copy.
     pub(super) fn of_halves(layers: Vec<Layer>) -> Self {
-        Self { layers }
+        Self { layers, turned: OnceLock::new(), rounding: Rounding::default() }
+    }
+
+    /// The network computing in `precision`: without a copy in f32.
+    pub(super) fn in_precision(&self, precision: Precision, device: &Device) -> Result<Self> {
+        let rounding = Rounding::new(precision, device);
+        if precision == Precision::F32 {
+            return Ok(Self { rounding, ..self.clone() });
+        }
+        let layer = |layer: &Layer| -> Result<Layer> {
+            let weight = rounding.operand(layer.weight.clone())?;
+            Ok(Layer { weight, bias: layer.bias.clone() })
+        };
+        let layers = self.layers.iter().map(layer).collect::<Result<_>>()?;
+        Ok(Self { layers, turned: OnceLock::new(), rounding })
     }
 
     /// A network with random weights, scaled so that each sum has about unit variance.
@@ -83,6 +105,7 @@ impl Network {
 
     /// Shifts the last layer's biases down by `thresholds`, one a bit, and rounds them again.
     pub(super) fn shift_bits(&mut self, thresholds: Vec<f32>) -> Result<()> {
+        self.turned = OnceLock::new();
         if let Some(last) = self.layers.last_mut() {
             let shift = Tensor::from_vec(thresholds, last.bias.shape(), last.bias.device())?;
             last.bias = (&last.bias - shift)?;
@@ -91,14 +114,28 @@ impl Network {
         Ok(())
     }
 
+    /// The weights of shape (inputs, units): turned for good on the CPU, a view of them on other devices.
+    fn turned(&self) -> Result<Vec<Tensor>> {
+        if let Some(turned) = self.turned.get() {
+            return Ok(turned.clone());
+        }
+        let turn = |layer: &Layer| {
+            let view = layer.weight.t()?;
+            if view.device().is_cpu() { view.contiguous() } else { Ok(view) }
+        };
+        let turned: Vec<_> = self.layers.iter().map(turn).collect::<Result<_>>()?;
+        Ok(self.turned.get_or_init(|| turned).clone())
+    }
+
     /// The sums before the last layer's logistic, shape (rows, bits): a bit is on where its sum is
     /// above zero, which is where the rounded logistic is one.
     pub(super) fn sums(&self, inputs: &Tensor) -> Result<Tensor> {
-        let mut activity = inputs.clone();
-        for (number, layer) in self.layers.iter().enumerate() {
-            activity = layer.sums(&activity)?;
+        let mut activity = self.rounding.operand(inputs.clone())?;
+        for (number, (layer, turned)) in self.layers.iter().zip(self.turned()?).enumerate() {
+            let product = self.rounding.product(activity.matmul(&turned)?)?;
+            activity = product.broadcast_add(&layer.bias)?;
             if number + 1 < self.layers.len() {
-                activity = logistic(activity)?;
+                activity = self.rounding.operand(logistic(activity)?)?;
             }
         }
         Ok(activity)
@@ -157,4 +194,28 @@ pub(super) fn with_numbers<T>(
 /// The numbers of a tensor, row by row.
 pub(super) fn numbers(tensor: &Tensor) -> std::result::Result<Vec<f32>, ModelError> {
     tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>()).lift()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes may not change by how the weights lie in memory, to the last bit of a sum.
+    #[test]
+    fn turned_weights_give_the_same_sums() {
+        let mut random = Random::new(7, 0);
+        let mut network = Network::random(3072, &[96, 64], &mut random, &Device::Cpu).unwrap();
+        let inputs = Tensor::from_vec(random.normals(64 * 3072, 1.0), (64, 3072), &Device::Cpu);
+        let inputs = inputs.unwrap();
+        for shift in [0.0, 0.25] {
+            network.shift_bits(vec![shift; 64]).unwrap();
+            let [first, last] = network.layers() else { unreachable!("two layers were asked for") };
+            let plain = last.sums(&logistic(first.sums(&inputs).unwrap()).unwrap()).unwrap();
+            let [plain, turned] = [plain, network.sums(&inputs).unwrap()].map(|sums| {
+                let sums = numbers(&sums).unwrap();
+                sums.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            });
+            assert!(plain == turned);
+        }
+    }
 }

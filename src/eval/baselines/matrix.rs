@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     fn identity_error(square: &Matrix<f64>) -> f64 {
-        let expected = |at: usize| f64::from(u8::from(at % (square.width + 1) == 0));
+        let expected = |at: usize| f64::from(u8::from(at.is_multiple_of(square.width + 1)));
         let apart = square.numbers.iter().enumerate().map(|(at, n)| (n - expected(at)).abs());
         apart.fold(0.0, f64::max)
     }

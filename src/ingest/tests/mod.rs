@@ -1,10 +1,13 @@
 //! Whole runs over folders and shards that the tests make themselves.
 
 mod jpegs;
+mod patterns;
 mod resume;
 mod runs;
+mod samples;
 mod shards;
 mod slow;
+mod zips;
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -42,8 +45,8 @@ fn outcome(base: &std::path::Path, paths: &[PathBuf], options: &IngestOptions<'_
         key.escape_ascii().to_string()
     };
     let mut items = Vec::new();
-    let mut sink = |batch: Vec<(Vec<u8>, Vec<u8>)>, _: &Passed| {
-        items.extend(batch.into_iter().map(|(key, pixels)| (show(&key), pixels)));
+    let mut sink = |batch: Vec<(Label, Vec<u8>)>, _: &Passed| {
+        items.extend(batch.into_iter().map(|(label, pixels)| (show(&label.key), pixels)));
         Ok(())
     };
     let mut rejects = Rejects::default();

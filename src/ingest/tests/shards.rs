@@ -223,6 +223,67 @@ fn damage_in_a_gzip_stream_is_reported() {
     assert_eq!((found.items.len(), found.rejects.len()), (2, 1));
 }
 
+/// One Zstandard frame with a checksum.
+pub(super) fn zstd_of(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A frame of one stored byte whose header asks for a window of two to this power.
+pub(super) fn zstd_frame_of_window(log: u8) -> Vec<u8> {
+    vec![0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 0b1001, 0, 0, b'x']
+}
+
+#[test]
+fn zstandard_is_told_by_content_and_may_have_several_frames() {
+    let plain = tar(&[("a.png", &png(1)), ("b.png", &png(2))]);
+    let (left, right) = plain.split_at(700);
+    // Parallel compressors write the size of the next frame into a frame that readers pass over.
+    let skipped = [0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4];
+    let cases = [
+        zstd_of(&plain),
+        [zstd_of(left), zstd_of(right)].concat(),
+        [&skipped[..], &zstd_of(left), &skipped, &zstd_of(right)].concat(),
+    ];
+    for bytes in cases {
+        for name in ["s.tar.zst", "s.tzst", "s.tar"] {
+            let found = shard(name, &bytes);
+            assert_eq!((found.items.len(), found.rejects.len()), (2, 0), "{name}");
+        }
+    }
+}
+
+#[test]
+fn damage_in_a_zstandard_stream_is_reported() {
+    let whole = zstd_of(&tar(&[("a.png", &png(1)), ("b.png", &png(2))]));
+    for length in (4..whole.len()).step_by(11) {
+        let found = shard("s.tar.zst", &whole[..length]);
+        assert_eq!(found.rejects, rejects(&[("s.tar.zst", "damaged-archive")]), "cut at {length}");
+    }
+    let mut wrong_sum = whole.clone();
+    *wrong_sum.last_mut().unwrap() ^= 1;
+    assert_eq!(shard("s.tar.zst", &wrong_sum).rejects.len(), 1);
+}
+
+#[test]
+fn a_zstandard_frame_with_a_giant_window_is_refused() {
+    let refused = |log| {
+        let folder = folder(&[("s.tar.zst", &zstd_frame_of_window(log))]);
+        let mut rejects = Rejects::default();
+        let paths = [folder.path().to_path_buf()];
+        collect_pixels(&paths, &IngestOptions::default(), &mut rejects).unwrap();
+        assert_eq!(rejects.0.len(), 1);
+        rejects.0[0].cause.clone()
+    };
+    // One that fits is no archive, but it was unpacked.
+    assert!(!refused(27).contains("memory"), "{}", refused(27));
+    for log in [28, 31, 41] {
+        assert!(refused(log).contains("too much memory"), "{}", refused(log));
+    }
+}
+
 #[test]
 fn bytes_that_are_no_archive_are_one_reject() {
     for bytes in [&b""[..], b"x", &[b'x'; 2000], &png(1), b"\x1f\x8b", b"\x1f\x8b\x08junk"] {

@@ -10,6 +10,7 @@ mod encoder;
 mod exit;
 mod files;
 mod indexes;
+mod lists;
 mod npy;
 mod output;
 mod progress;
@@ -51,6 +52,7 @@ enum Command {
     Eval(cmd::eval::Args),
     Query(cmd::query::Args),
     Bench(cmd::bench::Args),
+    DeviceCheck(cmd::device_check::Args),
     Scan(cmd::scan::Args),
     Check(cmd::check::Args),
     Repair(cmd::repair::Args),
@@ -83,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Eval(args) => cmd::eval::run(&args),
         Command::Query(args) => cmd::query::run(&args),
         Command::Bench(args) => cmd::bench::run(&args),
+        Command::DeviceCheck(args) => cmd::device_check::run(&args),
         Command::Scan(args) => cmd::scan::run(&args),
         Command::Check(args) => cmd::check::run(&args),
         Command::Repair(args) => cmd::repair::run(&args),

@@ -1,10 +1,10 @@
-//! Progress on standard error: a bar for a terminal, lines for a log, JSON for a program.
+//! Progress on standard error: bars for a terminal, lines for a log, JSON for a program.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::text;
@@ -19,7 +19,9 @@ const BAR_STEPS: u64 = 1000;
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
-    /// A bar, for a terminal
+    /// Bars on a terminal, lines elsewhere
+    Auto,
+    /// A bar for each stage, for a terminal
     Bar,
     /// A line now and then, for a log
     Plain,
@@ -35,29 +37,77 @@ pub(crate) trait State: Serialize {
     fn line(&self) -> String;
     /// The share of the job that is done, 0 to 1, where it is known.
     fn fraction(&self) -> Option<f64>;
+    /// Stages that run side by side, each with a bar of its own; always as many. None: one bar for all.
+    fn stages(&self) -> Vec<Stage> {
+        Vec::new()
+    }
+}
+
+/// One stage of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stage {
+    /// What it is called, in front of its bar.
+    pub(crate) name: &'static str,
+    /// The share of it that is done, 0 to 1, where it is known.
+    pub(crate) fraction: Option<f64>,
+    /// What is to be said of it.
+    pub(crate) text: String,
 }
 
 /// Shows the states of one job.
 #[derive(Debug)]
 pub(crate) struct Meter {
     mode: Mode,
-    bar: Option<ProgressBar>,
+    bars: Option<Bars>,
     shown: Option<Instant>,
+}
+
+/// The bars of a terminal, one below the other.
+#[derive(Debug)]
+struct Bars {
+    group: MultiProgress,
+    bars: Vec<ProgressBar>,
+}
+
+impl Bars {
+    fn new() -> Self {
+        let group = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        Self { group, bars: Vec::new() }
+    }
+
+    fn show(&mut self, stages: Vec<Stage>) {
+        for (number, Stage { name, fraction, text }) in stages.into_iter().enumerate() {
+            if self.bars.len() <= number {
+                self.bars.push(self.group.add(bar(name)));
+            }
+            if let Some(bar) = self.bars.get(number) {
+                bar.set_position(steps(fraction));
+                bar.set_message(text::one_line(&text));
+            }
+        }
+    }
+}
+
+fn bar(name: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(BAR_STEPS);
+    let template = if name.is_empty() { "[{bar:30}] {msg}" } else { "{prefix:6} [{bar:24}] {msg}" };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_prefix(name);
+    bar
 }
 
 impl Meter {
     /// Shows as the user asked, or as suits standard error.
     pub(crate) fn new(mode: Option<Mode>) -> Self {
-        let suitable = || if io::stderr().is_terminal() { Mode::Bar } else { Mode::Plain };
-        let mode = mode.unwrap_or_else(suitable);
-        let bar = (mode == Mode::Bar).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(BAR_STEPS), ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {msg}") {
-                bar.set_style(style.progress_chars("=> "));
-            }
-            bar
-        });
-        Self { mode, bar, shown: None }
+        let mode = match mode.unwrap_or(Mode::Auto) {
+            Mode::Auto if io::stderr().is_terminal() => Mode::Bar,
+            Mode::Auto => Mode::Plain,
+            mode => mode,
+        };
+        let bars = (mode == Mode::Bar).then(Bars::new);
+        Self { mode, bars, shown: None }
     }
 
     /// Shows a state, unless the last one was shown a moment ago.
@@ -65,7 +115,7 @@ impl Meter {
         let interval = match self.mode {
             Mode::None => return,
             Mode::Bar => Duration::ZERO,
-            Mode::Plain => PLAIN_INTERVAL,
+            Mode::Auto | Mode::Plain => PLAIN_INTERVAL,
             Mode::Json => JSON_INTERVAL,
         };
         // A job's first moment has nothing to tell.
@@ -79,37 +129,37 @@ impl Meter {
     /// Shows the last state and leaves the line to others.
     pub(crate) fn finish(&mut self, state: &impl State) {
         self.draw(state);
-        if let Some(bar) = &self.bar {
-            bar.abandon();
-            // The bar leaves the cursor behind it.
+        if let Some(bars) = &self.bars {
+            bars.bars.iter().for_each(ProgressBar::abandon);
+            // The last bar leaves the cursor behind it.
             let _not_shown = writeln!(io::stderr());
         }
     }
 
     /// Writes a line that stays, above a bar.
     pub(crate) fn note(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| crate::output::note(line)),
+        match &self.bars {
+            Some(bars) => bars.group.suspend(|| crate::output::note(line)),
             None => crate::output::note(line),
         }
     }
 
-    fn draw(&self, state: &impl State) {
-        let mut stderr = io::stderr().lock();
-        // Progress that cannot be shown must not stop the job.
-        let _not_shown = match (self.mode, &self.bar) {
-            (Mode::None, _) => Ok(()),
-            (_, Some(bar)) => {
-                drop(stderr);
-                bar.set_position(steps(state.fraction()));
-                bar.set_message(text::one_line(&state.line()));
-                Ok(())
-            }
-            (Mode::Json, None) => serde_json::to_string(state)
-                .map_err(io::Error::other)
-                .and_then(|line| writeln!(stderr, "{line}")),
-            (_, None) => writeln!(stderr, "{}", text::one_line(&state.line())),
+    fn draw(&mut self, state: &impl State) {
+        let line = match self.mode {
+            Mode::None => return,
+            Mode::Json => serde_json::to_string(state).unwrap_or_default(),
+            Mode::Auto | Mode::Bar | Mode::Plain => text::one_line(&state.line()),
         };
+        let Some(bars) = &mut self.bars else {
+            // Progress that cannot be shown must not stop the job.
+            let _not_shown = writeln!(io::stderr().lock(), "{line}");
+            return;
+        };
+        let mut stages = state.stages();
+        if stages.is_empty() {
+            stages.push(Stage { name: "", fraction: state.fraction(), text: line });
+        }
+        bars.show(stages);
     }
 }
 

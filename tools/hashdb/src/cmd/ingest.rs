@@ -2,31 +2,34 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 use hashdb::ingest::{
     ITEM_TIMEOUT, IngestError, IngestOptions, NotedReject, Observer, Progress, Redo, Reject,
-    Report, Stage, ingest_with, noted_rejects, write_reject,
+    Report, Siblings, Stage, for_each_noted_reject, ingest_in_flight, write_reject,
 };
-use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _, ModelError, Pixels};
-use hashdb::{Address, Code, Database, Error, Options};
+use hashdb::model::{DeviceChoice, Precision};
+use hashdb::{Database, Error, Options};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::exit::Exit;
+use crate::encoder::BatchChoice;
+use crate::exit::{Exit, Usage};
 use crate::output::{Output, note};
-use crate::progress::{Meter, Mode, State};
+use crate::progress::{self, Meter, Mode, State};
 use crate::signals::Interrupt;
+use crate::table::read::ImageColumns;
 use crate::text;
-use crate::{encoder, files};
+use crate::{encoder, files, lists};
 
 /// Rejects that are named on standard error where no file takes them.
 const NAMED_REJECTS: u64 = 10;
 
-/// Put pictures into a database: folders, files, tar shards
+/// Put pictures into a database: folders, files, shards, what a pattern matches, lists
 ///
 /// A record's key is the path of the picture as given; for an entry of a shard it is the path of
 /// the shard, a slash, and the entry's name. A broken picture never stops the run. A run that was stopped, by
@@ -35,9 +38,16 @@ const NAMED_REJECTS: u64 = 10;
 pub(crate) struct Args {
     /// The database directory
     db: PathBuf,
-    /// Folders (searched recursively), picture files, .tar, .tar.gz and .tgz shards
-    #[arg(required = true, value_name = "PATH")]
+    /// Folders (searched recursively), picture files, shards (.tar, .tar.gz, .tgz, .tar.zst, .tzst, .zip,
+    /// .parquet), and in quotes patterns of their paths ('photos/**/*.jpg')
+    #[arg(required_unless_present = "list", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Read more paths from this file, one a line, or from standard input (-)
+    #[arg(long, value_name = "FILE")]
+    list: Vec<PathBuf>,
+    /// In lists paths end with a NUL byte and not with a line, as `find -print0` writes them
+    #[arg(short = '0', long, requires = "list")]
+    null: bool,
     /// Write every reject with its cause to this file, one JSON object a line; those of earlier runs too
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -50,10 +60,23 @@ pub(crate) struct Args {
     /// Read everything again
     #[arg(long, conflicts_with_all = ["retry_rejects", "update"])]
     again: bool,
-    /// Delete the records of files and shards below the paths that are no longer there
-    #[arg(long)]
+    /// Delete the records of files and shards below the paths that are no longer there; not with lists and patterns
+    #[arg(long, conflicts_with = "list")]
     delete_missing: bool,
-    /// How to show progress [default: bar on a terminal, plain otherwise]
+    /// Make the record's value of what stands beside the picture in its shard: entries that have the same
+    /// name up to the first dot, as in `WebDataset`. All of them, or those of these endings (json,txt)
+    #[arg(long, value_name = "ENDINGS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
+    siblings: Option<Vec<String>>,
+    /// The column of images in Parquet files [default: image, or the only one of structs with a field bytes]
+    #[arg(long, value_name = "COLUMN")]
+    image_column: Option<String>,
+    /// The column that keys of images in Parquet files end with [default: the number of the row]
+    #[arg(long, value_name = "COLUMN")]
+    key_column: Option<String>,
+    /// Columns of Parquet files that go into the value, a JSON object by column
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    value_columns: Vec<String>,
+    /// How to show progress, on standard error [default: auto]
     #[arg(long, value_enum)]
     progress: Option<Mode>,
     /// Threads that decode [default: as many as the machine runs at once]
@@ -65,6 +88,14 @@ pub(crate) struct Args {
     /// Where to encode: auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     device: DeviceChoice,
+    /// Numbers to encode with: f32, bf16 or f16; another than the database's is refused [default: the
+    /// database's]
+    #[arg(long)]
+    precision: Option<Precision>,
+    /// Pictures that are encoded and written at once, 1 to 65536, or auto: try what is fast [default: auto on a
+    /// GPU, 256 on the CPU]
+    #[arg(long, value_name = "N")]
+    batch: Option<BatchChoice>,
     /// Print one JSON object at the end
     #[arg(long)]
     json: bool,
@@ -72,8 +103,16 @@ pub(crate) struct Args {
 
 /// Runs the ingest, or as much of it as the user lets it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if args.delete_missing && args.paths.iter().any(|path| is_pattern(path)) {
+        let sentence = "--delete-missing takes paths: a pattern does not tell what is missing";
+        return Err(Usage(sentence.into()).into());
+    }
+    let mut listed = Vec::new();
+    for list in &args.list {
+        lists::read(list, args.null, &mut listed)?;
+    }
     let db = Database::open(&args.db, Options::new())?;
-    let encoder = encoder::of_database(&db, args.device)?;
+    let encoder = encoder::of_database_in(&db, args.device, args.precision)?;
     let interrupt = Interrupt::install()?;
     let mut options = IngestOptions::default().cancel(interrupt.flag());
     options = options.item_timeout(match args.item_timeout {
@@ -81,29 +120,45 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         seconds => Duration::from_secs(seconds),
     });
     let redo = Redo { rejects: args.retry_rejects, changed: args.update, all: args.again };
-    options = options.redo(redo).delete_missing(args.delete_missing);
+    options = options.redo(redo).delete_missing(args.delete_missing).listed(&listed);
     if let Some(threads) = args.threads {
         options = options.threads(threads);
     }
+    options = options.batch(encoder::batch_for(&encoder, args.batch)?);
+    let siblings = args.siblings.as_ref().map(|endings| match endings.as_slice() {
+        [] => Siblings::all(),
+        endings => Siblings::only(endings),
+    });
+    if let Some(siblings) = &siblings {
+        options = options.siblings(siblings);
+    }
+    let columns = ImageColumns {
+        image: args.image_column.clone(),
+        key: args.key_column.clone(),
+        values: args.value_columns.clone(),
+    };
+    options = options.format(&columns);
     let mut watcher = Watcher {
         meter: Meter::new(args.progress),
         rejects: args.rejects.as_ref().map(|path| Rejects::create(path)).transpose()?,
         last: Progress::default(),
         rejected: 0,
-        told: HashSet::new(),
+        told: Told::default(),
+        interrupt: interrupt.clone(),
+        stopping: false,
     };
-    let encode = |pictures| {
-        encode(&encoder, pictures).map_err(|error| IngestError::Encoder(Box::new(error)))
-    };
-    let outcome = ingest_with(&db, &args.paths, &options, &encode, &mut watcher);
-    watcher.finish(&db, &args.paths)?;
+    let submit = |pictures| encoder::submit(&encoder, pictures);
+    let outcome = ingest_in_flight(&db, &args.paths, &options, &submit, &mut watcher);
+    let paths = [&args.paths[..], &listed].concat();
+    watcher.finish(&db, &paths)?;
     let report = outcome?;
     db.sync()?;
     tell(args, &report)?;
     Ok(if report.cancelled {
-        note(
-            "interrupted; what was done is stored, and the same command does the rest (without --again)",
-        );
+        let without = if args.again { " without --again" } else { "" };
+        note(&format!(
+            "interrupted; what was done is stored, and the same command{without} does the rest"
+        ));
         Exit::Interrupted
     } else if report.rejected_count() > 0 {
         Exit::Rejected
@@ -112,13 +167,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     })
 }
 
-fn encode(
-    encoder: &Autoencoder,
-    pictures: Vec<Vec<u8>>,
-) -> Result<Vec<(Address, Code)>, ModelError> {
-    let pixels: Vec<Pixels> = pictures.into_iter().map(Pixels::new).collect::<Result<_, _>>()?;
-    let encoded = encoder.encode(&pixels)?.into_iter();
-    Ok(encoded.map(|encoded| (encoded.address, encoded.code)).collect())
+/// Whether nothing is there under a path that looks like a pattern.
+fn is_pattern(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    text.contains(['*', '?', '[', '{']) && path.symlink_metadata().is_err()
 }
 
 fn tell(args: &Args, report: &Report) -> Result<()> {
@@ -170,8 +222,31 @@ struct Watcher {
     rejects: Option<Rejects>,
     last: Progress,
     rejected: u64,
-    /// The keys of what was rejected.
-    told: HashSet<Vec<u8>>,
+    told: Told,
+    interrupt: Interrupt,
+    /// The user knows that the interrupt was seen.
+    stopping: bool,
+}
+
+/// What was rejected in this run: hashes of the keys, since there may be millions.
+#[derive(Default)]
+struct Told {
+    hashers: [RandomState; 2],
+    hashes: HashSet<[u64; 2]>,
+}
+
+impl Told {
+    fn hash(&self, key: &[u8]) -> [u64; 2] {
+        self.hashers.each_ref().map(|hasher| hasher.hash_one(key))
+    }
+
+    fn insert(&mut self, key: &[u8]) {
+        self.hashes.insert(self.hash(key));
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        self.hashes.contains(&self.hash(key))
+    }
 }
 
 /// The file that names every reject.
@@ -181,7 +256,7 @@ struct Rejects {
 }
 
 impl Rejects {
-    fn create(path: &std::path::Path) -> Result<Self> {
+    fn create(path: &Path) -> Result<Self> {
         let file = BufWriter::new(files::create(path)?);
         Ok(Self { path: path.to_path_buf(), file })
     }
@@ -199,12 +274,17 @@ impl Rejects {
 impl Observer for Watcher {
     fn progress(&mut self, progress: &Progress) {
         self.last = progress.clone();
+        if self.interrupt.is_set() && !self.stopping {
+            self.stopping = true;
+            self.meter
+                .note("stopping: what is decoded is still written; Ctrl-C again ends at once");
+        }
         self.meter.show(&Shown(progress));
     }
 
     fn reject(&mut self, reject: Reject) -> Result<(), IngestError> {
         self.rejected += 1;
-        self.told.insert(reject.key.clone());
+        self.told.insert(&reject.key);
         if let Some(rejects) = &mut self.rejects {
             rejects.write(&reject.key, reject.stage, reject.kind, &reject.cause)?;
         } else if self.rejected <= NAMED_REJECTS {
@@ -219,19 +299,24 @@ impl Watcher {
     fn finish(mut self, db: &Database, paths: &[PathBuf]) -> Result<()> {
         self.meter.finish(&Shown(&self.last));
         // Those of earlier runs, which were passed over in this one.
-        let earlier = noted_rejects(db, paths)?.into_iter();
-        let earlier: Vec<_> = earlier.filter(|reject| !self.told.contains(&reject.key)).collect();
-        if !earlier.is_empty() {
-            let count = text::count(earlier.len() as u64);
+        let mut earlier = 0;
+        for_each_noted_reject(db, paths, &mut |NotedReject { key, stage, kind, cause }| {
+            if !self.told.contains(&key) {
+                earlier += 1;
+                if let Some(rejects) = &mut self.rejects {
+                    rejects.write(&key, stage, &kind, &cause)?;
+                }
+            }
+            Ok(())
+        })?;
+        if earlier > 0 {
+            let count = text::count(earlier);
             note(&format!(
                 "{count} that earlier runs rejected were passed over; --retry-rejects tries them again"
             ));
         }
         match &mut self.rejects {
             Some(rejects) => {
-                for NotedReject { key, stage, kind, cause } in earlier {
-                    rejects.write(&key, stage, &kind, &cause)?;
-                }
                 let flushed = rejects.file.flush();
                 flushed.map_err(rejects.failed())?;
             }
@@ -255,6 +340,11 @@ impl Serialize for Shown<'_> {
             "done": progress.done,
             "rejected": progress.rejected,
             "skipped": progress.skipped,
+            "done_before": progress.done_before,
+            "found": progress.found,
+            "decoded": progress.decoded,
+            "encoded": progress.encoded,
+            "written": progress.written,
             "bytes": progress.bytes,
             "total_bytes": progress.total_bytes,
             "seconds": progress.elapsed.as_secs_f64(),
@@ -285,5 +375,38 @@ impl State for Shown<'_> {
 
     fn fraction(&self) -> Option<f64> {
         self.0.fraction()
+    }
+
+    fn stages(&self) -> Vec<progress::Stage> {
+        let Self(progress) = self;
+        let seconds = progress.elapsed.as_secs_f64().max(1e-9);
+        let mut read = text::bytes(progress.bytes);
+        if let Some(total) = progress.total_bytes {
+            read += &format!(" of {}", text::bytes(total));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
+        let rate = (progress.bytes as f64 / seconds) as u64;
+        read += &format!(", {}/s", text::bytes(rate));
+        if let Some(left) = progress.time_left().filter(|_| progress.fraction() < Some(1.0)) {
+            read += &format!(", {} left", text::seconds(left.as_secs()));
+        }
+        let stage = |name, count: u64, more: String| {
+            // What was found so far stands for as much as was read of the bytes.
+            let share = count as f64 / progress.found.max(1) as f64;
+            let fraction = progress.fraction().map(|fraction| fraction * share.min(1.0));
+            let text =
+                format!("{} images, {:.0}/s{more}", text::count(count), count as f64 / seconds);
+            progress::Stage { name, fraction, text }
+        };
+        let rejected = match progress.rejected {
+            0 => String::new(),
+            rejected => format!(", {} rejected", text::count(rejected)),
+        };
+        vec![
+            progress::Stage { name: "read", fraction: progress.fraction(), text: read },
+            stage("decode", progress.decoded, rejected),
+            stage("encode", progress.encoded, String::new()),
+            stage("write", progress.written, String::new()),
+        ]
     }
 }

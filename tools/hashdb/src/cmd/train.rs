@@ -11,6 +11,7 @@ use hashdb::model::{
 use serde::Serialize;
 use serde_json::json;
 
+use crate::encoder::note_fallback;
 use crate::exit::{Exit, Usage};
 use crate::files;
 use crate::output::{Output, note};
@@ -18,14 +19,15 @@ use crate::progress::{Meter, Mode, State};
 use crate::signals::Interrupt;
 use crate::text;
 
-/// Train an encoder on pictures: folders, files, tar shards
+/// Train an encoder on pictures: folders, files, shards, what a pattern matches
 ///
 /// Two networks are trained, one for codes and one for addresses. The same pictures, settings and
 /// seed give the same weights. Ctrl-C keeps the last finished epoch in the checkpoint; the same
 /// command with --resume goes on from there.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folders (searched recursively), picture files, .tar, .tar.gz and .tgz shards
+    /// Folders (searched recursively), picture files, shards (.tar, .tar.gz, .tgz, .tar.zst, .tzst, .zip), and in
+    /// quotes patterns of their paths
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The weight file to write
@@ -120,7 +122,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         meter.finish(&Shown(progress));
     }
     match trained {
-        Ok(encoder) => save(args, &encoder, &checkpoint),
+        Ok(encoder) => {
+            note_fallback(&encoder);
+            save(args, &encoder, &checkpoint)
+        }
         Err(ModelError::Stopped) => {
             note(&stopped(&checkpoint));
             Ok(Exit::Interrupted)

@@ -10,7 +10,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 use crate::{Place, Ran, objects};
 
-fn picture(shade: u8) -> Vec<u8> {
+pub(crate) fn picture(shade: u8) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let image = RgbImage::from_pixel(32, 32, Rgb([shade, 2, 3]));
     image.write_to(&mut bytes, ImageFormat::Png).unwrap();
@@ -36,7 +36,7 @@ fn entry(kind: u8, name: &[u8], link: &[u8], bytes: &[u8]) -> Vec<u8> {
     block
 }
 
-fn file(name: &[u8], bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn file(name: &[u8], bytes: &[u8]) -> Vec<u8> {
     entry(b'0', name, b"", bytes)
 }
 

@@ -57,7 +57,7 @@ fn rows(place: &Place, arguments: &[&str]) -> Vec<Value> {
 }
 
 fn number(row: &Value, path: &str) -> f64 {
-    row.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path} in {row}"))
+    row.pointer(path).and_then(Value::as_f64).expect(path)
 }
 
 #[test]

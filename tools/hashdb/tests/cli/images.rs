@@ -21,7 +21,7 @@ fn picture(number: u8) -> Vec<u8> {
 }
 
 /// A folder with `count` pictures `photos/N.png` and a database for them.
-fn photos(count: u8) -> Place {
+pub(crate) fn photos(count: u8) -> Place {
     let place = Place::empty();
     for number in 0..count {
         crate::write(&place.path(&format!("photos/{number}.png")), &picture(number));
@@ -123,13 +123,45 @@ fn a_database_without_encoder_takes_no_pictures() {
 #[test]
 fn progress_goes_to_standard_error_in_the_form_asked_for() {
     let place = photos(3);
-    let plain = place.run(&["ingest", "db", "photos", "--json"]);
-    assert!(plain.stderr.starts_with("3 images, "), "{}", plain.stderr);
-    assert_eq!(objects(&plain.stdout).len(), 1);
-    let json = place.run(&["ingest", "db", "photos", "--progress", "json", "--again"]);
+    crate::write(&place.path("photos/text.jpg"), b"this is no picture");
+    // What is no terminal is shown lines, whether they are asked for or not.
+    for mode in [&[][..], &["--progress", "auto"], &["--progress", "plain"]] {
+        let ran = place.run(&[&["ingest", "db", "photos", "--json", "--again"], mode].concat());
+        let line = ran.stderr.lines().find(|line| line.starts_with("3 images, ")).unwrap();
+        assert!(line.contains("/s, 1 rejected, 100 % read"), "{line}");
+        assert_eq!(objects(&ran.stdout).len(), 1);
+        assert_eq!(objects(&ran.stdout)[0]["done"], 3);
+    }
+    let rejects = ["--rejects", "r.jsonl"];
+    let json = ["ingest", "db", "photos", "--progress", "json", "--again"];
+    let json = place.run(&[&json[..], &rejects].concat());
     let last = objects(&json.stderr).pop().unwrap();
-    assert_eq!((&last["done"], &last["total_bytes"]), (&3.into(), &last["bytes"]));
+    assert_eq!((&last["done"], &last["rejected"]), (&3.into(), &1.into()));
+    assert_eq!((&last["total_bytes"], &last["seconds_left"]), (&last["bytes"], &0.into()));
+    for stage in ["found", "decoded", "encoded", "written"] {
+        assert_eq!(last[stage], 4, "{stage}");
+    }
     assert!(json.stdout.starts_with("ingested 3 images"));
+    let none = ["ingest", "db", "photos", "--progress", "none", "--again"];
+    assert_eq!(place.run(&[&none[..], &rejects].concat()).stderr, "");
+}
+
+#[test]
+fn a_terminal_is_shown_a_bar_for_each_stage() {
+    let place = photos(3);
+    let wanted = "exec $HASHDB ingest db photos --progress auto > out.txt";
+    // It runs a command on a terminal of its own, which holds standard error here and no more.
+    let ran = place.shell(&format!("script -qec '{wanted}' /dev/null"));
+    if ran.code == Some(127) {
+        eprintln!("SKIPPED a_terminal_is_shown_a_bar...: there is no script here");
+        return;
+    }
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for stage in ["read   [====", "decode [====", "encode [====", "write  [====", "3 images, "] {
+        assert!(ran.stdout.contains(stage), "{stage}: {}", ran.stdout);
+    }
+    let told = String::from_utf8(crate::read(&place.path("out.txt"))).unwrap();
+    assert!(told.starts_with("ingested 3 images") && told.lines().count() == 1, "{told}");
 }
 
 #[test]
@@ -169,8 +201,15 @@ fn ingest_until(place: &Place, signal: &str) -> (Option<i32>, String) {
     let mut child = command.spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut text = String::new();
-    // The first line of progress comes when pictures are on their way.
-    stderr.read_line(&mut text).unwrap();
+    // A slow machine may tell its progress before anything is written.
+    loop {
+        let mut line = String::new();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "it has ended: {text}");
+        text += &line;
+        if objects(&line)[0]["written"] != 0 {
+            break;
+        }
+    }
     assert_eq!(place.shell(&format!("kill -{signal} {}", child.id())).code, Some(0));
     stderr.read_to_string(&mut text).unwrap();
     (child.wait().unwrap().code(), text)
@@ -181,7 +220,9 @@ fn an_interrupted_ingest_keeps_what_it_did() {
     let place = photos(5);
     let (code, stderr) = ingest_until(&place, "INT");
     assert_eq!(code, Some(130), "{stderr}");
-    assert!(stderr.contains("interrupted; what was done is stored"), "{stderr}");
+    assert!(stderr.contains("stopping: what is decoded is still written"), "{stderr}");
+    let way_on = "interrupted; what was done is stored, and the same command without --again does";
+    assert!(stderr.contains(way_on), "{stderr}");
     let report = &place.json(&["check", "db"])[0];
     assert_eq!((&report["clean"], &report["records"]), (&true.into(), &5.into()));
 }

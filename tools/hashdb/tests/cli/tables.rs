@@ -7,8 +7,12 @@ use arrow_array::{
     Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch, StringArray, StringViewArray,
     UInt8Array, UInt32Array, UInt64Array,
 };
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use hashdb::{Address, Code, Database, Options, WriteBatch, WriteOptions};
 use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 
 use crate::arrays::codes;
 use crate::{Place, write};
@@ -80,6 +84,65 @@ impl Place {
         writer.write(&batch).unwrap();
         writer.close().unwrap();
         write(&self.path(name), &bytes);
+    }
+}
+
+/// The records of three rows, as files that other programs compress with Zstandard: Parquet, an Arrow IPC file
+/// and a stream.
+fn compressed(place: &Place) -> [&'static str; 3] {
+    let keys: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c"]));
+    let codes: ArrayRef = Arc::new(BinaryArray::from_iter_values([[0; 8], [1; 8], [2; 8]]));
+    let addresses: ArrayRef = Arc::new(UInt32Array::from(vec![1, 2, 3]));
+    let value = "a text that comes again ".repeat(200);
+    let values: ArrayRef = Arc::new(StringArray::from(vec![value.as_str(), "", value.as_str()]));
+    let columns = [("key", keys), ("code", codes), ("address", addresses), ("value", values)];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let compression = Compression::ZSTD(ZstdLevel::default());
+    let properties = WriterProperties::builder().set_compression(compression).build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    let metadata = writer.close().unwrap();
+    let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    assert!(columns.into_iter().all(|column| matches!(column.compression(), Compression::ZSTD(_))));
+    write(&place.path("t.parquet"), &bytes);
+    let options = || IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD));
+    let (mut file, mut stream, schema) = (Vec::new(), Vec::new(), batch.schema());
+    let mut writer =
+        FileWriter::try_new_with_options(&mut file, &schema, options().unwrap()).unwrap();
+    writer.write(&batch).unwrap();
+    writer.finish().unwrap();
+    let mut writer =
+        StreamWriter::try_new_with_options(&mut stream, &schema, options().unwrap()).unwrap();
+    writer.write(&batch).unwrap();
+    writer.finish().unwrap();
+    drop(writer);
+    // The magic number of a Zstandard frame: something in them is compressed.
+    for bytes in [&file, &stream] {
+        assert!(bytes.windows(4).any(|four| four == [0x28, 0xb5, 0x2f, 0xfd]));
+    }
+    write(&place.path("file.arrow"), &file);
+    write(&place.path("stream.arrow"), &stream);
+    ["t.parquet", "file.arrow", "stream.arrow"]
+}
+
+/// Parquet and Arrow IPC that other programs had compressed with Zstandard were refused by name.
+#[test]
+fn tables_compressed_with_zstandard_are_loaded() {
+    let place = Place::empty();
+    let files = compressed(&place);
+    for file in files {
+        let db = format!("{file}-db");
+        let load = ["load", &db, file, "--address-bits", "16", "--progress", "none"];
+        assert_eq!(place.json(&load)[0]["records"], 3, "{file}");
+        assert_eq!(place.digest(&db), place.digest("t.parquet-db"), "{file}");
+        assert_eq!(place.ok(&["get", &db, "c", "--value"]).len(), 24 * 200);
+        // Cut short it is one error, and nothing is loaded.
+        let bytes = crate::read(&place.path(file));
+        write(&place.path(file), &bytes[..bytes.len() / 2]);
+        let again = ["load", "cut", file, "--address-bits", "16", "--progress", "none"];
+        assert_eq!(place.run(&again).code, Some(1), "{file}");
+        assert_eq!(place.existing("cut"), None, "{file}");
     }
 }
 

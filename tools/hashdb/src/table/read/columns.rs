@@ -127,9 +127,9 @@ impl Layout {
 }
 
 /// What is wrong, and in which row of a batch.
-type Wrong = (usize, String);
+pub(super) type Wrong = (usize, String);
 
-fn is_bytes(kind: &DataType) -> bool {
+pub(super) fn is_bytes(kind: &DataType) -> bool {
     matches!(
         kind,
         DataType::Utf8
@@ -159,7 +159,7 @@ fn null(index: usize) -> Wrong {
 }
 
 /// Visits strings of bytes in their order, `None` for null.
-fn each<'a>(
+pub(super) fn each<'a>(
     column: &'a dyn Array,
     mut visit: impl FnMut(usize, Option<&'a [u8]>) -> Result<(), Wrong>,
 ) -> Result<(), Wrong> {
@@ -220,7 +220,7 @@ fn each_address(column: &dyn Array, mut push: impl FnMut(u32)) -> Result<(), Wro
 }
 
 /// Visits whole numbers, none of which may be null.
-fn each_integer(
+pub(super) fn each_integer(
     column: &dyn Array,
     mut visit: impl FnMut(usize, i128) -> Result<(), Wrong>,
 ) -> Result<(), Wrong> {
@@ -255,8 +255,26 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn new() -> Self {
-        Self { batch: None, row: 0 }
+    /// Begins with row `row` of the file.
+    pub(super) fn at(row: u64) -> Self {
+        Self { batch: None, row }
+    }
+
+    /// Passes over rows of the batches that `next` reads, up to row `row`.
+    pub(super) fn pass_over(
+        &mut self,
+        row: u64,
+        mut next: impl FnMut() -> Result<Option<RecordBatch>>,
+    ) -> Result<()> {
+        while self.row < row {
+            let Some(batch) = next()? else { return Ok(()) };
+            let left = usize::try_from(row - self.row).unwrap_or(usize::MAX);
+            let passed = left.min(batch.num_rows());
+            self.row += passed as u64;
+            let rest = batch.num_rows() - passed;
+            self.batch = (rest > 0).then(|| batch.slice(passed, rest));
+        }
+        Ok(())
     }
 
     /// Fills `rows` from batch after batch, which `next` reads.

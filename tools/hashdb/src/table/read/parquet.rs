@@ -25,11 +25,12 @@ pub(super) struct ParquetTable {
     layout: Layout,
     parts: Parts,
     rows: u64,
+    passed: u64,
 }
 
 impl ParquetTable {
     /// Reads the footer and checks the columns.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, from: u64) -> Result<Self> {
         let file = super::file(path)?;
         let builder = reading(path, || ParquetRecordBatchReaderBuilder::try_new(file))?;
         let layout = Layout::of(path, builder.schema())?;
@@ -38,16 +39,19 @@ impl ParquetTable {
         let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
         let step = usize::try_from(decoded_rows(metadata)).unwrap_or(1);
         let mask = ProjectionMask::roots(builder.parquet_schema(), layout.indexes());
-        let reader = builder.with_batch_size(step).with_projection(mask);
+        let passed = from.min(rows);
+        let offset = usize::try_from(passed).unwrap_or(usize::MAX);
+        let reader = builder.with_batch_size(step).with_projection(mask).with_offset(offset);
         let reader = reading(path, || reader.build())?;
         // The columns of a batch are those that were asked for.
         let layout = layout.projected();
-        Ok(Self { path: path.to_path_buf(), reader, layout, parts: Parts::new(), rows })
+        let parts = Parts::at(passed);
+        Ok(Self { path: path.to_path_buf(), reader, layout, parts, rows, passed })
     }
 }
 
 /// Rows that are decoded at once: fewer where they are large.
-fn decoded_rows(metadata: &ParquetMetaData) -> u64 {
+pub(super) fn decoded_rows(metadata: &ParquetMetaData) -> u64 {
     let groups = metadata.row_groups().iter();
     let largest = groups.map(|group| {
         let size = |number| u64::try_from(number).unwrap_or(0);
@@ -57,16 +61,17 @@ fn decoded_rows(metadata: &ParquetMetaData) -> u64 {
 }
 
 /// Refuses what this program was built without.
-fn check_compression(path: &Path, metadata: &ParquetMetaData) -> Result<()> {
+pub(super) fn check_compression(path: &Path, metadata: &ParquetMetaData) -> Result<()> {
     let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
     for column in columns {
         match column.compression() {
             Compression::UNCOMPRESSED
             | Compression::SNAPPY
             | Compression::LZ4
-            | Compression::LZ4_RAW => {}
+            | Compression::LZ4_RAW
+            | Compression::ZSTD(_) => {}
             other => bail!(
-                "{}, column {}: it is compressed with {other}, expected none, SNAPPY or LZ4",
+                "{}, column {}: it is compressed with {other}, expected none, SNAPPY, LZ4 or ZSTD",
                 path.display(),
                 column.column_path()
             ),
@@ -82,6 +87,10 @@ impl Table for ParquetTable {
 
     fn rows(&self) -> Option<u64> {
         Some(self.rows)
+    }
+
+    fn passed(&self) -> u64 {
+        self.passed
     }
 
     fn read(&mut self, rows: &mut Rows) -> Result<()> {

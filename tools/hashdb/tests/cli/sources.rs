@@ -1,0 +1,200 @@
+//! What an ingest reads: values out of siblings, patterns, lists and Parquet.
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BinaryArray, Int64Array, StringArray, StructArray};
+use arrow_schema::{DataType, Field};
+
+use crate::Place;
+use crate::archives::{file, picture};
+
+/// A shard of samples `N.png`, `N.json` and `N.txt`.
+fn samples(count: u8) -> Vec<u8> {
+    let sample = |number: u8| {
+        [
+            file(format!("{number}.json").as_bytes(), format!("{{\"n\": {number}}}").as_bytes()),
+            file(format!("{number}.png").as_bytes(), &picture(number)),
+            file(format!("{number}.txt").as_bytes(), b"a caption"),
+        ]
+        .concat()
+    };
+    let mut bytes: Vec<u8> = (0..count).flat_map(sample).collect();
+    bytes.extend([0; 1024]);
+    bytes
+}
+
+fn ingested(place: &Place, arguments: &[&str]) -> u64 {
+    let report = &place.json(&[&["ingest", "db", "--progress", "none"], arguments].concat())[0];
+    report["done"].as_u64().unwrap()
+}
+
+#[test]
+fn siblings_become_values_when_asked_for() {
+    let place = Place::empty();
+    crate::write(&place.path("s.tar"), &samples(3));
+    place.ok(&["create", "db"]);
+    assert_eq!(ingested(&place, &["s.tar"]), 3);
+    assert_eq!(place.ok(&["get", "db", "s.tar/1.png", "--value"]), "");
+    assert_eq!(ingested(&place, &["s.tar", "--siblings"]), 0, "what is done is done");
+    assert_eq!(ingested(&place, &["s.tar", "--siblings", "--update"]), 3);
+    let value = r#"{"json":{"n": 1},"txt":"a caption"}"#;
+    assert_eq!(place.ok(&["get", "db", "s.tar/1.png", "--value"]), value);
+    assert_eq!(ingested(&place, &["s.tar", "--siblings=json,cls", "--update"]), 3);
+    assert_eq!(place.ok(&["get", "db", "s.tar/2.png", "--value"]), r#"{"json":{"n": 2}}"#);
+}
+
+#[test]
+fn an_ingest_with_values_that_was_killed_ends_like_one_that_was_not() {
+    let place = Place::empty();
+    crate::write(&place.path("s.tar"), &samples(80));
+    place.ok(&["create", "db"]);
+    assert_eq!(ingested(&place, &["s.tar", "--siblings"]), 80);
+    place.ok(&["create", "killed"]);
+    for wait in 0..8 {
+        let mut command = place.command();
+        command.args(["ingest", "killed", "s.tar", "--siblings", "--progress", "none"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50 * wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    place.ok(&["ingest", "killed", "s.tar", "--siblings", "--progress", "none"]);
+    assert_eq!(place.digest("killed"), place.digest("db"));
+}
+
+/// A folder `photos` with two pictures, one of them in a folder below, and another file.
+fn photos() -> Place {
+    let place = Place::empty();
+    crate::write(&place.path("photos/1.png"), &picture(1));
+    crate::write(&place.path("photos/a b/2.png"), &picture(2));
+    crate::write(&place.path("photos/notes.txt"), b"no picture");
+    crate::write(&place.path("3.png"), &picture(3));
+    place.ok(&["create", "db"]);
+    place
+}
+
+fn keys_of(place: &Place) -> Vec<String> {
+    let records = place.json(&["scan", "db"]);
+    let mut keys: Vec<_> =
+        records.iter().map(|record| record["key"].as_str().unwrap().to_owned()).collect();
+    keys.sort();
+    keys
+}
+
+#[test]
+fn patterns_that_the_shell_left_alone_are_expanded() {
+    let place = photos();
+    assert_eq!(ingested(&place, &["photos/**/*.png", "*.png"]), 3);
+    assert_eq!(keys_of(&place), ["3.png", "photos/1.png", "photos/a b/2.png"]);
+    let nothing = "cannot read photos/*.gif: no picture and no shard matches it";
+    place.fails(1, nothing, &["ingest", "db", "photos/*.gif", "--progress", "none"]);
+    let missing = ["ingest", "db", "photos/*.png", "--delete-missing"];
+    place.fails(2, "a pattern does not tell what is missing", &missing);
+}
+
+#[test]
+fn lists_come_from_files_and_from_standard_input() {
+    let place = photos();
+    crate::write(&place.path("list.txt"), b"photos/1.png\r\n\n3.png\nphotos/absent.png");
+    let ran = place.run(&["ingest", "db", "--list", "list.txt", "--progress", "none", "--json"]);
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    assert!(ran.stderr.contains("rejected photos/absent.png: "), "{}", ran.stderr);
+    assert_eq!(keys_of(&place), ["3.png", "photos/1.png"]);
+    // It is told again and does not keep the rest from being done.
+    let ran = place.shell(
+        "find photos -name '*.png' -print0 | $HASHDB ingest db --list - -0 --progress none --json",
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(keys_of(&place), ["3.png", "photos/1.png", "photos/a b/2.png"]);
+}
+
+#[test]
+fn errors_of_a_list_name_its_line() {
+    let place = photos();
+    let ingest = |list| ["ingest", "db", "--progress", "none", "--list", list];
+    crate::write(&place.path("nul.txt"), b"3.png\nphotos/1.png\0photos/2.png\n");
+    place.fails(1, "nul.txt, line 2: a NUL byte; -0 reads", &ingest("nul.txt"));
+    crate::write(&place.path("long.txt"), &[b"3.png\n", &[b'x'; 70_000][..]].concat());
+    place.fails(1, "long.txt, line 2: more than 65536 bytes", &ingest("long.txt"));
+    place.fails(1, "cannot read absent.txt: ", &ingest("absent.txt"));
+    place.fails(1, "cannot read photos", &ingest("photos"));
+    let missing = [&ingest("3.txt")[..], &["--delete-missing"]].concat();
+    assert_eq!(place.run(&missing).code, Some(2));
+    assert_eq!(place.run(&["ingest", "db"]).code, Some(2), "nothing to read");
+    assert_eq!(keys_of(&place), Vec::<String>::new());
+}
+
+/// A folder that may not be read is one reject that names it, and the others are done.
+#[test]
+fn a_folder_without_permission_is_one_reject() {
+    let place = photos();
+    place.shell("chmod 000 'photos/a b'");
+    if place.path("photos/a b").read_dir().is_ok() {
+        eprintln!("SKIPPED a_folder_without_permission...: this user may read everything");
+        return;
+    }
+    for (path, done) in [("photos", 1), ("photos/**/*.png", 0)] {
+        let ran = place.run(&["ingest", "db", path, "--progress", "none", "--json"]);
+        assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+        assert!(ran.stderr.contains("rejected photos/a b: "), "{}", ran.stderr);
+        assert_eq!(crate::objects(&ran.stdout)[0]["done"], done);
+    }
+    place.shell("chmod 700 'photos/a b'");
+}
+
+/// A Parquet file of three pictures as Hugging Face writes them, the last of them null.
+fn hugging_face(place: &Place, name: &str) {
+    let pictures = [Some(picture(1)), Some(picture(2)), None];
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_iter(pictures));
+    let paths: ArrayRef = Arc::new(StringArray::from(vec![Some("1.png"), None, None]));
+    let binary = Arc::new(Field::new("bytes", DataType::Binary, true));
+    let utf8 = Arc::new(Field::new("path", DataType::Utf8, true));
+    let images: ArrayRef = Arc::new(StructArray::from(vec![(binary, bytes), (utf8, paths)]));
+    let labels: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, Some(9)]));
+    let names: ArrayRef = Arc::new(StringArray::from(vec!["one", "two", "three"]));
+    place.parquet(name, &[("label", labels), ("img", images), ("name", names)]);
+}
+
+#[test]
+fn images_in_parquet_become_records_with_columns_as_values() {
+    let place = Place::empty();
+    hugging_face(&place, "p.parquet");
+    place.ok(&["create", "db"]);
+    let ingest = ["ingest", "db", "p.parquet", "--progress", "none"];
+    let ran = place.run(&ingest);
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    assert!(ran.stderr.contains("rejected p.parquet/2: its image is null"), "{}", ran.stderr);
+    assert_eq!(keys_of(&place), ["p.parquet/0", "p.parquet/1"]);
+    assert_eq!(ingested(&place, &["p.parquet"]), 0, "what is done is passed over");
+    let named = ["--key-column", "name", "--value-columns", "label,name", "--update"];
+    let ran = place.run(&[&ingest[..], &named].concat());
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    let value = |key: &str| place.ok(&["get", "db", &format!("p.parquet/{key}"), "--value"]);
+    assert_eq!(value("one"), r#"{"label":7,"name":"one"}"#);
+    assert_eq!(value("two"), r#"{"label":null,"name":"two"}"#);
+}
+
+#[test]
+fn parquet_without_images_is_refused_by_its_columns_and_passed_over_in_a_folder() {
+    let place = Place::empty();
+    let urls: ArrayRef = Arc::new(StringArray::from(vec!["http://x"]));
+    let sizes: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    crate::write(&place.path("f/1.png"), &picture(1));
+    place.parquet("f/meta.parquet", &[("url", urls), ("size", sizes)]);
+    crate::write(&place.path("f/cut.parquet"), b"PAR1 and nothing else");
+    place.ok(&["create", "db"]);
+    let refused = |arguments: &[&str], words: &str| {
+        let ran = place.run(&[&["ingest", "db", "--progress", "none"], arguments].concat());
+        assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    };
+    refused(&["f"], "rejected f/cut.parquet: the rest of the archive is lost: ");
+    assert_eq!(keys_of(&place), ["f/1.png"]);
+    let words = "f/meta.parquet: it has no column image of images; its columns are url (Utf8), size (Int64)";
+    refused(&["f/meta.parquet"], words);
+    let words = "column url: its type is Utf8, expected binary or a struct with a field bytes";
+    refused(&["f/meta.parquet", "--image-column", "url", "--retry-rejects"], words);
+    let words = "it has no column absent; its columns are url (Utf8), size (Int64)";
+    refused(&["f/meta.parquet", "--image-column", "absent", "--retry-rejects"], words);
+}
