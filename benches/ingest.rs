@@ -327,7 +327,7 @@ fn main() {
         measure(&Set { name, shards, files }, &encoder, &parent, rounds);
     }
     if wants("writes") {
-        let pictures = decode(&(0..BATCH as u32).map(draw).collect::<Vec<_>>());
+        let pictures = decode(&(0..u32::try_from(BATCH).unwrap()).map(draw).collect::<Vec<_>>());
         writes(&encode(&encoder, &pictures), &parent);
     }
 }
