@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use hashdb::model::{
-    Autoencoder, DeviceChoice, Encoder, ModelError, NetConfig, PREPROCESSING, Pixels, Progress,
-    TrainConfig, default_encoder, train,
+    Autoencoder, BATCHES, DeviceChoice, Encoded, Encoder, ModelError, NetConfig, PREPROCESSING,
+    Pixels, Precision, Progress, TrainConfig, default_encoder, train,
 };
 
 const CPU: DeviceChoice = DeviceChoice::Cpu;
@@ -146,6 +146,83 @@ fn fingerprints_tell_encoders_apart() {
     assert_ne!(fingerprint(&[12, 64], 7), fingerprint(&[12, 64], 8));
     assert_ne!(fingerprint(&[12, 64], 7), fingerprint(&[13, 64], 7));
     assert_eq!(fingerprint(&[12, 64], 7).to_string().len(), 32);
+}
+
+/// Bits that differ between two encoders' codes and addresses, and all bits.
+fn differing(one: &[Encoded], other: &[Encoded]) -> (u32, u32) {
+    let mut count = (0, 0);
+    for (one, other) in one.iter().zip(other) {
+        let bytes = one.code.as_bytes().iter().zip(other.code.as_bytes());
+        count.0 += bytes.map(|(one, other)| (one ^ other).count_ones()).sum::<u32>();
+        count.0 += (one.address.value() ^ other.address.value()).count_ones();
+        count.1 += u32::from(one.code.bits()) + u32::from(one.address.bits());
+    }
+    count
+}
+
+#[test]
+fn narrow_precisions_change_few_bits_and_the_fingerprint() {
+    let encoder = default_encoder(CPU).unwrap();
+    let pictures = pixels(150);
+    let codes = encoder.encode(&pictures).unwrap();
+    let mut fingerprints = vec![encoder.fingerprint().to_string()];
+    let mut counts = Vec::new();
+    for precision in [Precision::Bf16, Precision::F16] {
+        let narrow = encoder.clone().with_precision(precision).unwrap();
+        assert_eq!(narrow.precision(), precision);
+        fingerprints.push(narrow.fingerprint().to_string());
+        let encoded = narrow.encode(&pictures).unwrap();
+        // Of 8 bits of mantissa and of 11: some units near their threshold change sides.
+        let (changed, all) = differing(&encoded, &codes);
+        assert!(changed * 20 < all, "{precision}: {changed} of {all} bits changed");
+        counts.push(changed);
+        let alone = |picture: &Pixels| narrow.encode(std::slice::from_ref(picture)).unwrap();
+        let each: Vec<_> = pictures.iter().take(3).flat_map(alone).collect();
+        assert_eq!(each, encoded[..3], "{precision}: codes depend on the batch");
+        let back = narrow.with_precision(Precision::F32).unwrap();
+        assert_eq!(back.fingerprint(), encoder.fingerprint());
+        assert_eq!(back.encode(&pictures).unwrap(), codes);
+    }
+    assert!(counts[0] > counts[1], "bf16 is coarser than f16: {counts:?}");
+    fingerprints.sort();
+    fingerprints.dedup();
+    assert_eq!(fingerprints.len(), 3);
+}
+
+#[test]
+fn an_encoder_is_found_in_the_precision_of_its_fingerprint() {
+    let encoder = small_encoder();
+    for precision in Precision::ALL {
+        let stored = *encoder.clone().with_precision(precision).unwrap().fingerprint();
+        let found = small_encoder().of_fingerprint(&stored).unwrap();
+        assert_eq!((found.precision(), *found.fingerprint()), (precision, stored));
+    }
+    let other = Autoencoder::random(&[12, 64], &[8], 8, CPU).unwrap();
+    let error = encoder.of_fingerprint(other.fingerprint()).unwrap_err();
+    let ModelError::OtherEncoder { found, expected } = error else { panic!("{error}") };
+    assert_eq!((found, expected), (*small_encoder().fingerprint(), *other.fingerprint()));
+}
+
+#[test]
+fn batches_that_are_handed_over_together_come_back_in_order() {
+    let encoder = small_encoder();
+    let pictures = pixels(200);
+    let expected = encoder.encode(&pictures).unwrap();
+    let batches: Vec<_> = pictures.chunks(70).map(|batch| encoder.submit(batch).unwrap()).collect();
+    let mut found = Vec::new();
+    for batch in batches {
+        found.extend(batch.finish().unwrap());
+    }
+    assert_eq!(found, expected);
+    assert!(encoder.submit(&[]).unwrap().finish().unwrap().is_empty());
+}
+
+#[test]
+fn a_calibration_tries_batches_and_chooses_one() {
+    let found = small_encoder().calibrate().unwrap();
+    assert!(BATCHES.contains(&found.batch));
+    assert!(found.rates.iter().all(|(batch, rate)| BATCHES.contains(batch) && *rate > 0.0));
+    assert!(!found.rates.is_empty());
 }
 
 #[test]

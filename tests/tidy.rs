@@ -50,10 +50,11 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("crossbeam::", &["ingest/", "model/"]),
 ];
 
-const UNSAFE_FILES: [&str; 6] = [
+const UNSAFE_FILES: [&str; 7] = [
     "hamming/avx2.rs",
     "hamming/avx512.rs",
     "hamming/neon.rs",
+    "model/cuda.rs",
     "storage/blocks.rs",
     "storage/mmap.rs",
     "storage/tables.rs",

@@ -13,6 +13,7 @@ use crate::db::options::IndexOptions;
 use crate::db::record::encode_id;
 use crate::db::seal::put_segment;
 use crate::db::segment::Segment;
+use crate::db::threads::Threads;
 use crate::db::view::View;
 use crate::error::Result;
 use crate::storage::failpoint;
@@ -39,7 +40,7 @@ impl Engine {
             && view.deleted.len() == 0
             && view.segments.iter().all(|segment| segment.carries(index));
         if !clean {
-            self.merge_locked(&view.segments)?;
+            self.merge_locked(&view.segments, Threads::foreground())?;
         }
         // The view holds the old segment files and pins what the store is about to drop.
         drop(view);
@@ -71,12 +72,12 @@ impl Engine {
         let _merging = self.merging.lock();
         let wasteful = self.wasteful_segments(&self.view())?;
         if !wasteful.is_empty() {
-            self.merge_locked(&wasteful)?;
+            self.merge_locked(&wasteful, Threads::background())?;
         }
         while !self.closing.load(Ordering::Relaxed)
             && let Some(inputs) = self.merge_candidates()
         {
-            self.merge_locked(&inputs)?;
+            self.merge_locked(&inputs, Threads::background())?;
         }
         Ok(())
     }
@@ -155,7 +156,7 @@ impl Engine {
     }
 
     /// Merges `inputs`; the caller holds the lock `merging`.
-    fn merge_locked(&self, inputs: &[Arc<Segment>]) -> Result<()> {
+    fn merge_locked(&self, inputs: &[Arc<Segment>], threads: Threads) -> Result<()> {
         drop(self.lock_commit()?);
         failpoint::reach("merge.begin");
         let view = self.view();
@@ -166,7 +167,7 @@ impl Engine {
         failpoint::reach("merge.gathered");
         let number = self.reserve_segment_number();
         let index = *self.index.lock();
-        let merged = self.write_segment(number, index, &columns)?;
+        let merged = self.write_segment(number, index, threads, &columns)?;
 
         // What grows with the merge is made before writers have to wait.
         let mut changes = RecordsBatch::default();

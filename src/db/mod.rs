@@ -41,6 +41,7 @@ mod space;
 mod stats;
 mod strict;
 mod sync;
+mod threads;
 mod ticket;
 mod verify;
 mod view;

@@ -12,6 +12,7 @@ use crate::db::gather::{Gathered, gather};
 use crate::db::options::IndexOptions;
 use crate::db::record::encode_id;
 use crate::db::segment::Segment;
+use crate::db::threads::Threads;
 use crate::db::view::View;
 use crate::error::Result;
 use crate::storage::failpoint;
@@ -57,7 +58,7 @@ impl Engine {
         let number = self.reserve_segment_number();
         // Without indexes over codes: they would hold up the writers, and the merge that follows
         // would throw them away.
-        let segment = self.write_segment(number, IndexOptions::none(), &columns)?;
+        let segment = self.write_segment(number, IndexOptions::none(), Threads::one(), &columns)?;
 
         let mut commit = self.lock_commit()?;
         let current = self.view();
@@ -116,6 +117,7 @@ impl Engine {
         &self,
         number: u64,
         index: IndexOptions,
+        threads: Threads,
         columns: &Columns,
     ) -> Result<Option<Arc<Segment>>> {
         if columns.is_empty() {
@@ -128,7 +130,7 @@ impl Engine {
             &draft,
             &path,
             (schema, index),
-            self.search.level,
+            (self.search.level, threads),
             number,
             columns,
         )

@@ -2,22 +2,22 @@
 #![expect(unsafe_code, reason = "vector loads and stores; calls of code for detected features")]
 
 use std::arch::x86_64::{
-    __m256i, __m512i, __mmask8, __mmask32, _mm512_add_epi16, _mm512_add_epi64, _mm512_and_si512,
-    _mm512_cmple_epu16_mask, _mm512_cmple_epu32_mask, _mm512_cmple_epu64_mask,
+    __m256i, __m512i, __mmask8, __mmask32, _mm512_add_epi16, _mm512_add_epi32, _mm512_add_epi64,
+    _mm512_and_si512, _mm512_cmple_epu16_mask, _mm512_cmple_epu32_mask, _mm512_cmple_epu64_mask,
     _mm512_cvtepi64_epi32, _mm512_cvtepu16_epi64, _mm512_extracti32x4_epi32,
     _mm512_mask_cmple_epu32_mask, _mm512_maskz_compress_epi16, _mm512_maskz_loadu_epi16,
-    _mm512_maskz_loadu_epi64, _mm512_maskz_permutexvar_epi64, _mm512_min_epu32, _mm512_or_si512,
-    _mm512_permutexvar_epi64, _mm512_popcnt_epi16, _mm512_popcnt_epi32, _mm512_popcnt_epi64,
-    _mm512_set_epi16, _mm512_set_epi64, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
-    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi16, _mm512_slli_epi64,
-    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_unpackhi_epi64,
-    _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _mm512_maskz_loadu_epi64, _mm512_maskz_permutexvar_epi64, _mm512_max_epu32, _mm512_min_epu32,
+    _mm512_or_si512, _mm512_permutexvar_epi64, _mm512_popcnt_epi16, _mm512_popcnt_epi32,
+    _mm512_popcnt_epi64, _mm512_set_epi16, _mm512_set_epi64, _mm512_set1_epi16, _mm512_set1_epi32,
+    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shldi_epi32, _mm512_shuffle_i64x2,
+    _mm512_slli_epi16, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi16,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 use std::mem::transmute;
 
 pub(super) use super::avx2::{prefetch, prefetch_line};
 use super::block::{Block, first_lanes, for_each_block};
-use super::{Band, BatchHit, Hit, Level, RowHit, Run, scalar};
+use super::{Band, BatchHit, EIGHT, Hit, Level, RowHit, Run, scalar};
 
 /// Whether this processor has what the kernels of this file use.
 pub(super) fn available() -> bool {
@@ -61,6 +61,24 @@ pub(super) fn distances(query: &[u8], rows: &[u8], out: &mut [u32]) {
     }
     // SAFETY: `available` has just seen every feature that these functions are compiled for.
     unsafe { by_width!(query.len(), distances_detected(query, rows, out)) }
+}
+
+/// See [`super::nearest`].
+pub(super) fn nearest(width: usize, queries: &[u8], rows: &[u8], keys: &mut [u32]) {
+    if !available() {
+        return scalar::nearest(width, queries, rows, keys);
+    }
+    // SAFETY: `available` has just seen every feature that these functions are compiled for.
+    unsafe { by_width!(width, nearest_detected(queries, rows, keys.as_chunks_mut().0)) }
+}
+
+/// See [`super::nearest_eight`].
+pub(super) fn nearest_eight(width: usize, queries: &[u8], rows: &[u8], keys: &mut [[u32; EIGHT]]) {
+    if !available() {
+        return scalar::nearest_eight(width, queries, rows, keys);
+    }
+    // SAFETY: `available` has just seen every feature that these functions are compiled for.
+    unsafe { by_width!(width, nearest_eight_detected(queries, rows, keys)) }
 }
 
 /// See [`super::distances_u32`].
@@ -256,6 +274,64 @@ fn first_near<const WORDS: usize>(
         }
     }
     None
+}
+
+/// The least key.
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
+fn nearest_detected<const WORDS: usize>(queries: &[u8], rows: &[u8], keys: &mut [[u32; 1]]) {
+    for_each_block::<WORDS>(queries, |first, count, block| {
+        least_keys(block, rows, &mut keys[first..first + count]);
+    });
+}
+
+/// The eight least keys.
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
+fn nearest_eight_detected<const WORDS: usize>(
+    queries: &[u8],
+    rows: &[u8],
+    keys: &mut [[u32; EIGHT]],
+) {
+    for_each_block::<WORDS>(queries, |first, count, block| {
+        least_keys(block, rows, &mut keys[first..first + count]);
+    });
+}
+
+/// Sixteen queries, one a lane, while all rows pass. There is no branch to miss: a key sinks through those
+/// that are kept, by a minimum and a maximum each.
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512bitalg,avx512vbmi2,popcnt"
+)]
+fn least_keys<const WORDS: usize, const COUNT: usize>(
+    queries: &Block<WORDS>,
+    rows: &[u8],
+    keys: &mut [[u32; COUNT]],
+) {
+    let codes = load_block(queries);
+    let mut least = [_mm512_set1_epi32(-1); COUNT];
+    let (mut number, next) = (_mm512_setzero_si512(), _mm512_set1_epi32(1 << 16));
+    for row in rows.as_chunks().0.as_chunks().0 {
+        let [low, high] = lane_sums(&codes, row);
+        // Lane 2 i is query i, lane 2 i + 1 query 8 + i.
+        let sums = _mm512_or_si512(low, _mm512_slli_epi64::<32>(high));
+        let mut key = _mm512_shldi_epi32::<16>(sums, number);
+        number = _mm512_add_epi32(number, next);
+        for kept in &mut least {
+            let larger = _mm512_max_epu32(*kept, key);
+            *kept = _mm512_min_epu32(*kept, key);
+            key = larger;
+        }
+    }
+    for (place, least) in least.into_iter().enumerate() {
+        // SAFETY: sixteen lanes of 32 bits are that many numbers.
+        let lanes = unsafe { transmute::<__m512i, [u32; 16]>(least) };
+        for (query, keys) in keys.iter_mut().enumerate() {
+            keys[place] = lanes[query % 8 * 2 + query / 8];
+        }
+    }
 }
 
 /// The words of sixteen codes, eight codes a vector.

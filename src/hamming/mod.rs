@@ -182,6 +182,49 @@ pub fn distances(level: Level, query: &[u8], rows: &[u8], out: &mut [u32]) {
     dispatch!(level, distances(query, rows, out));
 }
 
+/// How many [`nearest_eight`] finds.
+pub const EIGHT: usize = 8;
+
+/// Rows that are told apart in a key of [`nearest`].
+pub const MOST_KEYED: usize = 1 << 16;
+
+/// Writes for each query the least key of all rows: the distance in the upper 16 bits, the row in the lower
+/// ones, so that of equals the first wins. Without rows it is `u32::MAX`.
+///
+/// `queries` and `rows` hold codes of `width` bytes each, without gaps. Cost: about a cycle a pair where
+/// the level allows it, whatever the distances are.
+///
+/// # Panics
+///
+/// If the lengths do not agree, there are more than [`MOST_KEYED`] rows, or codes cannot have this width.
+pub fn nearest(level: Level, width: usize, queries: &[u8], rows: &[u8], keys: &mut [u32]) {
+    check_keyed(width, queries, rows, keys.len());
+    dispatch!(level, nearest(width, queries, rows, keys));
+}
+
+/// Writes for each query the eight least keys of all rows as [`nearest`] makes them, ascending; those that
+/// are missing are `u32::MAX`.
+///
+/// # Panics
+///
+/// As [`nearest`].
+pub fn nearest_eight(
+    level: Level,
+    width: usize,
+    queries: &[u8],
+    rows: &[u8],
+    keys: &mut [[u32; EIGHT]],
+) {
+    check_keyed(width, queries, rows, keys.len());
+    dispatch!(level, nearest_eight(width, queries, rows, keys));
+}
+
+fn check_keyed(width: usize, queries: &[u8], rows: &[u8], keys: usize) {
+    check_width(width, rows);
+    assert_eq!(queries.len(), width * keys, "one key for each query");
+    assert!(rows.len() / width <= MOST_KEYED, "a row fits into its key");
+}
+
 /// Writes the distance between `query` and each little-endian `u32` of `column` to `out`.
 ///
 /// # Panics

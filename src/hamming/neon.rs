@@ -12,7 +12,7 @@ use std::mem::transmute;
 
 use super::block::{Block, LANES, first_lanes, for_each_block};
 pub(super) use super::scalar::{prefetch, prefetch_line};
-use super::{BatchHit, RowHit, Run, scalar};
+use super::{BatchHit, EIGHT, RowHit, Run, scalar};
 
 /// Whether this processor has what the kernels of this file use.
 pub(super) fn available() -> bool {
@@ -50,6 +50,16 @@ pub(super) fn distances(query: &[u8], rows: &[u8], out: &mut [u32]) {
     }
     // SAFETY: `available` has just seen the feature that these functions are compiled for.
     unsafe { by_width!(query.len(), distances_detected(query, rows, out)) }
+}
+
+/// See [`super::nearest`].
+pub(super) fn nearest(width: usize, queries: &[u8], rows: &[u8], keys: &mut [u32]) {
+    scalar::least_key(keys, |limits, hit| batch_within(width, queries, rows, limits, hit));
+}
+
+/// See [`super::nearest_eight`].
+pub(super) fn nearest_eight(width: usize, queries: &[u8], rows: &[u8], keys: &mut [[u32; EIGHT]]) {
+    scalar::eight_keys(width, queries, rows, keys, distances);
 }
 
 /// See [`super::distances_u32`].

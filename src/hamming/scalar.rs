@@ -1,6 +1,6 @@
 //! The portable kernels: the answer where nothing better is there, and the oracle of the others.
 
-use super::{BatchHit, RowHit, Run};
+use super::{BatchHit, EIGHT, RowHit, Run};
 
 /// Rows that a batch compares with one query before the next.
 const GROUP: usize = 64;
@@ -86,6 +86,68 @@ fn batch_within_of<const WORDS: usize>(
             let first = group * GROUP;
             *limit = rows_within_from::<WORDS>(query, rows, first, *limit, &mut hit);
         }
+    }
+}
+
+/// See [`super::nearest`].
+pub(super) fn nearest(width: usize, queries: &[u8], rows: &[u8], keys: &mut [u32]) {
+    least_key(keys, |limits, hit| batch_within(width, queries, rows, limits, hit));
+}
+
+/// The least key of each query by a kernel that reports what lies within falling limits.
+#[inline]
+pub(super) fn least_key(keys: &mut [u32], batch_within: impl FnOnce(&mut [u32], BatchHit<'_>)) {
+    let mut limits = vec![u32::MAX; keys.len()];
+    keys.fill(u32::MAX);
+    batch_within(&mut limits, &mut |query, row, distance| {
+        // None is nearer than 0, where the limit cannot tell equals apart.
+        keys[query] = keys[query].min(key(distance, row));
+        distance.saturating_sub(1)
+    });
+}
+
+/// See [`super::nearest_eight`].
+pub(super) fn nearest_eight(width: usize, queries: &[u8], rows: &[u8], keys: &mut [[u32; EIGHT]]) {
+    eight_keys(width, queries, rows, keys, distances);
+}
+
+/// The eight least keys by a kernel for distances.
+pub(super) fn eight_keys(
+    width: usize,
+    queries: &[u8],
+    rows: &[u8],
+    keys: &mut [[u32; EIGHT]],
+    distances: fn(&[u8], &[u8], &mut [u32]),
+) {
+    keys.fill([u32::MAX; EIGHT]);
+    let mut found = [0; GROUP];
+    for (group, rows) in rows.chunks(GROUP * width).enumerate() {
+        let found = &mut found[..rows.len() / width];
+        for (query, least) in queries.chunks_exact(width).zip(keys.iter_mut()) {
+            distances(query, rows, found);
+            for (row, distance) in (group * GROUP..).zip(found.iter()) {
+                insert(least, key(*distance, row));
+            }
+        }
+    }
+}
+
+/// A distance and a row below [`super::MOST_KEYED`] as one number.
+#[inline]
+fn key(distance: u32, row: usize) -> u32 {
+    distance << 16 | u32::try_from(row).unwrap_or(u32::MAX)
+}
+
+/// Keeps the least keys, ascending.
+#[inline]
+fn insert(least: &mut [u32; EIGHT], mut key: u32) {
+    if key >= least[EIGHT - 1] {
+        return;
+    }
+    for slot in least {
+        let larger = key.max(*slot);
+        *slot = key.min(*slot);
+        key = larger;
     }
 }
 

@@ -159,6 +159,47 @@ fn a_batch_equals_its_queries_one_by_one() {
 }
 
 #[test]
+fn the_nearest_keys_equal_the_definition_at_every_width_and_length() {
+    let bytes = bytes(170 * 128 + 64);
+    for (level, width) in each_level_and((8..=128).step_by(8)) {
+        for (count, rows) in
+            [(0, 5), (1, 0), (3, 1), (8, 7), (15, 8), (16, 64), (33, 65), (17, 130)]
+        {
+            let (queries, rows) = (&bytes[1..][..count * width], &bytes[64..][..rows * width]);
+            let (mut one, mut eight) = (vec![7; count], vec![[7; EIGHT]; count]);
+            nearest(level, width, queries, rows, &mut one);
+            nearest_eight(level, width, queries, rows, &mut eight);
+            for (query, found) in queries.chunks_exact(width).zip(one.into_iter().zip(eight)) {
+                let keys = (0..).zip(rows.chunks_exact(width));
+                let key = |(row, code): (u32, _)| slow_distance(query, code) << 16 | row;
+                let mut keys: Vec<u32> = keys.map(key).collect();
+                keys.sort_unstable();
+                keys.resize(keys.len().max(EIGHT), u32::MAX);
+                let expected = (keys[0], <[u32; EIGHT]>::try_from(&keys[..EIGHT]).unwrap());
+                assert_eq!(found, expected, "{level}, {width} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_row_that_a_key_can_name_is_found() {
+    let mut rows = vec![0xff; MOST_KEYED * 8];
+    rows[(MOST_KEYED - 1) * 8..].fill(0);
+    for level in Level::available() {
+        let mut keys = [0];
+        nearest(level, 8, &[0; 8], &rows, &mut keys);
+        assert_eq!(keys, [0xffff], "{level}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "a row fits into its key")]
+fn more_rows_than_a_key_can_name_are_refused() {
+    nearest(Level::Scalar, 8, &[0; 8], &vec![0; (MOST_KEYED + 1) * 8], &mut [0]);
+}
+
+#[test]
 fn a_limit_that_would_rise_stays() {
     for level in Level::available() {
         let mut rows = vec![0xff; 40 * 8];

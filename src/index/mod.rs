@@ -24,6 +24,7 @@ mod radii;
 mod rows;
 mod table;
 mod top_k;
+mod workers;
 
 #[cfg(test)]
 mod random;
@@ -34,12 +35,13 @@ pub use batch::scan_batch;
 pub use clusters::{Budget, ClusterColumns, Clusters, Probe};
 pub use collect::{Collect, Within};
 pub use flat::{ball_scan, rerank, scan};
-pub use multi::{MultiCost, MultiIndex, MultiIndexColumns, Prepared};
+pub use multi::{MOST_SORTERS, MultiCost, MultiIndex, MultiIndexColumns, Prepared};
 pub use neighbor::Neighbor;
 pub use prefix::{PrefixColumn, Prefixes};
 pub use rows::Rows;
 pub use table::{HalfBalls, PairTable, PairTableColumns};
 pub use top_k::TopK;
+pub use workers::{Alone, Workers};
 
 pub use crate::hamming::Hit;
 

@@ -1,4 +1,6 @@
-//! What the tests of this floor draw their data from.
+//! What the tests of this floor draw their data from, and who works for them.
+
+use super::Workers;
 
 /// `SplitMix64` (S. Vigna, public domain), for data that are the same at every run.
 pub(super) struct Random(pub(super) u64);
@@ -14,5 +16,26 @@ impl Random {
     /// So many bytes, rounded down to whole words.
     pub(super) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count / 8).flat_map(|_| self.next().to_le_bytes()).collect()
+    }
+}
+
+/// Two threads, one of which begins with the last job.
+pub(super) struct Both;
+
+impl Workers for Both {
+    fn run(&self, count: usize, job: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| (count / 2..count).rev().for_each(job));
+            (0..count / 2).for_each(job);
+        });
+    }
+}
+
+/// Leaves every third job undone, which the builder must make up for.
+pub(super) struct Lazy;
+
+impl Workers for Lazy {
+    fn run(&self, count: usize, job: &(dyn Fn(usize) + Sync)) {
+        (0..count).filter(|number| number % 3 != 1).for_each(job);
     }
 }

@@ -106,8 +106,9 @@ impl<'s> Shard<'s> {
         }
         let split = self.siblings.and_then(|_| siblings::split(&entry.name));
         let Some((name, ending)) = split else {
-            // It may stand among the entries of a sample, which then ends here.
-            if looks_like_an_image(&entry.name) && !self.end_sample(walk) {
+            // What is marked as passed must not lie among the entries of a sample, which then ends here.
+            let is_marked = entry.kind == Kind::Other || looks_like_an_image(&entry.name);
+            if is_marked && !self.end_sample(walk) {
                 return Ok(false);
             }
             return self.take_alone(walk, entry, read);
@@ -326,7 +327,8 @@ impl Sample {
         if self.held_bytes > SAMPLE_BYTES {
             let name = self.name.escape_ascii();
             let cause = format!(
-                "the images of the sample {name} have more than {SAMPLE_BYTES} bytes; names that are the same up to the first dot are one sample"
+                "the images of the sample {name} have more than {SAMPLE_BYTES} bytes; \
+                 names that are the same up to the first dot are one sample"
             );
             return Err(("sample-too-large", cause));
         }

@@ -1,10 +1,12 @@
 //! Images in: from paths to records.
 //!
 //! `source` finds the images in folders and files, `shard` in tar (`packed` unpacks it) and `zipped` in zip archives
-//! (`seeking` reads them here and there), `foreign` in what a program reads for it, `pattern` tells which paths a pattern means, `header` judges each (`sniff`
-//! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both beside the encoder and the
-//! writes over bounded queues (`gate` bounds their bytes), `entries` and `siblings` put the entries of a shard together, `report` counts and names what was
-//! rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command and training call it.
+//! (`seeking` reads them here and there), `foreign` in what a program reads for it; `pattern` tells which paths a
+//! pattern means, `entries` and `siblings` put the entries of a shard together. `header` judges each image (`sniff`
+//! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both
+//! beside the encoder and the writes over bounded queues (`gate` bounds their bytes, `pending` is a batch that a device has taken), `report` counts and names
+//! what was rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command
+//! and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
@@ -20,6 +22,7 @@ mod journal;
 mod jpeg;
 mod packed;
 mod pattern;
+mod pending;
 mod pipeline;
 #[cfg(feature = "__internals")]
 mod probe;
@@ -42,6 +45,7 @@ pub use decode::{
 pub use error::IngestError;
 pub use foreign::{ShardEntries, ShardEntry, ShardError, ShardFormat};
 pub use journal::{NotedReject, Redo, for_each_noted_reject, noted_rejects};
+pub use pending::Pending;
 pub use pipeline::IngestOptions;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
@@ -67,6 +71,11 @@ const SYNC_INTERVAL: Duration = Duration::from_millis(500);
 pub type EncodeBatch<'e> =
     dyn Fn(Vec<Vec<u8>>) -> Result<Vec<(Address, Code)>, IngestError> + Sync + 'e;
 
+/// Takes a batch of pictures, [`PIXEL_BYTES`] bytes each, and gives its results when they are asked for: one
+/// address and code for each, in order.
+pub type SubmitBatch<'e> =
+    dyn Fn(Vec<Vec<u8>>) -> Result<Pending<'e, (Address, Code)>, IngestError> + Sync + 'e;
+
 /// Brings every image of `paths` into a database, under the key that its place gives it: the path as given,
 /// or for a shard's entry the path of the shard, `/`, and the entry's name. A key that is there already is
 /// replaced. Values are empty, or made of the image's [`Siblings`].
@@ -90,6 +99,24 @@ pub fn ingest_with(
     encode: &EncodeBatch<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
+    let submit = |pictures| encode(pictures).map(Pending::ready);
+    ingest_in_flight(db, paths, options, &submit, observer)
+}
+
+/// [`ingest_with`] for an encoder that takes the next batch while it computes the last one, as
+/// [`Autoencoder::submit`](crate::model::Autoencoder::submit) does: up to four batches are on their way.
+/// They are written in the order of the sources.
+///
+/// # Errors
+///
+/// Those of [`ingest_with`].
+pub fn ingest_in_flight(
+    db: &Database,
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    submit: &SubmitBatch<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Report, IngestError> {
     let journal = Journal::new(db, options.redo, options.delete_missing);
     let mut synced = Instant::now();
     let mut sink = |items: Vec<(Label, (Address, Code))>, passed: &Passed| {
@@ -106,7 +133,7 @@ pub fn ingest_with(
         }
         Ok(())
     };
-    let ended = pipeline::run(paths, options, &journal, encode, &mut sink, observer);
+    let ended = pipeline::run_in_flight(paths, options, &journal, submit, &mut sink, observer);
     let durable = db.sync();
     let mut report = ended?;
     durable?;

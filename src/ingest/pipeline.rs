@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! source -> tasks -> decode workers -> outcomes -> encode (in order, in batches) -> batches -> caller
+//!                                                  (hands over)                    (waits, writes)
 //! ```
 //!
 //! All stages overlap. Each thing found has a number, and the encode stage puts the outcomes back in
@@ -29,6 +30,7 @@ use super::foreign::ShardFormat;
 use super::gate::{Gate, Permit};
 use super::header::Header;
 use super::journal::{self, Mark, Redo};
+use super::pending::Pending;
 use super::report::{Observer, Progress, Reject, Report, Stage};
 use super::siblings::Siblings;
 use super::source::{self, Content, Found, Label, Planner, Sources, Walk};
@@ -170,6 +172,9 @@ impl<'a> IngestOptions<'a> {
 
 /// Encodes a batch of 32x32 pictures in order, one result for each.
 pub(super) type Encode<'e, T> = dyn Fn(Vec<Vec<u8>>) -> Result<Vec<T>, IngestError> + Sync + 'e;
+/// Hands a batch of 32x32 pictures to an encoder; the results come in order, one for each.
+pub(super) type Submit<'e, T> =
+    dyn Fn(Vec<Vec<u8>>) -> Result<Pending<'e, T>, IngestError> + Sync + 'e;
 /// Writes a batch of labels with their results, and what else was passed on the way.
 pub(super) type Sink<'s, T> = dyn FnMut(Vec<(Label, T)>, &Passed) -> Result<(), IngestError> + 's;
 
@@ -199,6 +204,19 @@ pub(super) fn run<T: Send>(
     sink: &mut Sink<'_, T>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
+    let submit = |pictures| encode(pictures).map(Pending::ready);
+    run_in_flight(paths, options, planner, &submit, sink, observer)
+}
+
+/// The same through `submit`, whose results are waited for on this thread.
+pub(super) fn run_in_flight<T: Send>(
+    paths: &[PathBuf],
+    options: &IngestOptions<'_>,
+    planner: &dyn Planner,
+    submit: &Submit<'_, T>,
+    sink: &mut Sink<'_, T>,
+    observer: &mut dyn Observer,
+) -> Result<Report, IngestError> {
     let IngestOptions { listed, siblings, format, .. } = *options;
     let sources = Sources { given: paths, listed, siblings, format };
     sources.check()?;
@@ -221,7 +239,7 @@ pub(super) fn run<T: Send>(
         let batch_size = options.batch;
         scope.spawn(move || {
             let _stopper = Stopper { shared, always: true };
-            let mut encoder = Encoder { shared, encode, batch_size, batches: batch_in };
+            let mut encoder = Encoder { shared, submit, batch_size, batches: batch_in };
             encoder.run(&outcomes);
         });
         let _stopper = Stopper { shared, always: true };
@@ -283,8 +301,9 @@ enum Became {
 }
 
 /// What the encode stage hands to the caller's thread.
-struct Batch<T> {
-    items: Vec<(Label, T)>,
+struct Batch<'e, T> {
+    labels: Vec<Label>,
+    encoded: Pending<'e, T>,
     passed: Passed,
     /// Things found that are in it, of whatever kind.
     things: u64,
@@ -494,14 +513,14 @@ impl Gathered {
 }
 
 /// The encode stage.
-struct Encoder<'e, 's, 'a, T> {
+struct Encoder<'r, 'e, 's, 'a, T> {
     shared: &'s Shared<'a>,
-    encode: &'e Encode<'e, T>,
+    submit: &'r Submit<'e, T>,
     batch_size: usize,
-    batches: Sender<Result<Batch<T>, IngestError>>,
+    batches: Sender<Result<Batch<'e, T>, IngestError>>,
 }
 
-impl<T> Encoder<'_, '_, '_, T> {
+impl<T> Encoder<'_, '_, '_, '_, T> {
     /// Puts the outcomes in order and hands them on, batch by batch, until they end or the caller
     /// takes no more.
     fn run(&mut self, outcomes: &Receiver<Outcome<'_>>) {
@@ -520,19 +539,16 @@ impl<T> Encoder<'_, '_, '_, T> {
         self.hand_on(&mut gathered);
     }
 
-    /// Encodes and sends what was gathered; `false` if that was the end.
+    /// Hands what was gathered to the encoder and on; `false` if that was the end.
     fn hand_on(&self, gathered: &mut Gathered) -> bool {
         let Gathered { images, passed, things, .. } = std::mem::take(gathered);
         let (labels, pixels): (Vec<_>, Vec<_>) = images.into_iter().unzip();
-        let encoded = if pixels.is_empty() { Ok(Vec::new()) } else { (self.encode)(pixels) };
-        let batch = encoded.and_then(|encoded| {
-            if encoded.len() != labels.len() {
-                let counts = format!("{} results for {} images", encoded.len(), labels.len());
-                return Err(IngestError::Encoder(counts.into()));
-            }
+        let nothing = pixels.is_empty();
+        let encoded = if nothing { Ok(Pending::ready(Vec::new())) } else { (self.submit)(pixels) };
+        if encoded.as_ref().is_ok_and(Pending::is_ready) {
             self.shared.encoded.fetch_add(things, Ordering::Relaxed);
-            Ok(Batch { items: labels.into_iter().zip(encoded).collect(), passed, things })
-        });
+        }
+        let batch = encoded.map(|encoded| Batch { labels, encoded, passed, things });
         let goes_on = batch.is_ok();
         self.batches.send(batch).is_ok() && goes_on
     }
@@ -551,7 +567,7 @@ struct Writer<'r, 's, 'a, 'k, T> {
 impl<T> Writer<'_, '_, '_, '_, T> {
     fn run(
         mut self,
-        batches: Receiver<Result<Batch<T>, IngestError>>,
+        batches: Receiver<Result<Batch<'_, T>, IngestError>>,
     ) -> Result<Report, IngestError> {
         let mut reported = Instant::now();
         loop {
@@ -575,10 +591,19 @@ impl<T> Writer<'_, '_, '_, '_, T> {
         Ok(Report { skipped, done_before, bytes, elapsed, cancelled, ..self.report })
     }
 
-    fn write(&mut self, batch: Batch<T>) -> Result<(), IngestError> {
-        let Batch { items, passed, things } = batch;
-        let count = items.len() as u64;
-        (self.sink)(items, &passed)?;
+    fn write(&mut self, batch: Batch<'_, T>) -> Result<(), IngestError> {
+        let Batch { labels, encoded, passed, things } = batch;
+        let was_ready = encoded.is_ready();
+        let encoded = encoded.finish()?;
+        if encoded.len() != labels.len() {
+            let counts = format!("{} results for {} images", encoded.len(), labels.len());
+            return Err(IngestError::Encoder(counts.into()));
+        }
+        if !was_ready {
+            self.shared.encoded.fetch_add(things, Ordering::Relaxed);
+        }
+        let count = labels.len() as u64;
+        (self.sink)(labels.into_iter().zip(encoded).collect(), &passed)?;
         self.report.done += count;
         self.written += things;
         for reject in passed.rejects {

@@ -1,6 +1,6 @@
 //! Siblings: what stands beside an image under the same name becomes the value of its record.
 //!
-//! Names follow WebDataset: everything up to the first dot after the last slash names a *sample*, the rest is
+//! Names follow `WebDataset`: everything up to the first dot after the last slash names a *sample*, the rest is
 //! the *ending*. `a/0001.jpg`, `a/0001.json` and `a/0001.cls` are one sample. The value is a JSON object
 //! with a field for each sibling, by ending: JSON as it is, other text as a string, and other bytes as
 //! `{"base64": ...}`. Images are siblings of nobody.

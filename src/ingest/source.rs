@@ -1,10 +1,10 @@
 //! What images there are: folders, files, shards and what a pattern matches, in an order that only names decide.
 //!
 //! The pipeline's source thread calls [`Walk::run`]. A folder is walked recursively, sorted by name;
-//! symbolic links are followed, loops refused. A path that does not exist may be a [`Pattern`]. In a folder or a shard only names that look like those
-//! of images count ([`looks_like_an_image`]); a file that was named itself is always tried. The key
-//! of a file is its path as given, joined with `/`; that of a shard's entry is the path of the shard,
-//! `/`, and the entry's name, byte for byte: names are data and never touch the file system.
+//! symbolic links are followed, loops refused. A path that does not exist may be a [`Pattern`]. In a folder or a
+//! shard only names that look like those of images count ([`looks_like_an_image`]); a file that was named itself is
+//! always tried. The key of a file is its path as given, joined with `/`; that of a shard's entry is the path of the
+//! shard, `/`, and the entry's name, byte for byte: names are data and never touch the file system.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};

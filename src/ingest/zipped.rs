@@ -23,7 +23,7 @@ use super::seeking::Seeking;
 use super::source::{Walk, open};
 
 /// Bytes of an entry's own header before its name.
-const LOCAL_HEADER_BYTES: u64 = 30;
+const LOCAL_HEADER_BYTES: usize = 30;
 /// What it begins with.
 const LOCAL_MAGIC: &[u8] = b"PK\x03\x04";
 /// Bits of a file's mode that tell its kind, and those of a regular one.
@@ -75,7 +75,7 @@ fn check_overlaps(archive: &mut ZipIterable<Seeking<'_>>) -> io::Result<()> {
     let mut places = Vec::new();
     for entry in archive.files().map_err(cause)? {
         let entry = entry.map_err(cause)?;
-        let bytes = LOCAL_HEADER_BYTES + entry.name_raw().len() as u64;
+        let bytes = (LOCAL_HEADER_BYTES + entry.name_raw().len()) as u64;
         let start = entry.header_start();
         places.push((start, start.saturating_add(bytes.saturating_add(entry.compressed_size()))));
     }
@@ -143,7 +143,7 @@ fn content(bodies: &mut Seeking<'_>, entry: &ZipFileEntry<'_>) -> Result<Vec<u8>
 
 /// The compressed bytes of an entry, which lie behind its own header.
 fn body<'b>(bodies: &'b mut Seeking<'_>, entry: &ZipFileEntry<'_>) -> io::Result<impl Read + 'b> {
-    let mut header = [0; LOCAL_HEADER_BYTES as usize];
+    let mut header = [0; LOCAL_HEADER_BYTES];
     bodies.seek(SeekFrom::Start(entry.header_start()))?;
     bodies.read_exact(&mut header)?;
     if !header.starts_with(LOCAL_MAGIC) {

@@ -3,20 +3,33 @@
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
+use super::batch::{Calibration, calibrate};
+#[cfg(feature = "cuda")]
+use super::cuda::Line;
+use super::device::Opened;
 use super::error::{Lift, ModelError};
+use super::forward::Forward;
+use super::in_flight::State;
 use super::network::{Network, check_address_units, check_code_units, numbers, with_numbers};
 use super::normal::Normalizer;
 use super::random::Random;
 use super::train::TrainingSummary;
-use super::{DeviceChoice, Encoded, Encoder, Fingerprint, PREPROCESSING, Pixels, weights};
+use super::{
+    DeviceChoice, DeviceInUse, Encoded, Encoder, Fingerprint, InFlight, PREPROCESSING, Pixels,
+    Precision, StageTimes, weights,
+};
 use crate::code::{Address, Code};
 use crate::error::Error;
 
-/// Pictures in one pass through the networks. The number is fixed and the last pass is filled up,
-/// because the rounding of a matrix product may depend on its shape, and a bit on the rounding.
+/// Pictures in one pass through the networks on the CPU. The number is fixed and the last pass is filled
+/// up, because the rounding of a matrix product may depend on its shape, and a bit on the rounding.
 const ROWS: usize = 64;
+
+/// The same on a GPU, which small products leave idle.
+#[cfg(feature = "cuda")]
+const GPU_ROWS: usize = 1024;
 
 /// Largest weight file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 30;
@@ -28,7 +41,12 @@ static DEFAULT: &[u8] = include_bytes!("default.safetensors");
 #[derive(Debug, Clone)]
 pub struct Autoencoder {
     pub(super) parts: Parts,
-    device: Device,
+    opened: Opened,
+    precision: Precision,
+    forward: Forward,
+    #[cfg(feature = "cuda")]
+    line: Option<std::sync::Arc<Line>>,
+    rows: usize,
     code_bits: u16,
     address_bits: u8,
     fingerprint: Fingerprint,
@@ -87,8 +105,8 @@ impl Autoencoder {
     /// [`ModelError::Preprocessing`] or one of the tensor errors if the file does not keep its
     /// format, [`ModelError::Device`] if the device cannot be used.
     pub fn from_bytes(bytes: &[u8], device: DeviceChoice) -> Result<Self, ModelError> {
-        let device = device.open()?;
-        Self::new(weights::read(bytes, &device)?, device)
+        let opened = device.open()?;
+        Self::new(weights::read(bytes, &opened.device)?, opened)
     }
 
     /// The weight file: the same encoder gives the same bytes.
@@ -115,13 +133,14 @@ impl Autoencoder {
     ) -> Result<Self, ModelError> {
         check_code_units(code)?;
         check_address_units(address)?;
-        let device = device.open()?;
+        let opened = device.open()?;
         let net = |units, stream| {
-            Network::random(Pixels::BYTES, units, &mut Random::new(seed, stream), &device).lift()
+            let random = &mut Random::new(seed, stream);
+            Network::random(Pixels::BYTES, units, random, &opened.device).lift()
         };
         let (code, address) = (net(code, 0)?, net(address, 1)?);
         let normalizer = Normalizer::neutral();
-        Self::new(Parts { normalizer, code, address, training: None }, device)
+        Self::new(Parts { normalizer, code, address, training: None }, opened)
     }
 
     /// What its training was given and came to; nothing for random weights.
@@ -136,25 +155,163 @@ impl Autoencoder {
         (self.parts.code.units(), self.parts.address.units())
     }
 
-    /// Joins checked parts.
-    pub(super) fn new(parts: Parts, device: Device) -> Result<Self, ModelError> {
-        let fingerprint = fingerprint(&parts)?;
+    /// Joins checked parts; the precision is f32.
+    pub(super) fn new(parts: Parts, opened: Opened) -> Result<Self, ModelError> {
+        let precision = Precision::default();
+        let fingerprint = fingerprint(&parts, precision)?;
         let last = |units: Vec<usize>| units.last().copied().unwrap_or(0);
         let code_bits = u16::try_from(last(parts.code.units())).unwrap_or(0);
         let address_bits = u8::try_from(last(parts.address.units())).unwrap_or(0);
-        Ok(Self { parts, device, code_bits, address_bits, fingerprint })
+        let forward = Forward::new(&parts, precision, &opened.device).lift()?;
+        #[cfg(feature = "cuda")]
+        let (line, rows) = if opened.device.is_cpu() {
+            (None, ROWS)
+        } else {
+            let bits = usize::from(code_bits) + usize::from(address_bits);
+            (Some(Line::new(&opened.device, GPU_ROWS, bits).lift()?.into()), GPU_ROWS)
+        };
+        #[cfg(not(feature = "cuda"))]
+        let rows = ROWS;
+        Ok(Self {
+            parts,
+            opened,
+            precision,
+            forward,
+            #[cfg(feature = "cuda")]
+            line,
+            rows,
+            code_bits,
+            address_bits,
+            fingerprint,
+        })
     }
 
-    /// The sums behind the bits of a few pictures, at most [`ROWS`]: of the code, then of the address.
-    fn sums(&self, images: &[Pixels]) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
-        let mut inputs = Vec::with_capacity(ROWS * Pixels::BYTES);
-        for image in images {
-            self.parts.normalizer.append(image.as_bytes(), &mut inputs);
+    /// The same encoder computing in `precision`. Its fingerprint is another, since some of its codes are;
+    /// that of f32 is the one that weights have by themselves.
+    ///
+    /// # Errors
+    /// [`ModelError::Compute`] if the device has no memory for the weights.
+    pub fn with_precision(mut self, precision: Precision) -> Result<Self, ModelError> {
+        if precision != self.precision {
+            self.forward = Forward::new(&self.parts, precision, &self.opened.device).lift()?;
+            self.fingerprint = fingerprint(&self.parts, precision)?;
+            self.precision = precision;
         }
-        inputs.resize(ROWS * Pixels::BYTES, 0.0);
-        let inputs = Tensor::from_vec(inputs, (ROWS, Pixels::BYTES), &self.device).lift()?;
-        let sums = |net: &Network| numbers(&net.sums(&inputs).lift()?);
-        Ok((sums(&self.parts.code)?, sums(&self.parts.address)?))
+        Ok(self)
+    }
+
+    /// The same encoder in the precision that `expected` is the fingerprint of.
+    ///
+    /// # Errors
+    /// [`ModelError::OtherEncoder`] if there is none, and those of [`Autoencoder::with_precision`].
+    pub fn of_fingerprint(self, expected: &Fingerprint) -> Result<Self, ModelError> {
+        if self.fingerprint == *expected {
+            return Ok(self);
+        }
+        for precision in Precision::ALL {
+            if fingerprint(&self.parts, precision)? == *expected {
+                return self.with_precision(precision);
+            }
+        }
+        let found = fingerprint(&self.parts, Precision::F32)?;
+        Err(ModelError::OtherEncoder { found, expected: *expected })
+    }
+
+    /// The numbers that its forward pass computes with; f32 unless
+    /// [`Autoencoder::with_precision`] said otherwise.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The device that it computes on.
+    #[must_use]
+    pub fn device(&self) -> &DeviceInUse {
+        &self.opened.in_use
+    }
+
+    /// Hands pictures over and returns as soon as it can: on a GPU they are copied and computed while the
+    /// caller goes on, on the CPU this is [`Encoder::encode`]. Several batches may be on their way; each
+    /// takes memory, on a GPU 3 KB a picture there and in page-locked memory.
+    ///
+    /// # Errors
+    /// [`ModelError::Compute`] if the device fails, for example for lack of memory.
+    pub fn submit(&self, images: &[Pixels]) -> Result<InFlight, ModelError> {
+        #[cfg(feature = "cuda")]
+        if let Some(line) = &self.line {
+            let pass = |images: &[Pixels]| Ok((line.submit(&self.forward, images)?, images.len()));
+            let passes = images.chunks(self.rows).map(pass).collect::<candle_core::Result<_>>();
+            let (code_bits, address_bits) = (self.code_bits.into(), self.address_bits);
+            let state = State::Passes { passes: passes.lift()?, code_bits, address_bits };
+            return Ok(InFlight { state });
+        }
+        let margins = self.margins(images)?.into_iter();
+        let encoded = margins.map(|Margins { address, code }| {
+            encoded(&code, &address, self.address_bits, |sum| *sum > 0.0)
+        });
+        Ok(InFlight { state: State::Done(encoded.collect::<Result<_, _>>()?) })
+    }
+
+    /// Finds the batch for [`Autoencoder::submit`] by trying, which takes up to about a second. Codes do
+    /// not depend on it.
+    ///
+    /// # Errors
+    /// [`ModelError::Compute`] if the device fails at the smallest batch.
+    pub fn calibrate(&self) -> Result<Calibration, ModelError> {
+        let mut pictures = Vec::new();
+        let started = std::time::Instant::now();
+        let mut run = |batch| {
+            pictures.resize(batch, Pixels::new(vec![127; Pixels::BYTES])?);
+            self.submit(&pictures)?.finish().map(drop)
+        };
+        calibrate(&mut run, &mut || started.elapsed())
+    }
+
+    /// Encodes `images` with a pause after each stage, and says what each took.
+    ///
+    /// # Errors
+    /// [`ModelError::Compute`] if the device fails.
+    pub fn stage_times(&self, images: &[Pixels]) -> Result<StageTimes, ModelError> {
+        let mut times = StageTimes::default();
+        for chunk in images.chunks(self.rows) {
+            #[cfg(feature = "cuda")]
+            if let Some(line) = &self.line {
+                line.time(&self.forward, chunk, &mut times).lift()?;
+                continue;
+            }
+            let started = std::time::Instant::now();
+            let inputs = self.inputs(chunk)?;
+            times.prepare += started.elapsed();
+            let started = std::time::Instant::now();
+            self.forward.bits(&inputs).lift()?;
+            times.forward += started.elapsed();
+        }
+        Ok(times)
+    }
+
+    /// The inputs of a few pictures, at most [`Self::rows`], and black ones behind them.
+    fn inputs(&self, images: &[Pixels]) -> Result<Tensor, ModelError> {
+        let shape = (self.rows, Pixels::BYTES);
+        if self.opened.device.is_cpu() {
+            let mut inputs = Vec::with_capacity(self.rows * Pixels::BYTES);
+            for image in images {
+                self.parts.normalizer.append(image.as_bytes(), &mut inputs);
+            }
+            inputs.resize(self.rows * Pixels::BYTES, 0.0);
+            return Tensor::from_vec(inputs, shape, &self.opened.device).lift();
+        }
+        let mut bytes = images.iter().map(Pixels::as_bytes).collect::<Vec<_>>().concat();
+        bytes.resize(self.rows * Pixels::BYTES, 0);
+        let bytes = Tensor::from_vec(bytes, shape, &self.opened.device);
+        bytes.and_then(|bytes| self.forward.inputs(&bytes)).lift()
+    }
+
+    /// The sums behind the bits of a few pictures: of the code, then of the address.
+    fn sums(&self, images: &[Pixels]) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
+        #[cfg(feature = "cuda")]
+        let _turn = self.line.as_ref().map(|line| line.turn());
+        let (codes, addresses) = self.forward.sums(&self.inputs(images)?).lift()?;
+        Ok((numbers(&codes)?, numbers(&addresses)?))
     }
 
     /// The margins of `images`, in order: what [`Encoder::encode`] rounds.
@@ -164,7 +321,7 @@ impl Autoencoder {
     pub fn margins(&self, images: &[Pixels]) -> Result<Vec<Margins>, ModelError> {
         let (code_bits, address_bits) = (self.code_bits.into(), self.address_bits.into());
         let mut margins = Vec::with_capacity(images.len());
-        for chunk in images.chunks(ROWS) {
+        for chunk in images.chunks(self.rows) {
             let (codes, addresses) = self.sums(chunk)?;
             let rows = codes.chunks_exact(code_bits).zip(addresses.chunks_exact(address_bits));
             margins.extend(
@@ -192,26 +349,32 @@ impl Encoder for Autoencoder {
     }
 
     fn encode(&self, images: &[Pixels]) -> Result<Vec<Encoded>, ModelError> {
-        let wrong = |error: Error| ModelError::Compute { cause: error.to_string() };
-        self.margins(images)?
-            .into_iter()
-            .map(|Margins { address, code }| {
-                let value = address.iter().fold(0, |bits, sum| bits << 1 | u32::from(*sum > 0.0));
-                let address = Address::new(value, self.address_bits).map_err(wrong)?;
-                Ok(Encoded { address, code: Code::from_bytes(&packed(&code)).map_err(wrong)? })
-            })
-            .collect()
+        self.submit(images)?.finish()
     }
 }
 
-/// Bits of a row of sums, unit 0 being the most significant bit of byte 0.
-fn packed(sums: &[f32]) -> Vec<u8> {
-    let byte = |sums: &[f32]| sums.iter().fold(0, |bits, sum| bits << 1 | u8::from(*sum > 0.0));
-    sums.chunks(8).map(byte).collect()
+/// A code and an address from a row of bits each, `on` telling which are one. The first bit of an address
+/// is its most significant one.
+pub(super) fn encoded<T>(
+    code: &[T],
+    address: &[T],
+    address_bits: u8,
+    on: impl Fn(&T) -> bool,
+) -> Result<Encoded, ModelError> {
+    let wrong = |error: Error| ModelError::Compute { cause: error.to_string() };
+    let value = address.iter().fold(0, |bits, bit| bits << 1 | u32::from(on(bit)));
+    let address = Address::new(value, address_bits).map_err(wrong)?;
+    Ok(Encoded { address, code: Code::from_bytes(&packed(code, on)).map_err(wrong)? })
 }
 
-/// Hashes all that decides a code, each list behind its length.
-fn fingerprint(parts: &Parts) -> Result<Fingerprint, ModelError> {
+/// Bits of a row, unit 0 being the most significant bit of byte 0.
+fn packed<T>(row: &[T], on: impl Fn(&T) -> bool) -> Vec<u8> {
+    let byte = |row: &[T]| row.iter().fold(0, |bits, bit| bits << 1 | u8::from(on(bit)));
+    row.chunks(8).map(byte).collect()
+}
+
+/// Hashes all that decides a code, each list behind its length. The default precision adds nothing.
+fn fingerprint(parts: &Parts, precision: Precision) -> Result<Fingerprint, ModelError> {
     let mut hasher = blake3::Hasher::new_derive_key("hashdb autoencoder fingerprint v1");
     hasher.update(PREPROCESSING.as_bytes());
     let mut add = |values: &[f32]| {
@@ -230,6 +393,9 @@ fn fingerprint(parts: &Parts) -> Result<Fingerprint, ModelError> {
             with_numbers(&layer.bias, &mut add)?;
         }
         add(&[]);
+    }
+    if precision != Precision::F32 {
+        hasher.update(precision.to_string().as_bytes());
     }
     Ok(Fingerprint::of(&hasher))
 }

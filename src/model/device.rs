@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic;
 use std::str::FromStr;
 
-use candle_core::Device;
+use candle_core::{DType, Device, Tensor};
 
 use super::ModelError;
 
@@ -20,36 +20,117 @@ pub enum DeviceChoice {
     Cuda(usize),
 }
 
+/// The device that an encoder computes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInUse {
+    /// Its name: `cpu`, or such as `cuda:0 (NVIDIA H200)`.
+    pub name: String,
+    /// Why [`DeviceChoice::Auto`] took the CPU although this build can use a GPU; nothing otherwise.
+    pub fallback: Option<String>,
+}
+
+/// An open device.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pub(super) device: Device,
+    pub(super) in_use: DeviceInUse,
+}
+
 impl DeviceChoice {
     /// Opens the device.
-    pub(super) fn open(self) -> Result<Device, ModelError> {
+    pub(super) fn open(self) -> Result<Opened, ModelError> {
         match self {
-            Self::Cpu => Ok(Device::Cpu),
+            Self::Cpu => Ok(Opened::cpu(None)),
             Self::Cuda(number) => open_cuda(number),
-            Self::Auto if cfg!(feature = "cuda") => Ok(open_cuda(0).unwrap_or(Device::Cpu)),
-            Self::Auto => Ok(Device::Cpu),
+            Self::Auto if cfg!(feature = "cuda") => {
+                Ok(open_cuda(0).unwrap_or_else(|error| Opened::cpu(Some(error.to_string()))))
+            }
+            Self::Auto => Ok(Opened::cpu(None)),
         }
     }
 }
 
-/// Opens a CUDA device. The bindings panic where a library of CUDA is missing or too old, which is
-/// the user's machine and not our mistake, so the panic becomes an error like the others.
-fn open_cuda(number: usize) -> Result<Device, ModelError> {
-    if !cfg!(feature = "cuda") {
-        let cause = "this build has no CUDA support (feature \"cuda\")".to_owned();
-        return Err(ModelError::Device { device: format!("cuda:{number}"), cause });
+impl Opened {
+    fn cpu(fallback: Option<String>) -> Self {
+        let name = DeviceChoice::Cpu.to_string();
+        Self { device: Device::Cpu, in_use: DeviceInUse { name, fallback } }
     }
-    let cause = match panic::catch_unwind(|| Device::new_cuda(number)) {
-        Ok(Ok(device)) => return Ok(device),
-        Ok(Err(error)) => first_line(&error.to_string()),
-        Err(_) => "the CUDA libraries are missing or do not match the driver".to_owned(),
-    };
-    Err(ModelError::Device { device: format!("cuda:{number}"), cause })
 }
 
-/// The first line of `text`: candle appends a backtrace where one is enabled.
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or("it gave no reason").to_owned()
+/// Opens a CUDA device and has it compute something. The bindings panic where a library of CUDA is too old
+/// or damaged, which is the user's machine and not our mistake, so the panic becomes an error like the
+/// others.
+fn open_cuda(number: usize) -> Result<Opened, ModelError> {
+    let asked = DeviceChoice::Cuda(number).to_string();
+    if !cfg!(feature = "cuda") {
+        let cause = "this build has no CUDA support (feature \"cuda\")".to_owned();
+        return Err(ModelError::Device { device: asked, cause });
+    }
+    let cause = match panic::catch_unwind(|| try_cuda(number)) {
+        Ok(Ok(device)) => {
+            let name = cuda_name(&device).map_or(asked.clone(), |name| format!("{asked} ({name})"));
+            return Ok(Opened { device, in_use: DeviceInUse { name, fallback: None } });
+        }
+        Ok(Err(error)) => explained(&error.to_string()),
+        Err(_) => "the CUDA libraries are missing or do not match the driver".to_owned(),
+    };
+    Err(ModelError::Device { device: asked, cause })
+}
+
+/// A device that works: a driver that is too old and kernels for another GPU show at the first product.
+fn try_cuda(number: usize) -> candle_core::Result<Device> {
+    // On a stream of its own: candle's default differs from thread to thread, and encoders do not.
+    let device = Device::new_cuda_with_stream(number)?;
+    let ones = Tensor::ones((16, 16), DType::U8, &device)?.to_dtype(DType::F32)?;
+    let sum = ones.matmul(&ones)?.sum_all()?.to_scalar::<f32>()?;
+    if sum != 4096.0 {
+        return Err(candle_core::Error::Msg(format!("it computes 16 * 16 * 16 as {sum}")));
+    }
+    Ok(device)
+}
+
+#[cfg(feature = "cuda")]
+fn cuda_name(device: &Device) -> Option<String> {
+    device.as_cuda_device().ok()?.cuda_stream().context().name().ok()
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda_name(_device: &Device) -> Option<String> {
+    None
+}
+
+/// What the names of CUDA's errors mean for who has to mend them.
+const EXPLANATIONS: [(&str, &str); 9] = [
+    (
+        "CUDA_ERROR_STUB_LIBRARY",
+        "the driver's library libcuda.so.1 cannot be loaded; is an NVIDIA driver installed?",
+    ),
+    ("CUDA_ERROR_NO_DEVICE", "this machine shows no NVIDIA GPU"),
+    ("CUDA_ERROR_INVALID_DEVICE", "there is no GPU of this number"),
+    (
+        "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
+        "the NVIDIA driver and its library libcuda.so.1 differ in version",
+    ),
+    ("CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the NVIDIA driver is too old for this build"),
+    ("CUDA_ERROR_NO_BINARY_FOR_GPU", "this build's kernels are for another GPU (CUDA_COMPUTE_CAP)"),
+    ("CUDA_ERROR_INVALID_PTX", "this build's kernels are for another GPU (CUDA_COMPUTE_CAP)"),
+    (
+        "CUBLAS_STATUS_NOT_INITIALIZED",
+        "CUDA's library libcublas.so.13 cannot be loaded or used; LD_LIBRARY_PATH can lead to it",
+    ),
+    (
+        "CURAND_STATUS_NOT_INITIALIZED",
+        "CUDA's library libcurand.so.10 cannot be loaded or used; LD_LIBRARY_PATH can lead to it",
+    ),
+];
+
+/// An error of candle as one sentence: its first line, since a backtrace may follow, or what it means.
+fn explained(error: &str) -> String {
+    let known = EXPLANATIONS.iter().find(|(name, _)| error.contains(name));
+    match known {
+        Some((name, meaning)) => format!("{meaning} ({name})"),
+        None => error.lines().next().unwrap_or("it gave no reason").to_owned(),
+    }
 }
 
 impl FromStr for DeviceChoice {
@@ -82,7 +163,7 @@ impl fmt::Display for DeviceChoice {
 
 #[cfg(test)]
 mod tests {
-    use super::DeviceChoice;
+    use super::{DeviceChoice, explained};
 
     #[test]
     fn device_text_reads_back() {
@@ -101,6 +182,21 @@ mod tests {
     fn cuda_without_cuda_is_one_clear_error() {
         let message = DeviceChoice::Cuda(1).open().unwrap_err().to_string();
         assert!(message.starts_with("cannot use device cuda:1: "), "{message}");
-        assert!(DeviceChoice::Auto.open().unwrap().is_cpu());
+        let auto = DeviceChoice::Auto.open().unwrap();
+        assert!(auto.device.is_cpu());
+        // A build that cannot use a GPU has nothing to say about taking the CPU.
+        assert_eq!((auto.in_use.name.as_str(), auto.in_use.fallback), ("cpu", None));
+    }
+
+    #[test]
+    fn errors_of_cuda_say_what_to_mend() {
+        let text = "DriverError(CUDA_ERROR_STUB_LIBRARY, \"<Failure>\")\n   0: backtrace";
+        let cause = explained(text);
+        assert!(cause.contains("libcuda.so.1 cannot be loaded"), "{cause}");
+        assert!(
+            explained("CublasError(CUBLAS_STATUS_NOT_INITIALIZED)").contains("libcublas.so.13")
+        );
+        assert_eq!(explained("something else\nbacktrace"), "something else");
+        assert_eq!(explained(""), "it gave no reason");
     }
 }

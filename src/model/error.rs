@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::Fingerprint;
+
 /// An operation of an encoder or of its training failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +20,21 @@ pub enum ModelError {
     DeviceText {
         /// The text that was given.
         text: String,
+    },
+    /// The text names no precision. Use `f32`, `bf16` or `f16`.
+    #[error("{text:?} is no precision, expected f32, bf16 or f16")]
+    PrecisionText {
+        /// The text that was given.
+        text: String,
+    },
+    /// The weights give another fingerprint than was expected, in every precision. They belong to
+    /// another encoder, or were damaged.
+    #[error("the encoder has fingerprint {found}, expected {expected}")]
+    OtherEncoder {
+        /// The encoder's own, in f32.
+        found: Fingerprint,
+        /// The one that was expected.
+        expected: Fingerprint,
     },
     /// The text is no fingerprint. Copy it in full.
     #[error("{text:?} is no fingerprint, expected 32 hexadecimal digits")]

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::ModelError;
 
-/// Sixteen bytes of BLAKE3 over all that decides an encoder's codes: architecture, preprocessing and
-/// weights. Written as 32 hexadecimal digits.
+/// Sixteen bytes of BLAKE3 over all that decides an encoder's codes: architecture, preprocessing,
+/// weights and [`Precision`](super::Precision). Written as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 16]);
 

@@ -9,23 +9,34 @@
 //! stay inside this module.
 
 mod autoencoder;
+mod batch;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 mod error;
 mod fingerprint;
+mod forward;
+mod in_flight;
 mod network;
 mod normal;
 mod ops;
 mod pixels;
+mod precision;
 mod random;
+mod stages;
 mod tensors;
 mod train;
 mod weights;
 
 pub use autoencoder::{Autoencoder, Margins, default_encoder};
-pub use device::DeviceChoice;
+pub use batch::{BATCHES, Calibration, calibrate};
+pub use device::{DeviceChoice, DeviceInUse};
 pub use error::ModelError;
 pub use fingerprint::Fingerprint;
+pub use in_flight::InFlight;
 pub use pixels::{PREPROCESSING, Pixels};
+pub use precision::Precision;
+pub use stages::StageTimes;
 pub use train::{Net, NetConfig, NetSummary, Phase, Progress, TrainConfig, TrainingSummary, train};
 
 use crate::code::{Address, Code};

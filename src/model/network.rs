@@ -4,8 +4,10 @@ use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Result, Storage, Tensor};
 
+use super::Precision;
 use super::error::{Lift, ModelError};
 use super::ops::logistic;
+use super::precision::Rounding;
 use super::random::Random;
 
 /// Most layers that a network may have.
@@ -23,24 +25,20 @@ pub(super) struct Layer {
 }
 
 /// Layers from the pixels to the bits. Every number in them is exact in f16, so a file of f16 gives
-/// the same codes.
+/// the same codes; but for those of a network in another precision than f32.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     layers: Vec<Layer>,
     /// The weights as the matrix product wants them, contiguous of shape (inputs, units); made at the
     /// first batch on the CPU. Otherwise each product turns them anew.
     turned: OnceLock<Vec<Tensor>>,
+    rounding: Rounding,
 }
 
 impl Layer {
     /// The weighted sums of a batch, shape (rows, units).
     pub(super) fn sums(&self, inputs: &Tensor) -> Result<Tensor> {
-        self.sums_by(inputs, &self.weight.t()?)
-    }
-
-    /// The same with the turned weight, of shape (inputs, units).
-    fn sums_by(&self, inputs: &Tensor, turned: &Tensor) -> Result<Tensor> {
-        inputs.matmul(turned)?.broadcast_add(&self.bias)
+        inputs.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)
     }
 
     /// The layer with every number rounded to the nearest f16.
@@ -58,7 +56,21 @@ impl Network {
 
     /// The network of layers that were read from f16, whose numbers need no rounding and no copy.
     pub(super) fn of_halves(layers: Vec<Layer>) -> Self {
-        Self { layers, turned: OnceLock::new() }
+        Self { layers, turned: OnceLock::new(), rounding: Rounding::default() }
+    }
+
+    /// The network computing in `precision`: without a copy in f32.
+    pub(super) fn in_precision(&self, precision: Precision, device: &Device) -> Result<Self> {
+        let rounding = Rounding::new(precision, device);
+        if precision == Precision::F32 {
+            return Ok(Self { rounding, ..self.clone() });
+        }
+        let layer = |layer: &Layer| -> Result<Layer> {
+            let weight = rounding.operand(layer.weight.clone())?;
+            Ok(Layer { weight, bias: layer.bias.clone() })
+        };
+        let layers = self.layers.iter().map(layer).collect::<Result<_>>()?;
+        Ok(Self { layers, turned: OnceLock::new(), rounding })
     }
 
     /// A network with random weights, scaled so that each sum has about unit variance.
@@ -118,11 +130,12 @@ impl Network {
     /// The sums before the last layer's logistic, shape (rows, bits): a bit is on where its sum is
     /// above zero, which is where the rounded logistic is one.
     pub(super) fn sums(&self, inputs: &Tensor) -> Result<Tensor> {
-        let mut activity = inputs.clone();
+        let mut activity = self.rounding.operand(inputs.clone())?;
         for (number, (layer, turned)) in self.layers.iter().zip(self.turned()?).enumerate() {
-            activity = layer.sums_by(&activity, &turned)?;
+            let product = self.rounding.product(activity.matmul(&turned)?)?;
+            activity = product.broadcast_add(&layer.bias)?;
             if number + 1 < self.layers.len() {
-                activity = logistic(activity)?;
+                activity = self.rounding.operand(logistic(activity)?)?;
             }
         }
         Ok(activity)

@@ -298,3 +298,38 @@ fn progress_tells_of_every_record_and_never_runs_backwards() {
         assert_eq!(last[stage as usize].load(Ordering::Relaxed), 150_000, "{stage:?}");
     }
 }
+
+/// What the segments of a load hold, without what names their database.
+fn segments_of(path: &Path) -> Vec<Vec<u8>> {
+    let files = std::fs::read_dir(path.join("segments")).unwrap();
+    let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |path| {
+        let mut bytes = std::fs::read(path).unwrap();
+        // The checksum of the header, and the id.
+        bytes[12..32].fill(0);
+        bytes
+    };
+    files.into_iter().map(read).collect()
+}
+
+#[test]
+fn indexes_are_the_same_bytes_whatever_the_number_of_threads() {
+    let directory = tempfile::tempdir().unwrap();
+    let load = |threads: usize| {
+        let path = directory.path().join(threads.to_string());
+        let db = Database::create(&path, options()).unwrap();
+        let mut loader = db.bulk_loader(BulkOptions::new().threads(threads)).unwrap();
+        let mut random = Random(8);
+        // Enough for every index that is there by default.
+        for number in 0..140_000 {
+            put(&mut loader, &key(number), &held(&mut random));
+        }
+        loader.finish().unwrap();
+        let segments = segments_of(&path);
+        assert!(segments.iter().any(|bytes| bytes[..2048].windows(8).any(|at| at == b"MULTI.RO")));
+        segments
+    };
+    let alone = load(1);
+    assert!(alone == load(2) && alone == load(5));
+}

@@ -3,9 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use hashdb::{Address, Code, Database, Error, Neighbor, Readable as _};
+use hashdb::{
+    Address, BulkOptions, Code, Database, Error, IndexOptions, Neighbor, Options, Readable as _,
+};
 
-use crate::{filled, key, small};
+use crate::{Random, filled, key, small};
 
 fn segment_of(path: &Path) -> PathBuf {
     let mut files: Vec<_> =
@@ -263,4 +265,79 @@ fn copy_folder(from: &Path, to: &Path) {
         let path = entry.unwrap().path();
         write(&to.join(path.file_name().unwrap()), &read(&path));
     }
+}
+
+/// The sections of a segment by their names: where each begins, and its bytes.
+fn sections(segment: &[u8]) -> Vec<(String, usize, usize)> {
+    let number = |at: usize| {
+        usize::try_from(u64::from_le_bytes(segment[at..at + 8].try_into().unwrap())).unwrap()
+    };
+    let count = usize::from(u16::from_le_bytes([segment[10], segment[11]]));
+    let entries = (0..count).map(|entry| 64 + 32 * entry);
+    let name = |at: usize| String::from_utf8_lossy(&segment[at..at + 8]).trim_end().to_owned();
+    entries.map(|at| (name(at), number(at + 8), number(at + 16))).collect()
+}
+
+/// The sections of a large segment are checked in pieces on several threads, and a ball that is looked up in the
+/// pair table has those checked alone that it reads: a flipped byte in any piece of any of them must
+/// still be an error, or the answer right. The test found that balls waited for the checksums of all codes: a
+/// search over codes for none of the queries came behind each of them, and opened the rows.
+#[test]
+fn damage_anywhere_in_a_large_segment_is_never_answered_from() {
+    const ROWS: u64 = 600_000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let options = || Options::new().code_bits(64).address_bits(24).background(false);
+    let db = Database::create(&path, options()).unwrap();
+    let bulk = BulkOptions::new().index(IndexOptions::none()).memory_budget(256 << 20);
+    let mut loader = db.bulk_loader(bulk).unwrap();
+    let mut random = Random(77);
+    for number in 0..ROWS {
+        let (address, code) = (random.address(24, false), random.code(64, false));
+        loader.put(&key(number), address, &code, b"").unwrap();
+    }
+    loader.finish().unwrap();
+    let centre = Address::new(0x5a_5a5a, 24).unwrap();
+    let code = Code::from_bytes(&[0x5a; 8]).unwrap();
+    let expected = Expected { ball: db.ball(centre, 3).unwrap(), knn: db.knn(&code, 5).unwrap() };
+    assert!(expected.ball.len() > 50);
+    drop(db);
+    let file = segment_of(&path);
+    let bytes = read(&file);
+    let names = ["IDS", "ADDRESS", "CODES", "BALL.HO", "BALL.LS", "BALL.LO", "BALL.HS", "BALL.POS"];
+    let found = sections(&bytes);
+    assert!(names.iter().all(|name| found.iter().any(|(other, ..)| other == name)));
+    for (name, start, length) in found.iter().filter(|(_, _, length)| *length > 0) {
+        for at in [0, length / 2, length - 1] {
+            let mut flipped = bytes.clone();
+            flipped[start + at] ^= 0x10;
+            write(&file, &flipped);
+            let Ok(db) = Database::open_read_only(&path, options()) else {
+                assert_eq!(name, "INFO");
+                continue;
+            };
+            // Several ask at once: one of them checks.
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| match db.ball(centre, 3) {
+                        Ok(found) => assert_eq!(found, expected.ball, "{name} at {at}"),
+                        Err(_) => assert!(!["ADDRESS", "CODES"].contains(&&name[..]), "{name}"),
+                    });
+                }
+            });
+            let read_by_ball = name.starts_with("BALL") || name == "IDS";
+            assert_eq!(db.ball(centre, 3).is_err(), read_by_ball, "{name} at {at}");
+            match db.knn(&code, 5) {
+                Ok(found) => {
+                    assert_eq!(found, expected.knn, "{name} at {at}");
+                    assert!(name.starts_with("BALL"), "{name} at {at}");
+                }
+                Err(error) => assert!(error.to_string().contains("checksum"), "{error}"),
+            }
+            drop(db);
+        }
+    }
+    write(&file, &bytes);
+    let db = Database::open_read_only(&path, options()).unwrap();
+    assert_eq!(db.ball(centre, 3).unwrap(), expected.ball);
 }

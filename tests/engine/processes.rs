@@ -226,8 +226,11 @@ fn back_up(place: &Path) {
         let created = backup.create(place.join("db")).unwrap();
         say(&format!("made {}", created.generation.number));
         if round % 2 == 1 {
-            let _absent_at_first = std::fs::remove_dir_all(place.join("copy"));
-            backup.restore(None, place.join("copy")).unwrap();
+            // Out of the way first: killed in the middle of the removal it would leave half a database.
+            let (copy, gone) = (place.join("copy"), place.join("gone"));
+            let _absent_at_first = std::fs::remove_dir_all(&gone);
+            let _absent_at_first = std::fs::rename(&copy, &gone);
+            backup.restore(None, &copy).unwrap();
         }
     }
 }

@@ -6,15 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::entry::{Entry, Order, Range};
 use super::merge::{Merge, Sorted};
 use super::options::{BulkOptions, BulkStage, Duplicates};
-use super::work::{Counter, Meter, Names, deal};
+use super::passes::Passes;
+use super::removals::{Removals, Removed};
+use super::work::{Counter, Meter, deal};
 use crate::db::columns::Columns;
 use crate::db::engine::Engine;
 use crate::db::options::IndexOptions;
 use crate::db::record::{KeyEntry, Location};
 use crate::db::segment::Segment;
+use crate::db::threads::Threads;
 use crate::db::view::View;
 use crate::error::{Corruption, Error, Result};
 use crate::hamming::Level;
+use crate::index::MOST_SORTERS;
 use crate::storage::cursor::Cursor;
 use crate::storage::failpoint;
 use crate::storage::fs::Fs;
@@ -24,12 +28,15 @@ use crate::storage::tables::{Table, write_table};
 /// Bytes of entries that make one table.
 const TABLE_BYTES: usize = 64 << 20;
 
+/// Rows of a segment at least: fewer would not make the memory that is taken any less.
+const LEAST_ROWS: u64 = 1 << 12;
+
 /// What a load is built from.
 pub(super) struct Build<'a> {
     pub(super) engine: &'a Engine,
     pub(super) view: &'a View,
     pub(super) options: &'a BulkOptions,
-    pub(super) names: &'a Names,
+    pub(super) passes: Passes<'a>,
     /// The id of the first record, and the number of records.
     pub(super) first_id: u64,
     pub(super) count: u64,
@@ -66,14 +73,13 @@ impl Dropped {
 }
 
 /// What is ready to become part of the database.
-#[derive(Default)]
 pub(super) struct Built {
     pub(super) tables: Vec<Table>,
     pub(super) segments: Unnamed,
-    /// Records of the database that go.
-    pub(super) replaced: Vec<KeyEntry>,
-    /// Ids of the load whose values were written and that were dropped since.
-    pub(super) orphans: Vec<u64>,
+    /// Records of the database that go: by row, by id.
+    pub(super) replaced: Removed,
+    /// Records of the load whose values were written and that were dropped since: by id.
+    pub(super) orphans: Removed,
     pub(super) inserted: u64,
     pub(super) dropped: u64,
 }
@@ -82,32 +88,48 @@ pub(super) struct Built {
 #[derive(Default)]
 struct Keys {
     table: Option<Table>,
-    replaced: Vec<KeyEntry>,
-    orphans: Vec<u64>,
     kept: u64,
     dropped: u64,
+}
+
+/// What is known of who loses while keys are compared.
+struct Losers<'a> {
+    dropped: Dropped,
+    replaced: Removals<'a>,
+    orphans: Removals<'a>,
 }
 
 impl Build<'_> {
     /// Writes everything.
     pub(super) fn run(&self, by_key: &[Sorted<'_>], by_row: &[Sorted<'_>]) -> Result<Built> {
-        let dropped = Dropped::new(self.first_id, self.count);
-        let mut built = Built::default();
+        let budget = self.options.memory_budget;
+        let losers = Losers {
+            dropped: Dropped::new(self.first_id, self.count),
+            replaced: Removals::new(self.passes, &[Order::Row, Order::Id], budget),
+            orphans: Removals::new(self.passes, &[Order::Id], budget),
+        };
         let meter = Meter::new(self.options, BulkStage::Keys, self.count);
         let ranges = super::merge::ranges(by_key, Order::Key, TABLE_BYTES);
-        let keys = deal(self.options.threads, ranges.len(), |number| {
-            self.write_keys(by_key, &ranges[number], &dropped, meter.counter())
+        let threads = self.options.threads.min(self.passes.reading.threads);
+        let keys = deal(threads, ranges.len(), |number| {
+            self.write_keys(by_key, &ranges[number], &losers, meter.counter())
         })?;
+        let Losers { dropped, replaced, orphans } = losers;
+        let mut built = Built {
+            tables: Vec::new(),
+            segments: Unnamed::default(),
+            replaced: replaced.finish()?,
+            orphans: orphans.finish()?,
+            inserted: 0,
+            dropped: 0,
+        };
         for keys in keys {
             built.tables.extend(keys.table);
-            built.replaced.extend(keys.replaced);
-            built.orphans.extend(keys.orphans);
             built.inserted += keys.kept;
             built.dropped += keys.dropped;
         }
         failpoint::reach("bulk.keys");
-        built.inserted -= built.replaced.len() as u64;
-        built.orphans.sort_unstable();
+        built.inserted -= built.replaced.count;
 
         let ranges = super::merge::ranges(by_row, Order::Row, TABLE_BYTES);
         let (records, segments) = (
@@ -117,7 +139,8 @@ impl Build<'_> {
         let kept = self.count - built.dropped;
         // The segments are one long job and begin first. One thread more than asked for, since they all wait
         // for the disk at times.
-        let parts = deal(self.options.threads + 1, ranges.len() + 1, |number| match number {
+        let threads = (self.options.threads + 1).min(self.passes.reading.threads);
+        let parts = deal(threads, ranges.len() + 1, |number| match number {
             0 => {
                 self.write_segments(by_row, kept, &dropped, segments.counter()).map(Part::Segments)
             }
@@ -137,14 +160,14 @@ impl Build<'_> {
 
     /// What reading runs takes.
     fn reading(&self) -> (&dyn Fs, Level) {
-        (self.engine.options.fs.as_ref(), self.engine.search.level)
+        (self.passes.fs, self.passes.level)
     }
 
     fn write_keys(
         &self,
         by_key: &[Sorted<'_>],
         range: &Range,
-        dropped: &Dropped,
+        losers: &Losers<'_>,
         mut counter: Counter<'_, '_>,
     ) -> Result<Keys> {
         let mut keys = Keys::default();
@@ -152,7 +175,7 @@ impl Build<'_> {
         let mut there = (self.view.state.record_count > 0)
             .then(|| self.view.records.cursor(Family::Keys))
             .transpose()?;
-        let table = write_table(&self.names.next("sst"), Family::Keys, |table| {
+        let table = write_table(&self.passes.names.next("sst"), Family::Keys, |table| {
             // The record that its key belongs to as far as is known.
             let mut held: Option<(KeyEntry, Vec<u8>)> = None;
             let mut spare = Vec::new();
@@ -166,12 +189,12 @@ impl Build<'_> {
                         Duplicates::Skip => key_entry(&entry),
                         Duplicates::Replace => std::mem::replace(winner, key_entry(&entry)),
                     };
-                    keys.drop_record(loser, dropped);
+                    keys.drop_record(loser, losers)?;
                     continue;
                 }
                 let key = held.take();
                 if let Some((winner, key)) = key {
-                    self.settle(winner, &key, there.as_mut(), &mut keys, dropped, table)?;
+                    self.settle(winner, &key, there.as_mut(), &mut keys, losers, table)?;
                     spare = key;
                 }
                 spare.clear();
@@ -181,7 +204,7 @@ impl Build<'_> {
             counter.look()?;
             match held {
                 Some((winner, key)) => {
-                    self.settle(winner, &key, there.as_mut(), &mut keys, dropped, table)
+                    self.settle(winner, &key, there.as_mut(), &mut keys, losers, table)
                 }
                 None => Ok(()),
             }
@@ -197,7 +220,7 @@ impl Build<'_> {
         key: &[u8],
         there: Option<&mut Cursor<'_>>,
         keys: &mut Keys,
-        dropped: &Dropped,
+        losers: &Losers<'_>,
         table: &mut crate::storage::tables::TableWriter<'_>,
     ) -> Result<()> {
         let old = match there {
@@ -213,10 +236,10 @@ impl Build<'_> {
             match self.options.duplicates {
                 Duplicates::Error => return Err(duplicate(key, true)),
                 Duplicates::Skip => {
-                    keys.drop_record(winner, dropped);
+                    keys.drop_record(winner, losers)?;
                     return Ok(());
                 }
-                Duplicates::Replace => keys.replaced.push(old),
+                Duplicates::Replace => losers.replaced.push(old)?,
             }
         }
         keys.kept += 1;
@@ -231,7 +254,7 @@ impl Build<'_> {
         mut counter: Counter<'_, '_>,
     ) -> Result<Option<Table>> {
         let mut records = Merge::new(by_row, Order::Row, range, self.reading())?;
-        write_table(&self.names.next("sst"), Family::Records, |table| {
+        write_table(&self.passes.names.next("sst"), Family::Records, |table| {
             let mut value = Vec::new();
             while let Some(entry) = records.next()? {
                 counter.step()?;
@@ -267,9 +290,10 @@ impl Build<'_> {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
         let mut records = Merge::new(by_row, Order::Row, &Range::default(), self.reading())?;
         let mut columns = Columns::with_capacity(code_bytes, rows);
+        let threads = Threads::of(self.options.threads);
         let mut write = |columns: &mut Columns| {
             let number = self.engine.reserve_segment_number();
-            written.0.extend(self.engine.write_segment(number, index, columns)?);
+            written.0.extend(self.engine.write_segment(number, index, threads, columns)?);
             columns.clear();
             failpoint::reach("bulk.segment");
             Ok::<(), Error>(())
@@ -293,11 +317,12 @@ impl Build<'_> {
     fn most_rows(&self, index: IndexOptions, code_bytes: usize) -> u64 {
         let columns = 12 + code_bytes;
         // The largest index at a time; the lists keep a copy of the codes.
-        let multi = if index.multi { code_bytes * 3 } else { 0 };
+        let sorters = self.options.threads.min(MOST_SORTERS);
+        let multi = if index.multi { code_bytes * 3 + 16 * sorters } else { 0 };
         let lists = if index.clusters { code_bytes + 16 } else { 0 };
         let row = columns + multi.max(lists).max(16);
         let rows = (self.options.memory_budget / 2 / row) as u64;
-        rows.clamp(1, u64::from(u32::MAX))
+        rows.clamp(LEAST_ROWS, u64::from(u32::MAX))
     }
 }
 
@@ -330,12 +355,10 @@ impl Drop for Unnamed {
 }
 
 impl Keys {
-    fn drop_record(&mut self, loser: KeyEntry, dropped: &Dropped) {
-        dropped.insert(loser.location.id);
+    fn drop_record(&mut self, loser: KeyEntry, losers: &Losers<'_>) -> Result<()> {
+        losers.dropped.insert(loser.location.id);
         self.dropped += 1;
-        if loser.has_value {
-            self.orphans.push(loser.location.id);
-        }
+        if loser.has_value { losers.orphans.push(loser) } else { Ok(()) }
     }
 }
 

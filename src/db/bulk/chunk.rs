@@ -1,7 +1,6 @@
 //! Records in memory, in the order in which they came, and the orders in which they are needed.
 
 use super::entry::{self, Entry, Order};
-use crate::code::{Address, Code};
 
 /// Where an entry begins, in units of eight bytes.
 pub(super) type Place = u32;
@@ -28,15 +27,10 @@ impl Chunk {
         Self { code_bytes, arena: Vec::new(), count: 0, common: None }
     }
 
-    pub(super) fn push(
-        &mut self,
-        id: u64,
-        address: Address,
-        code: &Code,
-        key: &[u8],
-        has_value: bool,
-    ) {
-        entry::write(&mut self.arena, id, address, code, key, has_value);
+    /// Appends an entry, whose id is above all others.
+    pub(super) fn push(&mut self, entry: &Entry<'_>) {
+        let key = entry.key;
+        entry::write(&mut self.arena, entry);
         self.arena.resize(self.arena.len().next_multiple_of(UNIT), 0);
         self.count += 1;
         let common = self.common.get_or_insert_with(|| key.to_vec());
@@ -99,6 +93,8 @@ impl Chunk {
     /// The places of all entries in an order.
     pub(super) fn sorted(&self, order: Order) -> Vec<Place> {
         match order {
+            // They came so.
+            Order::Id => self.places().map(|(place, _)| place).collect(),
             Order::Row => {
                 // Ids rise with places.
                 let mut rows: Vec<u64> = Vec::with_capacity(self.count);

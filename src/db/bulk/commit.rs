@@ -8,17 +8,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::build::Built;
+use super::entry::{Entry, Order};
+use super::merge::Sorted;
 use super::options::{BulkOptions, BulkProgress, BulkStage};
-use super::work::Names;
+use super::passes::Passes;
+use super::removals::visit;
 use crate::db::engine::{CommitState, Engine};
 use crate::db::notes::{NoteChange, stored_name};
-use crate::db::record::encode_id;
+use crate::db::record::{Location, encode_id};
 use crate::db::view::View;
 use crate::error::Result;
 use crate::storage::failpoint;
 use crate::storage::manifest::{STATE_KEY, SegmentEntry, State};
 use crate::storage::records::Family;
 use crate::storage::tables::{Table, TableWriter, write_table};
+
+/// The orders of replaced records.
+const BY_ROW: usize = 0;
+const BY_ID: usize = 1;
+
+/// Writes what a record that goes leaves in a table.
+type Fill<'f> = dyn Fn(&mut TableWriter<'_>, &Entry<'_>) -> Result<()> + 'f;
 
 /// What a load brings to the commit.
 pub(super) struct Load {
@@ -41,16 +51,18 @@ impl Engine {
         commit: &mut CommitState,
         view: &View,
         load: Load,
-        names: &Names,
+        passes: &Passes<'_>,
         options: &BulkOptions,
     ) -> Result<()> {
+        let names = passes.names;
         let Load { mut built, notes, state } = load;
         if let Some(progress) = &options.progress {
-            let done = built.inserted + built.replaced.len() as u64;
+            let done = built.inserted + built.replaced.count;
             progress(BulkProgress { stage: BulkStage::Commit, done: 0, total: done });
         }
         let mut tables = std::mem::take(&mut built.tables);
-        self.undo(&mut tables, &mut built, names)?;
+        self.undo(&mut tables, &built, passes)?;
+        let gone = built.replaced.ids(BY_ID, passes)?;
         let meta = write_table(&names.next("sst"), Family::Meta, |table| {
             // In the order of their names: notes, segments, the state.
             for (name, text) in last_of_each(notes) {
@@ -77,7 +89,7 @@ impl Engine {
         let mut next = view.with_state(state, None);
         next.segments.extend(added);
         next.segments.sort_unstable_by_key(|segment: &Arc<_>| segment.number());
-        next.deleted.insert(built.replaced.iter().map(|old| old.location.id).collect());
+        next.deleted.insert_set(gone);
         self.publish(commit, next);
         failpoint::reach("bulk.published");
         // The load is in and durable, and a SUPERBLOCK may know less than is there.
@@ -89,32 +101,28 @@ impl Engine {
     }
 
     /// Writes the tables that take away what was replaced or dropped.
-    fn undo(&self, tables: &mut Vec<Table>, built: &mut Built, names: &Names) -> Result<()> {
+    fn undo(&self, tables: &mut Vec<Table>, built: &Built, passes: &Passes<'_>) -> Result<()> {
         let bound = self.view().state.sealed_bound;
-        built.replaced.sort_unstable_by_key(|old| old.location);
-        let replaced = &built.replaced;
-        let mut write = |family, fill: &dyn Fn(&mut TableWriter<'_>) -> Result<()>| {
-            let table = write_table(&names.next("sst"), family, |table| fill(table));
+        let (by_row, by_id) = (built.replaced.sorted(BY_ROW), built.replaced.sorted(BY_ID));
+        let mut write = |family, sorted: &[Sorted<'_>], order, fill: &Fill<'_>| {
+            let table = write_table(&passes.names.next("sst"), family, |table| {
+                visit(sorted, order, passes, |gone| fill(table, gone))
+            });
             table.map(|table| tables.extend(table))
         };
-        write(Family::Records, &|table| {
-            replaced.iter().try_for_each(|old| table.delete(&old.location.encode()))
+        write(Family::Records, &by_row, Order::Row, &|table, gone| {
+            table.delete(&Location { address: gone.address, id: gone.id }.encode())
         })?;
-        let mut ids: Vec<_> = replaced.iter().map(|old| (old.location.id, old.has_value)).collect();
-        ids.sort_unstable();
-        let mut values: Vec<_> = ids.iter().filter(|(_, has)| *has).map(|(id, _)| *id).collect();
-        values.append(&mut built.orphans);
-        values.sort_unstable();
-        write(Family::Values, &|table| {
-            values.iter().try_for_each(|id| table.delete(&encode_id(*id)))
+        let mut values = built.orphans.sorted(0);
+        values.extend(built.replaced.sorted(BY_ID));
+        write(Family::Values, &values, Order::Id, &|table, gone| {
+            if gone.has_value { table.delete(&encode_id(gone.id)) } else { Ok(()) }
         })?;
-        write(Family::Pending, &|table| {
-            let pending = ids.iter().filter(|(id, _)| *id >= bound);
-            pending.into_iter().try_for_each(|(id, _)| table.delete(&encode_id(*id)))
+        write(Family::Pending, &by_id, Order::Id, &|table, gone| {
+            if gone.id >= bound { table.delete(&encode_id(gone.id)) } else { Ok(()) }
         })?;
-        write(Family::Tombstones, &|table| {
-            let sealed = ids.iter().filter(|(id, _)| *id < bound);
-            sealed.into_iter().try_for_each(|(id, _)| table.put(&encode_id(*id), &[]))
+        write(Family::Tombstones, &by_id, Order::Id, &|table, gone| {
+            if gone.id < bound { table.put(&encode_id(gone.id), &[]) } else { Ok(()) }
         })
     }
 }

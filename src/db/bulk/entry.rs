@@ -1,11 +1,9 @@
-//! One record on its way through a load, and the two orders in which records are needed.
+//! One record on its way through a load, and the orders in which records are needed.
 //!
 //! In memory and in spilled runs an entry is: u64 id, u32 address, u16 length of the key, u8 flags, a
 //! zero byte, the code, the key.
 
 use std::cmp::Ordering;
-
-use crate::code::{Address, Code};
 
 /// Bytes before the code.
 const HEAD_BYTES: usize = 16;
@@ -21,24 +19,17 @@ pub(super) struct Entry<'a> {
 }
 
 /// Appends an entry.
-pub(super) fn write(
-    out: &mut Vec<u8>,
-    id: u64,
-    address: Address,
-    code: &Code,
-    key: &[u8],
-    has_value: bool,
-) {
+pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>) {
     // Keys have at most 4096 bytes: the caller looked.
-    let length = u16::try_from(key.len()).unwrap_or(u16::MAX);
+    let length = u16::try_from(entry.key.len()).unwrap_or(u16::MAX);
     let mut head = [0; HEAD_BYTES];
-    head[..8].copy_from_slice(&id.to_le_bytes());
-    head[8..12].copy_from_slice(&address.value().to_le_bytes());
+    head[..8].copy_from_slice(&entry.id.to_le_bytes());
+    head[8..12].copy_from_slice(&entry.address.to_le_bytes());
     head[12..14].copy_from_slice(&length.to_le_bytes());
-    head[14] = u8::from(has_value);
+    head[14] = u8::from(entry.has_value);
     out.extend_from_slice(&head);
-    out.extend_from_slice(code.as_bytes());
-    out.extend_from_slice(key);
+    out.extend_from_slice(entry.code);
+    out.extend_from_slice(entry.key);
 }
 
 impl<'a> Entry<'a> {
@@ -65,13 +56,21 @@ pub(super) enum Order {
     Key,
     /// By address, then by id: what segments and the family `records` need.
     Row,
+    /// By id: what values and tombstones of records that go need.
+    Id,
 }
 
 impl Order {
+    /// Whether whoever reads records in this order looks at their codes.
+    pub(super) fn needs_codes(self) -> bool {
+        self == Self::Row
+    }
+
     pub(super) fn compare(self, left: &Entry<'_>, right: &Entry<'_>) -> Ordering {
         match self {
             Self::Key => left.key.cmp(right.key).then(left.id.cmp(&right.id)),
             Self::Row => (left.address, left.id).cmp(&(right.address, right.id)),
+            Self::Id => left.id.cmp(&right.id),
         }
     }
 
@@ -80,6 +79,7 @@ impl Order {
         match self {
             Self::Key => Bound::Key(entry.key.to_vec()),
             Self::Row => Bound::Row(entry.address, entry.id),
+            Self::Id => Bound::Id(entry.id),
         }
     }
 }
@@ -89,6 +89,7 @@ impl Order {
 pub(super) enum Bound {
     Key(Vec<u8>),
     Row(u32, u64),
+    Id(u64),
 }
 
 impl Bound {
@@ -97,6 +98,7 @@ impl Bound {
         match self {
             Self::Key(key) => entry.key < key.as_slice(),
             Self::Row(address, id) => (entry.address, entry.id) < (*address, *id),
+            Self::Id(id) => entry.id < *id,
         }
     }
 }

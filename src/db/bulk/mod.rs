@@ -4,7 +4,7 @@
 //! Data flows one way. [`BulkLoader::put`] gives an id, puts the record into a [`chunk`] and its value
 //! into a table ([`values`]: ids rise, so values are in order as they come). A full chunk leaves as two
 //! [`run`]s, by key and by row. [`BulkLoader::finish`] [`merge`]s the runs, or sorts the one chunk that
-//! there is, and [`build`]s tables and segments from them; [`commit`] hands all to the record store at
+//! there is (very many runs first become fewer, in [`passes`]), and [`build`]s tables and segments from them; [`commit`] hands all to the record store at
 //! once. Until then everything lies in the folder `load` and under segment numbers that no manifest
 //! names, which the next open removes.
 
@@ -14,6 +14,8 @@ mod commit;
 mod entry;
 mod merge;
 mod options;
+mod passes;
+mod removals;
 mod run;
 mod values;
 mod work;
@@ -37,8 +39,9 @@ use crate::storage::tree::{ensure_dir, remove_tree};
 use build::Build;
 use chunk::Chunk;
 use commit::Load;
-use entry::Order;
+use entry::{Entry, Order};
 use merge::Sorted;
+use passes::{Passes, Reading};
 use run::Run;
 use values::ValueTables;
 use work::{Names, check_cancelled, deal};
@@ -175,7 +178,8 @@ impl BulkLoader {
             self.failed = true;
             return Err(error);
         }
-        self.chunk.push(id, address, code, key, !value.is_empty());
+        let (address, code, has_value) = (address.value(), code.as_bytes(), !value.is_empty());
+        self.chunk.push(&Entry { id, address, has_value, code, key });
         self.count += 1;
         if self.chunk.is_full(self.chunk_budget)
             && let Err(error) = self.spill()
@@ -216,8 +220,7 @@ impl BulkLoader {
         let fs = self.reservation.engine().options.fs.as_ref();
         let orders = [Order::Key, Order::Row];
         let runs = deal(self.options.threads, orders.len(), |number| {
-            let places = self.chunk.sorted(orders[number]);
-            Run::write(fs, &self.names.next("run"), &self.chunk, orders[number], &places)
+            Run::of_chunk(fs, &self.names.next("run"), &self.chunk, orders[number])
         })?;
         for (run, runs) in runs.into_iter().zip([&mut self.by_key, &mut self.by_row]) {
             runs.push(run);
@@ -254,8 +257,18 @@ impl BulkLoader {
             // Its memory is the segments' now.
             self.chunk = Chunk::new(self.chunk.code_bytes());
         }
-        let [by_key, by_row] = self.sorted()?;
         let engine = self.reservation.engine();
+        let passes = Passes {
+            fs: engine.options.fs.as_ref(),
+            level: engine.search.level,
+            names: &self.names,
+            reading: Reading::within(self.options.memory_budget, self.options.threads + 1),
+            cancel: self.options.cancel.as_ref(),
+        };
+        self.by_key = passes.reduce(std::mem::take(&mut self.by_key), Order::Key)?;
+        self.by_row = passes.reduce(std::mem::take(&mut self.by_row), Order::Row)?;
+        let notes = std::mem::take(&mut self.notes);
+        let [by_key, by_row] = self.sorted()?;
         let _sealing = engine.sealing.lock();
         if engine.view().memtable.rows().next().is_some_and(|rows| rows.id(0) < self.first_id) {
             // Rows of segments have smaller ids than pending ones.
@@ -267,7 +280,7 @@ impl BulkLoader {
             engine,
             view: &view,
             options: &self.options,
-            names: &self.names,
+            passes,
             first_id: self.first_id,
             count: self.count,
         };
@@ -276,13 +289,13 @@ impl BulkLoader {
         let state = self.state_after(&view, &built);
         let report = BulkReport {
             inserted: built.inserted,
-            replaced: built.replaced.len() as u64,
+            replaced: built.replaced.count,
             skipped: built.dropped,
             segments: built.segments.iter().count() as u64,
             runs,
         };
-        let load = Load { built, notes: std::mem::take(&mut self.notes), state };
-        engine.commit_load(&mut commit, &view, load, &self.names, &self.options)?;
+        let load = Load { built, notes, state };
+        engine.commit_load(&mut commit, &view, load, &passes, &self.options)?;
         drop(commit);
         engine.keep_ballast();
         self.reservation.database.wake();

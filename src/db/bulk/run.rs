@@ -6,16 +6,19 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::chunk::{Chunk, Place};
-use super::entry::{Bound, Entry, Order};
+use super::chunk::Chunk;
+use super::entry::{self, Bound, Entry, Order};
 use crate::error::{Corruption, Error, Result};
-use crate::storage::fs::Fs;
+use crate::storage::fs::{Fs, FsFile};
 
 /// A block ends with the entry that reaches this.
 pub(super) const BLOCK_BYTES: usize = 64 << 10;
 /// No block is longer: an entry has at most 5 KiB.
 const MOST_BLOCK_BYTES: usize = BLOCK_BYTES + (8 << 10);
 const HEAD_BYTES: usize = 8;
+
+/// What reading a run takes.
+pub(super) const READER_BYTES: usize = MOST_BLOCK_BYTES;
 
 /// A file of sorted entries.
 #[derive(Debug)]
@@ -27,39 +30,77 @@ pub(super) struct Run {
     file_bytes: u64,
 }
 
-impl Run {
-    /// Writes the entries of a chunk in the order of `places`.
-    pub(super) fn write(
+/// A run under way.
+pub(super) struct RunWriter {
+    file: Box<dyn FsFile>,
+    order: Order,
+    block: Vec<u8>,
+    run: Run,
+}
+
+impl RunWriter {
+    /// Begins a run of entries in an order; their codes, of `code_bytes` each, are kept where it needs them.
+    pub(super) fn create(
         fs: &dyn Fs,
         path: &Path,
-        chunk: &Chunk,
         order: Order,
-        places: &[Place],
+        code_bytes: usize,
     ) -> Result<Self> {
-        let mut file = fs.create(path)?;
-        let mut blocks = Vec::new();
-        let mut position = 0;
-        let mut block = vec![0; HEAD_BYTES];
-        for (at, place) in places.iter().enumerate() {
-            let bytes = chunk.bytes_at(*place);
-            let Some((entry, length)) = Entry::read(bytes, chunk.code_bytes()) else { continue };
-            if block.len() == HEAD_BYTES {
-                blocks.push((position, order.bound(&entry)));
-            }
-            block.extend_from_slice(&bytes[..length]);
-            if block.len() >= BLOCK_BYTES || at + 1 == places.len() {
-                let content = block.len() - HEAD_BYTES;
-                let length = u32::try_from(content).unwrap_or(u32::MAX);
-                let checksum = crc32c::crc32c(&block[HEAD_BYTES..]);
-                block[..4].copy_from_slice(&length.to_le_bytes());
-                block[4..8].copy_from_slice(&checksum.to_le_bytes());
-                file.write_all(&block)?;
-                position += block.len() as u64;
-                block.truncate(HEAD_BYTES);
-            }
+        let code_bytes = if order.needs_codes() { code_bytes } else { 0 };
+        let (path_kept, file) = (path.to_path_buf(), fs.create(path)?);
+        let run = Run { path: path_kept, code_bytes, blocks: Vec::new(), file_bytes: 0 };
+        Ok(Self { file, order, block: vec![0; HEAD_BYTES], run })
+    }
+
+    /// Appends an entry, which none before comes behind.
+    pub(super) fn push(&mut self, entry: &Entry<'_>) -> Result<()> {
+        if self.block.len() == HEAD_BYTES {
+            self.run.blocks.push((self.run.file_bytes, self.order.bound(entry)));
         }
-        let code_bytes = chunk.code_bytes();
-        Ok(Self { path: path.to_path_buf(), code_bytes, blocks, file_bytes: position })
+        let code = if self.run.code_bytes == 0 { &[] } else { entry.code };
+        entry::write(&mut self.block, &Entry { code, ..*entry });
+        if self.block.len() >= BLOCK_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let block = &mut self.block;
+        let length = u32::try_from(block.len() - HEAD_BYTES).unwrap_or(u32::MAX);
+        let checksum = crc32c::crc32c(&block[HEAD_BYTES..]);
+        block[..4].copy_from_slice(&length.to_le_bytes());
+        block[4..8].copy_from_slice(&checksum.to_le_bytes());
+        self.file.write_all(block)?;
+        self.run.file_bytes += block.len() as u64;
+        block.truncate(HEAD_BYTES);
+        Ok(())
+    }
+
+    /// The run, all of which is in its file.
+    pub(super) fn finish(mut self) -> Result<Run> {
+        if self.block.len() > HEAD_BYTES {
+            self.flush()?;
+        }
+        Ok(self.run)
+    }
+}
+
+impl Run {
+    /// Writes the entries of a chunk in an order.
+    pub(super) fn of_chunk(fs: &dyn Fs, path: &Path, chunk: &Chunk, order: Order) -> Result<Self> {
+        let mut writer = RunWriter::create(fs, path, order, chunk.code_bytes())?;
+        for place in chunk.sorted(order) {
+            writer.push(&chunk.entry(place))?;
+        }
+        writer.finish()
+    }
+
+    /// Removes the file.
+    pub(super) fn remove(self, fs: &dyn Fs) -> Result<()> {
+        fs.remove(&self.path)
+    }
+
+    /// Bytes of a code.
+    pub(super) fn code_bytes(&self) -> usize {
+        self.code_bytes
     }
 
     /// The first entries of its blocks.

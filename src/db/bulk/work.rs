@@ -10,7 +10,7 @@ use super::options::{BulkOptions, BulkProgress, BulkStage};
 use crate::error::{Error, Result};
 
 /// Records between two looks at the flag that stops a load.
-const LOOK_EVERY: u64 = 1 << 16;
+pub(super) const LOOK_EVERY: u64 = 1 << 16;
 
 /// Runs `job` for 0 to `count - 1`, on so many threads; the first error ends it.
 pub(super) fn deal<T: Send>(

@@ -9,6 +9,7 @@ use super::store::{NEXT_SUPERBLOCK, Work};
 use crate::db::columns::Columns;
 use crate::db::options::IndexOptions;
 use crate::db::segment::Segment;
+use crate::db::threads::Threads;
 use crate::error::Result;
 use crate::hamming::Level;
 use crate::storage::failpoint;
@@ -103,8 +104,8 @@ impl Repair {
         columns: &Columns,
     ) -> Result<SegmentEntry> {
         let (draft, path) = (self.layout.segment_draft(number), self.layout.segment(number));
-        let level = Level::from_environment()?;
-        Segment::write(self.fs.as_ref(), &draft, &path, (schema, index), level, number, columns)
+        let means = (Level::from_environment()?, Threads::foreground());
+        Segment::write(self.fs.as_ref(), &draft, &path, (schema, index), means, number, columns)
     }
 
     /// A number that no segment has had.

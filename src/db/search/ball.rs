@@ -149,10 +149,15 @@ impl BallSearch<'_> {
             trace.end(Plan::AddressScan);
         }
         for segment in &view.segments {
-            segment.check_for_balls()?;
-            let rows = if codes { segment.rows()? } else { segment.places()? };
-            trace.begin(Some(segment.number()), rows.len());
-            let table = self.table(segment, rows.len(), address, radius, trace)?;
+            let count = usize::try_from(segment.row_count()).unwrap_or(usize::MAX);
+            trace.begin(Some(segment.number()), count);
+            let table = self.table(segment, count, address, radius, trace)?;
+            // What is not looked at need not be checked first.
+            let rows = match table {
+                _ if codes => segment.rows()?,
+                Some(_) => segment.ids()?,
+                None => segment.places()?,
+            };
             visit(self, &rows, table)?;
             trace.end(if table.is_some() { Plan::Ball } else { Plan::AddressScan });
         }

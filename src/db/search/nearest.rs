@@ -72,6 +72,10 @@ pub(super) struct Group<'a, 'q> {
 impl Group<'_, '_> {
     /// Runs the searches over what the view shows.
     pub(super) fn run(&mut self, trace: &mut Trace) -> Result<()> {
+        if self.searches.is_empty() {
+            // A ball reads no codes, which would be checked first.
+            return Ok(());
+        }
         let view = self.view;
         let all: Vec<_> = (0..self.searches.len()).collect();
         for rows in view.memtable.rows() {

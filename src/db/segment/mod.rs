@@ -9,12 +9,16 @@ mod probe;
 mod verify;
 mod write;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+
+use crate::db::threads::Threads;
 use crate::error::{Corruption, Error, Result};
-use crate::index::Rows;
+use crate::index::{Rows, Workers as _};
 use crate::storage::failpoint;
 use crate::storage::fs::Fs;
 use crate::storage::manifest::{Schema, SegmentEntry};
@@ -36,6 +40,8 @@ pub(crate) struct Segment {
     schema: Schema,
     /// Filled at first use: the rows were checked.
     checked_rows: OnceLock<()>,
+    /// Held while many bytes are checked on all cores: whoever else needs them waits.
+    checking: Mutex<()>,
     parts: Parts,
     /// Set when no manifest names the file any more: the last user removes it.
     obsolete: AtomicBool,
@@ -61,6 +67,8 @@ impl Drop for Segment {
 
 /// Fewer rows are checked in the time that a thread takes to start.
 const MANY_ROWS: u64 = 1 << 18;
+/// Rows that are checked as one piece.
+const PIECE_ROWS: usize = 1 << 17;
 
 impl Segment {
     /// Opens a segment that the manifest names.
@@ -91,6 +99,7 @@ impl Segment {
             reader: Arc::new(reader),
             schema: *schema,
             checked_rows: OnceLock::new(),
+            checking: Mutex::new(()),
             parts: Parts::default(),
             obsolete: AtomicBool::new(false),
             fs: Arc::clone(fs),
@@ -160,6 +169,7 @@ impl Segment {
 
     /// The rows, in (address, id) order; checked at first use.
     pub(crate) fn rows(&self) -> Result<Rows<'_>> {
+        self.ensure(&[IDS, ADDRESSES, CODES])?;
         let rows = self.places()?;
         self.reader.required(CODES, "section CODES")?;
         Ok(rows)
@@ -167,11 +177,9 @@ impl Segment {
 
     /// The rows for who looks at no code: those are not checked, and most of the bytes are theirs.
     pub(crate) fn places(&self) -> Result<Rows<'_>> {
-        let ids = self.reader.required(IDS, "section IDS")?;
+        self.ensure(&[IDS, ADDRESSES])?;
         let addresses = self.reader.required(ADDRESSES, "section ADDRESS")?;
-        let codes = self.reader.unchecked(CODES, "section CODES")?;
-        let rows = Rows::new(ids, addresses, codes, self.code_bytes())
-            .map_err(|what| self.damaged(CODES, what))?;
+        let rows = self.with_addresses(addresses)?;
         if self.checked_rows.get().is_none() {
             self.check_rows(&rows)?;
             let _already_set = self.checked_rows.set(());
@@ -179,30 +187,58 @@ impl Segment {
         Ok(rows)
     }
 
-    /// Checks what a search over addresses reads, ids and addresses beside the pair table, if that is much
-    /// and was not done yet: it decides when the first answer comes.
-    pub(crate) fn check_for_balls(&self) -> Result<()> {
-        if self.checked_rows.get().is_some() || self.entry.row_count < MANY_ROWS {
-            return Ok(());
-        }
-        std::thread::scope(|scope| {
-            // Its error comes again when the table is asked for.
-            scope.spawn(|| self.table().is_ok());
-            self.places().map(|_| ())
-        })
+    /// The rows for who looks at ids alone, as a ball by the pair table does: neither codes nor addresses
+    /// are checked.
+    pub(crate) fn ids(&self) -> Result<Rows<'_>> {
+        self.ensure(&[IDS])?;
+        self.with_addresses(self.reader.unchecked(ADDRESSES, "section ADDRESS")?)
     }
 
-    /// Rows are as many as INFO says, rise by (address, id), and stay in range.
-    fn check_rows(&self, rows: &Rows<'_>) -> Result<()> {
-        let found = rows.len() as u64;
-        if found != self.info.row_count {
-            let expected = self.info.row_count;
-            return Err(
-                self.damaged(IDS, Corruption::Mismatch { field: "row count", expected, found })
-            );
+    fn with_addresses<'a>(&'a self, addresses: &'a [u8]) -> Result<Rows<'a>> {
+        let ids = self.reader.required(IDS, "section IDS")?;
+        let codes = self.reader.unchecked(CODES, "section CODES")?;
+        let rows = Rows::new(ids, addresses, codes, self.code_bytes())
+            .map_err(|what| self.damaged(CODES, what))?;
+        let (expected, found) = (self.info.row_count, rows.len() as u64);
+        if found == expected {
+            return Ok(rows);
         }
-        let mut previous = None;
-        for row in 0..rows.len() {
+        Err(self.damaged(IDS, Corruption::Mismatch { field: "row count", expected, found }))
+    }
+
+    /// Checks sections that were not checked yet, on all cores if they are long: that decides when the first
+    /// answer comes. Short ones are checked where they are used.
+    pub(super) fn ensure(&self, tags: &[Tag]) -> Result<()> {
+        if self.entry.row_count < MANY_ROWS || self.reader.are_checked(tags) {
+            return Ok(());
+        }
+        let _checking = self.checking.lock();
+        self.reader.check_by(tags, |count, job| self.threads().run(count, job))
+    }
+
+    /// Who checks what is read for the first time.
+    fn threads(&self) -> Threads {
+        let many = self.entry.row_count >= MANY_ROWS;
+        if many { Threads::foreground() } else { Threads::one() }
+    }
+
+    /// Rows rise by (address, id) and stay in range.
+    fn check_rows(&self, rows: &Rows<'_>) -> Result<()> {
+        let count = rows.len().div_ceil(PIECE_ROWS);
+        let pieces: Vec<_> = (0..count).map(|_| OnceLock::new()).collect();
+        self.threads().run(count, &|piece| {
+            let end = rows.len().min((piece + 1) * PIECE_ROWS);
+            pieces[piece].get_or_init(|| self.check_piece(rows, piece * PIECE_ROWS..end));
+        });
+        // The first damage in the order of the file is told.
+        pieces.into_iter().filter_map(OnceLock::into_inner).collect()
+    }
+
+    /// The same for some rows; the first of them comes behind the one before.
+    fn check_piece(&self, rows: &Rows<'_>, piece: Range<usize>) -> Result<()> {
+        let before = piece.start.checked_sub(1);
+        let mut previous = before.map(|row| (rows.address(row), rows.id(row)));
+        for row in piece {
             let (address, id) = (rows.address(row), rows.id(row));
             if previous >= Some((address, id)) {
                 return Err(self.damaged(ADDRESSES, Corruption::Unsorted { field: "address, id" }));

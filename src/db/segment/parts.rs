@@ -85,20 +85,11 @@ impl Segment {
         if !self.has(PAIR_TABLE) {
             return Ok(None);
         }
+        self.ensure(&PAIR_TABLE.map(|(tag, _)| tag))?;
         let (rows, bits) = (self.rows_in_32_bits()?, self.schema.address_bits);
         OpenTable::try_new(Arc::clone(&self.reader), |reader| {
-            let [high_offsets, low_suffixes, low_offsets, high_suffixes, positions] =
-                columns(reader, PAIR_TABLE)?;
-            PairTable::open(
-                high_offsets,
-                low_suffixes,
-                low_offsets,
-                high_suffixes,
-                positions,
-                rows,
-                bits,
-            )
-            .map_err(|what| self.damaged(PAIR_TABLE[0].0, what))
+            PairTable::open_by(&self.threads(), columns(reader, PAIR_TABLE)?, rows, bits)
+                .map_err(|what| self.damaged(PAIR_TABLE[0].0, what))
         })
         .map(Some)
     }
@@ -117,6 +108,7 @@ impl Segment {
         if !self.has(MULTI_INDEX) {
             return Ok(None);
         }
+        self.ensure(&MULTI_INDEX.map(|(tag, _)| tag))?;
         let (rows, width) = (self.rows_in_32_bits()?, self.code_bytes());
         OpenMultiIndex::try_new(Arc::clone(&self.reader), |reader| {
             let [order, offsets, partners, postings, selectivity] = columns(reader, MULTI_INDEX)?;
@@ -140,6 +132,7 @@ impl Segment {
         if !self.has(CLUSTERS) {
             return Ok(None);
         }
+        self.ensure(&CLUSTERS.map(|(tag, _)| tag))?;
         let (height, width) = (self.rows_in_32_bits()?, self.code_bytes());
         OpenClusters::try_new(Arc::clone(&self.reader), |reader| {
             let [centroids, offsets, rows, distances, codes, calibration] =

@@ -7,6 +7,7 @@ use super::parts::{CLUSTERS, MULTI_INDEX, PAIR_TABLE, PREFIXES, Sections};
 use super::{ADDRESSES, CODES, IDS, INFO, Segment};
 use crate::db::columns::Columns;
 use crate::db::options::IndexOptions;
+use crate::db::threads::Threads;
 use crate::error::{Corruption, Result};
 use crate::hamming::Level;
 use crate::index::{
@@ -64,7 +65,7 @@ impl Segment {
         draft: &Path,
         path: &Path,
         (schema, index): (&Schema, IndexOptions),
-        level: Level,
+        (level, threads): (Level, Threads),
         number: u64,
         columns: &Columns,
     ) -> Result<SegmentEntry> {
@@ -86,11 +87,12 @@ impl Segment {
             write_index(&mut writer, PAIR_TABLE, table_columns(&table.map_err(damaged)?))?;
         }
         if carried.multi_index {
-            let multi = MultiIndexColumns::build(codes, width).map_err(damaged)?;
+            let multi = MultiIndexColumns::build_by(&threads, codes, width).map_err(damaged)?;
             write_index(&mut writer, MULTI_INDEX, multi_columns(&multi))?;
         }
         if carried.clusters {
-            let clusters = ClusterColumns::build(level, codes, width).map_err(damaged)?;
+            let clusters = ClusterColumns::build_by(&threads, level, codes, width);
+            let clusters = clusters.map_err(damaged)?;
             write_index(&mut writer, CLUSTERS, cluster_columns(&clusters))?;
         }
         if carried.prefixes

@@ -165,3 +165,34 @@ fn a_load_on_very_many_threads_keeps_its_memory_for_records() {
     let report = loader.finish().unwrap();
     assert_eq!((report.inserted, report.runs), (5_000, 0));
 }
+
+/// All runs were merged at once, however many: each took an open file and a block of memory for every thread, so
+/// that a large load with a small budget ended with "too many open files".
+#[test]
+fn thousands_of_runs_are_merged_in_several_passes() {
+    const RECORDS: u64 = 40_000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = Database::create(&path, options(Arc::new(OsFs))).unwrap();
+    for duplicates in [Duplicates::Error, Duplicates::Replace] {
+        let options = BulkOptions::new().duplicates(duplicates).tiny_budget();
+        let mut loader = db.bulk_loader(options).unwrap();
+        for number in 0..RECORDS {
+            // In no order.
+            load(&mut loader, number * 7_919 % RECORDS, b"").unwrap();
+        }
+        let report = loader.finish().unwrap();
+        assert!(report.runs > 1000, "{report:?}");
+        let replaced = if duplicates == Duplicates::Error { 0 } else { RECORDS };
+        assert_eq!((report.inserted, report.replaced), (RECORDS - replaced, replaced));
+        assert_eq!(db.len(), RECORDS);
+        assert!(db.verify().unwrap().is_clean());
+    }
+    drop(db);
+    let db = Database::open(&path, options(Arc::new(OsFs))).unwrap();
+    assert_eq!((db.len(), db.stats().deleted_rows), (RECORDS, RECORDS));
+    assert!(db.verify().unwrap().is_clean());
+    db.compact().unwrap();
+    assert_eq!((db.len(), db.stats().deleted_rows), (RECORDS, 0));
+    assert!(db.verify().unwrap().is_clean());
+}

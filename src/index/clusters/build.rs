@@ -6,9 +6,14 @@ use crate::code::Code;
 use crate::error::Corruption;
 use crate::hamming::Level;
 use crate::index::columns::check_length;
+use crate::index::workers::{self, Workers};
 
 /// Rows of the sample for each list that is trained.
 const SAMPLE: usize = 64;
+
+/// Lists that one job sorts, and entries that one job writes.
+const LISTS: usize = 256;
+const ENTRIES: usize = 1 << 14;
 
 /// Lists at most: more would take longer to choose from than to read.
 const MAX_LISTS: usize = 1 << 16;
@@ -48,7 +53,22 @@ impl ClusterColumns {
     ///
     /// [`Corruption`] if codes cannot have this width, the last is cut, or there are more than
     /// `u32::MAX`.
+    #[cfg(any(test, feature = "__internals"))]
     pub fn build(level: Level, codes: &[u8], code_bytes: usize) -> Result<Self, Corruption> {
+        Self::build_by(&crate::index::Alone, level, codes, code_bytes)
+    }
+
+    /// The same columns, made by `workers`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClusterColumns::build`].
+    pub fn build_by(
+        workers: &dyn Workers,
+        level: Level,
+        codes: &[u8],
+        code_bytes: usize,
+    ) -> Result<Self, Corruption> {
         if !Code::is_width(code_bytes) {
             return Err(Corruption::OutOfRange { field: "code bytes", value: code_bytes as u64 });
         }
@@ -59,10 +79,11 @@ impl ClusterColumns {
         };
         let count = (8 * rows.isqrt()).clamp(1, MAX_LISTS).min(rows);
         let sample = sample(codes, code_bytes, count * SAMPLE);
-        let centroids = train::train(level, &sample, code_bytes, count);
-        let mut columns = Self::with_centroids(level, codes, code_bytes, &centroids);
+        let centroids = train::train(workers, level, &sample, code_bytes, count);
+        drop(sample);
+        let mut columns = Self::with_centroids(workers, level, codes, code_bytes, &centroids);
         let clusters = Clusters::open(columns.borrow(), height, code_bytes)?;
-        columns.calibration = calibration::measure(&clusters, level);
+        columns.calibration = calibration::measure(workers, &clusters, level);
         Ok(columns)
     }
 
@@ -80,32 +101,65 @@ impl ClusterColumns {
     }
 
     /// Puts every row into the list of its nearest centroid; lists that stay empty are left out.
-    fn with_centroids(level: Level, codes: &[u8], code_bytes: usize, centroids: &[u8]) -> Self {
-        let code = |row: u32| &codes[row as usize * code_bytes..][..code_bytes];
-        let mut nearest = Nearest::new(level, centroids, code_bytes);
-        let (lists, distances): (Vec<_>, Vec<_>) =
-            codes.chunks(code_bytes).map(|code| nearest.find(code)).unzip();
+    fn with_centroids(
+        workers: &dyn Workers,
+        level: Level,
+        codes: &[u8],
+        code_bytes: usize,
+        centroids: &[u8],
+    ) -> Self {
+        let nearest = Nearest::new(workers, level, centroids, code_bytes);
+        let (lists, distances): (Vec<_>, Vec<_>) = nearest.find(workers, codes).into_iter().unzip();
         let (starts, mut order) = kmeans::group(&lists, centroids.len() / code_bytes);
+        drop(lists);
 
         let mut columns = Self::default();
         columns.offsets.extend_from_slice(&0_u32.to_le_bytes());
         for (centroid, bounds) in centroids.chunks(code_bytes).zip(starts.windows(2)) {
-            if bounds[0] == bounds[1] {
-                continue;
+            if bounds[0] < bounds[1] {
+                columns.centroids.extend_from_slice(centroid);
+                // Rows, and so entries, are numbered in 32 bits.
+                let end = u32::try_from(bounds[1]).unwrap_or(u32::MAX);
+                columns.offsets.extend_from_slice(&end.to_le_bytes());
             }
-            let entries = &mut order[bounds[0]..bounds[1]];
-            entries.sort_unstable_by_key(|row| (distances[*row as usize], *row));
-            columns.centroids.extend_from_slice(centroid);
-            // Rows, and so entries, are numbered in 32 bits.
-            let end = u32::try_from(bounds[1]).unwrap_or(u32::MAX);
-            columns.offsets.extend_from_slice(&end.to_le_bytes());
         }
-        // No distance exceeds 1024.
-        let distance = |row: &u32| u16::try_from(distances[*row as usize]).unwrap_or(u16::MAX);
-        columns.rows = order.iter().flat_map(|row| row.to_le_bytes()).collect();
-        columns.distances = order.iter().flat_map(|row| distance(row).to_le_bytes()).collect();
-        columns.codes.reserve_exact(codes.len());
-        order.iter().for_each(|row| columns.codes.extend_from_slice(code(*row)));
+        let mut rest = &mut order[..];
+        let parts = starts.windows(2).map(|bounds| {
+            let (list, behind) = std::mem::take(&mut rest).split_at_mut(bounds[1] - bounds[0]);
+            rest = behind;
+            list
+        });
+        let parts: Vec<_> = parts.collect();
+        let mut parts = parts.into_iter();
+        let jobs = std::iter::from_fn(|| {
+            let part: Vec<_> = parts.by_ref().take(LISTS).collect();
+            (!part.is_empty()).then_some(part)
+        });
+        workers::each(workers, jobs, |_, lists| {
+            for list in lists {
+                list.sort_unstable_by_key(|row| (distances[*row as usize], *row));
+            }
+        });
+        columns.rows = vec![0; order.len() * 4];
+        columns.distances = vec![0; order.len() * 2];
+        columns.codes = vec![0; codes.len()];
+        let outs =
+            columns.rows.chunks_mut(4 * ENTRIES).zip(columns.distances.chunks_mut(2 * ENTRIES));
+        let outs = outs.zip(columns.codes.chunks_mut(code_bytes * ENTRIES));
+        workers::each(
+            workers,
+            order.chunks(ENTRIES).zip(outs),
+            |_, (order, ((rows, near), out))| {
+                let columns = rows.as_chunks_mut().0.iter_mut().zip(near.as_chunks_mut().0);
+                for ((row, (number, distance)), out) in
+                    order.iter().zip(columns).zip(out.chunks_exact_mut(code_bytes))
+                {
+                    *number = row.to_le_bytes();
+                    *distance = distances[*row as usize].to_le_bytes();
+                    out.copy_from_slice(&codes[*row as usize * code_bytes..][..code_bytes]);
+                }
+            },
+        );
         columns
     }
 }

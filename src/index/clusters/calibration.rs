@@ -8,6 +8,7 @@ use super::{Clusters, Probe};
 use crate::bytes::{Reader, Writer};
 use crate::error::Corruption;
 use crate::hamming::{self, Level};
+use crate::index::workers::{self, Workers};
 
 /// Numbers of neighbours whose recall is measured.
 const KS: [usize; 3] = [1, 10, 100];
@@ -16,8 +17,9 @@ const KS: [usize; 3] = [1, 10, 100];
 const QUERIES: std::ops::RangeInclusive<usize> = 256..=1024;
 const PAIRS: usize = 1 << 29;
 
-/// Queries that pass over the entries together: their codes fit into the nearest cache.
-const TOGETHER: usize = 256;
+/// Queries that pass over the entries together: their codes fit into the nearest cache, and the fewest
+/// that are measured are work for several threads.
+const TOGETHER: usize = 64;
 
 /// Near entries of a query that are kept.
 const MOST_NEAR: usize = 4096;
@@ -134,19 +136,23 @@ fn steps(lists: usize) -> Vec<usize> {
 }
 
 /// Measures the recall of lists that were just built, and writes the column.
-pub(super) fn measure(clusters: &Clusters<'_>, level: Level) -> Vec<u8> {
+pub(super) fn measure(workers: &dyn Workers, clusters: &Clusters<'_>, level: Level) -> Vec<u8> {
     let steps = steps(clusters.lists());
     let mut sums = vec![[Sum::default(); KS.len()]; steps.len()];
     let queries = queries(clusters);
     if clusters.len() < 2 || queries.is_empty() {
         return Vec::new();
     }
-    for queries in queries.chunks(TOGETHER) {
-        for found in Found::of(clusters, level, queries) {
-            for (sums, recalls) in sums.iter_mut().zip(found.recalls(&steps)) {
-                for (sum, recall) in sums.iter_mut().zip(recalls) {
-                    sum.add(recall);
-                }
+    let parts: Vec<_> = queries.chunks(TOGETHER).collect();
+    let recalls = workers::map(workers, parts.len(), |part| {
+        let found = Found::of(clusters, level, parts[part]);
+        found.iter().map(|found| found.recalls(&steps).collect()).collect::<Vec<Vec<_>>>()
+    });
+    // In the order of the queries: sums of fractions round by their order.
+    for recalls in recalls.into_iter().flatten() {
+        for (sums, recalls) in sums.iter_mut().zip(recalls) {
+            for (sum, recall) in sums.iter_mut().zip(recalls) {
+                sum.add(recall);
             }
         }
     }

@@ -4,9 +4,13 @@
 
 use super::majority::Majority;
 use crate::hamming::{self, Level};
+use crate::index::workers::{self, Workers};
 
-/// Codes that are compared with the centroids together.
-const BATCH: usize = 256;
+/// Codes of a job that looks for their centroids.
+const BATCH: usize = 1 << 12;
+
+/// Centroids of a job that moves them.
+const TOGETHER: usize = 256;
 
 /// Up to `count` codes at equal steps.
 pub(super) fn spaced(codes: &[u8], code_bytes: usize, count: usize) -> Vec<u8> {
@@ -18,6 +22,7 @@ pub(super) fn spaced(codes: &[u8], code_bytes: usize, count: usize) -> Vec<u8> {
 
 /// Moves the centroids over some rounds, and tells which of them each code is nearest to.
 pub(super) fn lloyd(
+    workers: &dyn Workers,
     level: Level,
     codes: &[u8],
     code_bytes: usize,
@@ -25,48 +30,50 @@ pub(super) fn lloyd(
     rounds: usize,
 ) -> Vec<u32> {
     for _ in 0..rounds {
-        let lists = assign(level, codes, code_bytes, centroids);
-        update(codes, code_bytes, &lists, centroids);
+        let lists = assign(workers, level, codes, code_bytes, centroids);
+        update(workers, codes, code_bytes, &lists, centroids);
     }
-    assign(level, codes, code_bytes, centroids)
+    assign(workers, level, codes, code_bytes, centroids)
 }
 
-/// The nearest centroid of each code, of equals the first.
-pub(super) fn assign(level: Level, codes: &[u8], code_bytes: usize, centroids: &[u8]) -> Vec<u32> {
-    let mut lists = Vec::with_capacity(codes.len() / code_bytes);
-    for codes in codes.chunks(BATCH * code_bytes) {
-        let count = codes.len() / code_bytes;
-        let (mut limits, mut nearest) = ([u32::MAX; BATCH], [(u32::MAX, 0); BATCH]);
-        let limits = &mut limits[..count];
-        hamming::batch_within(
-            level,
-            code_bytes,
-            codes,
-            centroids,
-            limits,
-            |code, list, distance| {
-                // None is nearer than 0, where the limit cannot tell equals apart.
-                if distance < nearest[code].0 {
-                    nearest[code] = (distance, list);
-                }
-                distance.saturating_sub(1)
-            },
-        );
-        lists.extend(nearest[..count].iter().map(|(_, list)| u32::try_from(*list).unwrap_or(0)));
-    }
+/// The nearest centroid of each code, of equals the first; there are at most 65,536.
+pub(super) fn assign(
+    workers: &dyn Workers,
+    level: Level,
+    codes: &[u8],
+    code_bytes: usize,
+    centroids: &[u8],
+) -> Vec<u32> {
+    let mut lists = vec![0; codes.len() / code_bytes];
+    let parts = codes.chunks(BATCH * code_bytes).zip(lists.chunks_mut(BATCH));
+    workers::each(workers, parts, |_, (codes, lists)| {
+        hamming::nearest(level, code_bytes, codes, centroids, lists);
+        // The distance stands above.
+        lists.iter_mut().for_each(|list| *list &= 0xffff);
+    });
     lists
 }
 
 /// Moves each centroid to the majority of its codes; one that has none stays.
-pub(super) fn update(codes: &[u8], code_bytes: usize, lists: &[u32], centroids: &mut [u8]) {
+pub(super) fn update(
+    workers: &dyn Workers,
+    codes: &[u8],
+    code_bytes: usize,
+    lists: &[u32],
+    centroids: &mut [u8],
+) {
     let (starts, order) = group(lists, centroids.len() / code_bytes);
-    let mut majority = Majority::new(code_bytes);
-    for (centroid, bounds) in centroids.chunks_mut(code_bytes).zip(starts.windows(2)) {
-        for row in &order[bounds[0]..bounds[1]] {
-            majority.add(&codes[*row as usize * code_bytes..][..code_bytes]);
+    let parts = centroids.chunks_mut(TOGETHER * code_bytes);
+    workers::each(workers, parts, |part, centroids| {
+        let mut majority = Majority::new(code_bytes);
+        let starts = &starts[part * TOGETHER..];
+        for (centroid, bounds) in centroids.chunks_mut(code_bytes).zip(starts.windows(2)) {
+            for row in &order[bounds[0]..bounds[1]] {
+                majority.add(&codes[*row as usize * code_bytes..][..code_bytes]);
+            }
+            majority.take(centroid);
         }
-        majority.take(centroid);
-    }
+    });
 }
 
 /// Sorts positions by list: where each list begins and the last ends, and the positions, ascending

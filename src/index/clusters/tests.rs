@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hamming::Level;
-use crate::index::random::Random;
-use crate::index::{Collect, Counters, Neighbor, TopK, Within, scan};
+use crate::index::random::{Both, Lazy, Random};
+use crate::index::{Alone, Collect, Counters, Neighbor, TopK, Within, Workers, scan};
 
 /// How a word of a code is drawn. Learned codes are anything but uniform.
 type Spread = fn(&mut Random) -> u64;
@@ -248,6 +248,31 @@ fn every_level_builds_the_same_columns() {
         let built = ClusterColumns::build(level, &columns.codes, 24).unwrap();
         assert_eq!(built, columns.lists, "{level}");
     }
+}
+
+#[test]
+fn the_columns_are_the_same_whoever_works_and_in_whatever_order() {
+    for (rows, code_bytes, kind) in [(0, 32, UNIFORM), (1, 8, UNIFORM), (30_000, 32, CLUSTERED)] {
+        let columns = Columns::new(rows, code_bytes, kind, 4);
+        for workers in [&Both as &dyn Workers, &Lazy] {
+            let level = Level::best();
+            let built = ClusterColumns::build_by(workers, level, &columns.codes, code_bytes);
+            assert_eq!(built.unwrap(), columns.lists);
+        }
+    }
+}
+
+/// Centroids that are all alike fall into one group, and the key of a comparison has 16 bits for the member:
+/// the batched assignment would have stopped with a panic on a segment of many equal codes.
+#[test]
+fn more_equal_centroids_than_a_key_can_name_are_still_searched() {
+    let count = crate::hamming::MOST_KEYED + 300;
+    let mut centroids = vec![0; count * 8];
+    centroids[(count - 1) * 8..].fill(0xff);
+    let nearest = super::nearest::Nearest::new(&Both, Level::best(), &centroids, 8);
+    let found = nearest.find(&Alone, &[[0; 8], [0xff; 8]].concat());
+    assert_eq!(found.iter().map(|(_, distance)| *distance).collect::<Vec<_>>(), [0, 0]);
+    assert_eq!(found[1].0, u32::try_from(count - 1).unwrap());
 }
 
 #[test]

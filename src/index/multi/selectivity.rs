@@ -8,6 +8,7 @@ use super::sample::Sample;
 use super::{MAX_SHARE, OFFSETS};
 use crate::code::{BallMasks, ball_size};
 use crate::index::radii::Radii;
+use crate::index::workers::{self, Workers};
 
 /// Shares of a radius, from 0 on.
 pub(super) const SHARES: usize = MAX_SHARE as usize + 1;
@@ -54,21 +55,24 @@ impl Selectivity {
 
 /// Measures every word and every share.
 pub(super) fn measure(
+    workers: &dyn Workers,
     sample: &Sample<'_>,
     order: &BitOrder,
     offsets: &[[u8; 4]],
     rows: u32,
 ) -> Vec<Selectivity> {
     let masks = BallMasks::new(HALF_WIDTH, MAX_SHARE / 2);
-    let mut all = Vec::with_capacity(order.words() * SHARES);
-    for (word, offsets) in offsets.chunks(2 * OFFSETS).enumerate() {
+    let offsets: Vec<_> = offsets.chunks(2 * OFFSETS).collect();
+    let of_words = workers::map(workers, offsets.len(), |word| {
+        let offsets = offsets[word];
         let words: Vec<_> = sample.codes().iter().map(|code| order.word(code, word)).collect();
         let postings = postings(&words, &masks, offsets, rows);
         let candidates = candidates(&words);
         let pairs = postings.into_iter().zip(candidates);
-        all.extend(pairs.map(|(postings, candidates)| Selectivity { postings, candidates }));
-    }
-    all
+        let selectivity = |(postings, candidates)| Selectivity { postings, candidates };
+        pairs.map(selectivity).collect::<Vec<_>>()
+    });
+    of_words.concat()
 }
 
 /// The part of a word's postings that a sampled query reads, itself left out.

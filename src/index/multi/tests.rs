@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hamming::distance;
-use crate::index::random::Random;
-use crate::index::{Collect, Counters, Rows, TopK, Within, scan};
+use crate::index::random::{Both, Lazy, Random};
+use crate::index::{Collect, Counters, Rows, TopK, Within, Workers, scan};
 
 const WIDTHS: [usize; 6] = [8, 16, 24, 32, 64, 128];
 
@@ -99,6 +99,17 @@ fn search(
     let cost = prepared.cost();
     assert!(counters.probes <= cost.probes && counters.candidates <= cost.postings);
     counters
+}
+
+#[test]
+fn the_columns_are_the_same_whoever_works_and_in_whatever_order() {
+    for (rows, code_bytes) in [(0, 8), (1, 32), (70_000, 24)] {
+        let columns = Data::of(Random(9).bytes(rows * code_bytes), code_bytes);
+        for workers in [&Both as &dyn Workers, &Lazy] {
+            let built = MultiIndexColumns::build_by(workers, &columns.codes, code_bytes);
+            assert_eq!(built.unwrap(), columns.build());
+        }
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ use split::Split;
 
 use super::columns::{check_length, check_offsets, check_rows};
 use super::radii::Radii;
-use super::{Counters, Neighbor, Rows};
+use super::{Counters, Neighbor, Rows, Workers};
 use std::slice;
 
 use crate::code::Address;
@@ -65,6 +65,7 @@ impl<'a> PairTable<'a> {
     ///
     /// [`Corruption`] if a column has the wrong length, offsets do not rise from 0 to `rows`, a
     /// position is not below `rows`, or addresses cannot have this width.
+    #[cfg(any(test, feature = "__internals"))]
     pub fn open(
         high_offsets: &'a [u8],
         low_suffixes: &'a [u8],
@@ -74,6 +75,22 @@ impl<'a> PairTable<'a> {
         rows: u32,
         address_bits: u8,
     ) -> Result<Self, Corruption> {
+        let columns = [high_offsets, low_suffixes, low_offsets, high_suffixes, positions];
+        Self::open_by(&crate::index::Alone, columns, rows, address_bits)
+    }
+
+    /// The same, the columns in the order of [`PairTable::open`], checked by `workers`.
+    ///
+    /// # Errors
+    ///
+    /// As [`PairTable::open`].
+    pub fn open_by(
+        workers: &dyn Workers,
+        columns: [&'a [u8]; 5],
+        rows: u32,
+        address_bits: u8,
+    ) -> Result<Self, Corruption> {
+        let [high_offsets, low_suffixes, low_offsets, high_suffixes, positions] = columns;
         if !Address::is_width(address_bits) {
             return Err(Corruption::OutOfRange {
                 field: "address bits",
@@ -93,7 +110,7 @@ impl<'a> PairTable<'a> {
             suffixes: high_suffixes.as_chunks().0,
         };
         let positions = positions.as_chunks().0;
-        check_rows("positions", positions, rows)?;
+        check_rows("positions", workers, positions, rows)?;
         Ok(Self { split, by_high, by_low, positions })
     }
 

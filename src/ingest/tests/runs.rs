@@ -195,3 +195,60 @@ fn keys_lead_back_to_the_images_of_files_and_shards() {
     reread(&keys.clone().into(), &mut |key, bytes| found.push((key.to_vec(), bytes)));
     assert_eq!(found, [(keys[0].clone(), png(10)), (keys[1].clone(), png(1))]);
 }
+
+#[test]
+fn batches_that_are_on_their_way_together_are_written_in_order() {
+    let folder = mixed();
+    let paths = [folder.path().to_path_buf()];
+    let options = IngestOptions::default().batch(8);
+    let all = outcome(folder.path(), &paths, &options);
+    let (on_the_way, most) = (AtomicU64::new(0), AtomicU64::new(0));
+    let submit = |pictures: Vec<Vec<u8>>| {
+        let now = on_the_way.fetch_add(1, Ordering::SeqCst) + 1;
+        most.fetch_max(now, Ordering::SeqCst);
+        Ok(Pending::later(|| {
+            // As long as a device takes, so that the stage before it gets ahead.
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            on_the_way.fetch_sub(1, Ordering::SeqCst);
+            Ok(pictures)
+        }))
+    };
+    let mut items = Vec::new();
+    let mut sink = |batch: Vec<(Label, Vec<u8>)>, _: &Passed| {
+        items.extend(batch.into_iter().map(|(label, pixels)| (label.key, pixels)));
+        Ok(())
+    };
+    let report =
+        pipeline::run_in_flight(&paths, &options, &(), &submit, &mut sink, &mut ()).unwrap();
+    assert_eq!(report.done, items.len() as u64);
+    assert_eq!(items.len(), all.items.len());
+    for ((key, pixels), (expected, expected_pixels)) in items.iter().zip(&all.items) {
+        assert!(key.ends_with(expected.as_bytes()));
+        assert_eq!(pixels, expected_pixels);
+    }
+    let most = most.into_inner();
+    assert!((2..=4).contains(&most), "{most} batches were on their way at once");
+}
+
+#[test]
+fn a_batch_that_fails_on_its_way_ends_the_run_with_what_was_before_it() {
+    let folder = mixed();
+    let paths = [folder.path().to_path_buf()];
+    let options = IngestOptions::default().batch(8);
+    let count = AtomicU64::new(0);
+    let submit = |pictures: Vec<Vec<u8>>| {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        Ok(Pending::later(move || match number {
+            2 => Err(IngestError::Encoder("the device was lost".into())),
+            _ => Ok(pictures),
+        }))
+    };
+    let mut written = 0;
+    let mut sink = |batch: Vec<(Label, Vec<u8>)>, _: &Passed| {
+        written += batch.len();
+        Ok(())
+    };
+    let error = pipeline::run_in_flight(&paths, &options, &(), &submit, &mut sink, &mut ());
+    assert_eq!(error.unwrap_err().to_string(), "the encoder failed: the device was lost");
+    assert!(written <= 16, "{written} images were written");
+}

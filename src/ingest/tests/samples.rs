@@ -76,6 +76,28 @@ fn a_name_that_comes_again_begins_a_new_sample() {
     assert_eq!((found, rejects), (records(&expected), Vec::new()));
 }
 
+/// A link without an ending, which is in no sample, was marked as passed while a sample around it was open: a run
+/// that ended there would have gone on without the siblings before it.
+#[test]
+fn nothing_is_marked_as_passed_within_a_sample() {
+    let mut builder = ::tar::Builder::new(Vec::new());
+    let file = |bytes: &[u8]| {
+        let mut header = ::tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header
+    };
+    builder.append_data(&mut file(b"1"), "a.txt", &b"1"[..]).unwrap();
+    let mut link = file(b"");
+    link.set_entry_type(::tar::EntryType::Symlink);
+    builder.append_link(&mut link, "link", "a.txt").unwrap();
+    let picture = png(1);
+    builder.append_data(&mut file(&picture), "a.png", &picture[..]).unwrap();
+    builder.append_data(&mut file(b"2"), "a.txt", &b"2"[..]).unwrap();
+    let (found, rejects) = run(&builder.into_inner().unwrap(), &Siblings::all());
+    assert_eq!(found, records(&[("/a.png", r#"{"txt":"2"}"#)]));
+    assert_eq!(rejects, [("/link".to_owned(), "not-regular")]);
+}
+
 #[test]
 fn a_broken_image_costs_its_record_and_not_those_of_its_sample() {
     let bytes = tar(&[("a.jpg", b"rubbish"), ("a.png", &png(1)), ("a.json", b"[1]")]);

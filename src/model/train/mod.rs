@@ -55,7 +55,8 @@ pub fn train(
     checkpoint: Option<&Path>,
 ) -> Result<Autoencoder, ModelError> {
     config.check()?;
-    let dataset = Dataset::new(dataset, device.open()?)?;
+    let opened = device.open()?;
+    let dataset = Dataset::new(dataset, opened.device.clone())?;
     let nets = Trainer::new(config, &dataset, observer, checkpoint)?.run()?;
     let Ok([(code, code_summary), (address, address_summary)]) = <[_; 2]>::try_from(nets) else {
         return Err(ModelError::Compute { cause: "a network is missing".to_owned() });
@@ -67,5 +68,5 @@ pub fn train(
         address: address_summary,
     });
     let normalizer = dataset.normalizer;
-    Autoencoder::new(Parts { normalizer, code, address, training }, dataset.device)
+    Autoencoder::new(Parts { normalizer, code, address, training }, opened)
 }

@@ -13,6 +13,9 @@ use crate::storage::fs::Fs;
 use crate::storage::layout::FORMAT_VERSION;
 use crate::storage::mmap::Mapping;
 
+/// Bytes that are checked as one piece: far more than it takes to put checksums together.
+const PIECE_BYTES: usize = 1 << 22;
+
 /// A validated segment file.
 #[derive(Debug)]
 pub(crate) struct SegmentReader {
@@ -91,6 +94,45 @@ impl SegmentReader {
         self.section(tag)?.ok_or_else(missing)
     }
 
+    /// Whether all of these sections that are there were found right before.
+    pub(crate) fn are_checked(&self, tags: &[Tag]) -> bool {
+        self.unverified(tags).next().is_none()
+    }
+
+    fn unverified(&self, tags: &[Tag]) -> impl Iterator<Item = &Section> {
+        let of_tags = self.sections.iter().filter(|section| tags.contains(&section.tag));
+        of_tags.filter(|section| section.verified.get().is_none())
+    }
+
+    /// Checks those of some sections that were not checked yet. `run` calls the job that it gets with every
+    /// number below a count, on as many threads as it likes.
+    pub(crate) fn check_by(
+        &self,
+        tags: &[Tag],
+        run: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
+    ) -> Result<()> {
+        let sections: Vec<_> = self.unverified(tags).collect();
+        let pieces = sections.iter().flat_map(|section| self.bytes_of(section).chunks(PIECE_BYTES));
+        let pieces: Vec<_> = pieces.map(|bytes| (bytes, OnceLock::new())).collect();
+        let checksum =
+            |piece: &(&[u8], OnceLock<u32>)| *piece.1.get_or_init(|| crc32c::crc32c(piece.0));
+        run(pieces.len(), &|number| {
+            checksum(&pieces[number]);
+        });
+        let mut rest = &pieces[..];
+        for section in sections {
+            let (own, behind) = rest.split_at(section.length.div_ceil(PIECE_BYTES));
+            rest = behind;
+            // A piece that nobody took is checked here.
+            let found = own.iter().fold(crc32c::crc32c(&[]), |found, piece| {
+                crc32c::crc32c_combine(found, checksum(piece), piece.0.len())
+            });
+            self.compare(section, found)?;
+            let _already_set = section.verified.set(());
+        }
+        Ok(())
+    }
+
     /// The bytes of a section whose content nobody has checked and nobody may look at: for its length.
     pub(crate) fn unchecked(&self, tag: Tag, what: &'static str) -> Result<&[u8]> {
         let missing = || Corruption::Missing { what }.at(&self.path, HEADER_BYTES as u64);
@@ -113,7 +155,10 @@ impl SegmentReader {
     }
 
     fn verify_section(&self, section: &Section) -> Result<()> {
-        let found = crc32c::crc32c(self.bytes_of(section));
+        self.compare(section, crc32c::crc32c(self.bytes_of(section)))
+    }
+
+    fn compare(&self, section: &Section, found: u32) -> Result<()> {
         if found == section.checksum {
             return Ok(());
         }

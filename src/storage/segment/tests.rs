@@ -96,3 +96,41 @@ fn a_newer_version_is_named() {
     let error = reopen(directory.path(), &bytes, ID).unwrap_err();
     assert!(matches!(error, Error::UnsupportedFormat { found: 2, newest: 1, .. }), "{error}");
 }
+
+/// Takes some of so many pieces.
+type Taker = fn(usize, &(dyn Fn(usize) + Sync));
+
+#[test]
+fn a_section_that_is_checked_in_pieces_is_checked_whole_whoever_takes_the_pieces() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.seg");
+    let long: Vec<u8> = (0..9_u32 << 20).map(|at| (at % 251).to_le_bytes()[0]).collect();
+    let mut writer = SegmentWriter::create(&OsFs, &directory.path().join("a.tmp"), ID, 2).unwrap();
+    writer.section(*b"LONG    ", &long).unwrap();
+    writer.section(*b"EMPTY   ", b"").unwrap();
+    writer.finish(&path).unwrap();
+    let bytes = OsFs.read(&path, 1 << 30).unwrap();
+    let tags = [*b"LONG    ", *b"EMPTY   ", *b"ABSENT  "];
+    // All of the pieces are taken, one of them, none.
+    let takers: [Taker; 3] =
+        [|count, job| (0..count).rev().for_each(job), |_, job| job(1), |_, _| ()];
+    for take in takers {
+        let reader = reopen(directory.path(), &bytes, ID).unwrap();
+        assert!(!reader.are_checked(&tags));
+        reader.check_by(&tags, take).unwrap();
+        assert!(reader.are_checked(&tags));
+        // The first byte, the last, both sides of a boundary.
+        let start = usize::try_from(reader.section_offset(tags[0])).unwrap();
+        for at in [0, (4 << 20) - 1, 4 << 20, long.len() - 1] {
+            let mut flipped = bytes.clone();
+            flipped[start + at] ^= 4;
+            let reader = reopen(directory.path(), &flipped, ID).unwrap();
+            let error = reader.check_by(&tags, take).unwrap_err();
+            let Error::Corruption { what: Corruption::Checksum { .. }, offset, .. } = error else {
+                panic!("{error}");
+            };
+            assert_eq!(offset, start as u64);
+            assert!(!reader.are_checked(&tags) && reader.required(tags[0], "it").is_err());
+        }
+    }
+}

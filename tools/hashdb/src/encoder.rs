@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Result, anyhow, bail};
-use hashdb::Database;
-use hashdb::ingest::{self, MAX_INPUT_BYTES};
-use hashdb::model::{Autoencoder, DeviceChoice, Encoded, Encoder as _, Pixels, default_encoder};
+use hashdb::ingest::{self, IngestError, MAX_INPUT_BYTES, Pending};
+use hashdb::model::{
+    Autoencoder, DeviceChoice, Encoded, Encoder as _, Fingerprint, ModelError, Pixels, Precision,
+    default_encoder,
+};
+use hashdb::{Address, Code, Database};
 
 use crate::files;
 use crate::output::note;
@@ -52,11 +55,61 @@ impl fmt::Display for EncoderChoice {
 impl EncoderChoice {
     /// Reads the weights, unless the choice is none.
     pub(crate) fn load(&self, device: DeviceChoice) -> Result<Option<Autoencoder>> {
-        Ok(match self {
-            Self::None => None,
-            Self::Default => Some(default_encoder(device)?),
-            Self::File(path) => Some(open(path, device)?),
-        })
+        self.load_in(device, Precision::F32)
+    }
+
+    /// The same in a precision.
+    pub(crate) fn load_in(
+        &self,
+        device: DeviceChoice,
+        precision: Precision,
+    ) -> Result<Option<Autoencoder>> {
+        let encoder = match self {
+            Self::None => return Ok(None),
+            Self::Default => default_encoder(device)?,
+            Self::File(path) => open(path, device)?,
+        };
+        note_fallback(&encoder);
+        Ok(Some(encoder.with_precision(precision)?))
+    }
+}
+
+/// Pictures that are encoded at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BatchChoice {
+    /// As many as trying finds to be good.
+    Auto,
+    /// So many.
+    Size(usize),
+}
+
+impl FromStr for BatchChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        match text.parse() {
+            Ok(size) if (1..=65_536).contains(&size) => Ok(Self::Size(size)),
+            _ => Err("expected auto or a number from 1 to 65536".to_owned()),
+        }
+    }
+}
+
+/// The batch for an encoder. Where nothing was said it is tried out on a GPU, whose rate depends on it.
+pub(crate) fn batch_for(encoder: &Autoencoder, choice: Option<BatchChoice>) -> Result<usize> {
+    Ok(match choice {
+        Some(BatchChoice::Size(size)) => size,
+        None if encoder.device().name == "cpu" => BATCH,
+        Some(BatchChoice::Auto) | None => encoder.calibrate()?.batch,
+    })
+}
+
+/// Says so where `auto` could not use the GPU that the build is made for.
+pub(crate) fn note_fallback(encoder: &Autoencoder) {
+    if let Some(cause) = &encoder.device().fallback {
+        note(&text::one_line(&format!("{cause}; computing on the CPU")));
     }
 }
 
@@ -67,20 +120,64 @@ fn open(path: &Path, device: DeviceChoice) -> Result<Autoencoder> {
     })
 }
 
-/// The encoder that fills a database.
+/// The encoder that fills a database, in the precision that the database was created with.
 pub(crate) fn of_database(db: &Database, device: DeviceChoice) -> Result<Autoencoder> {
+    of_database_in(db, device, None)
+}
+
+/// The same for a user who may ask for a precision. Another than the database's is refused: codes of two
+/// precisions do not mix.
+pub(crate) fn of_database_in(
+    db: &Database,
+    device: DeviceChoice,
+    asked: Option<Precision>,
+) -> Result<Autoencoder> {
     let path = db.stats().path;
+    let path = path.display();
     let Some(expected) = db.encoder() else {
-        bail!("{} has no encoder; use --code and --address, or create it with one", path.display());
+        bail!("{path} has no encoder; use --code and --address, or create it with one");
     };
     let encoder = Autoencoder::from_bytes(&db.read_model()?, device)
-        .map_err(|error| anyhow!("the encoder of {} cannot be used: {error}", path.display()))?;
-    let found = encoder.fingerprint().to_string();
-    if found != expected {
-        let (expected, db) = (expected.to_owned(), path.display());
-        bail!("the encoder in {db} has fingerprint {found}, expected {expected}");
+        .map_err(|error| anyhow!("the encoder of {path} cannot be used: {error}"))?;
+    let encoder = matching(encoder, expected).map_err(|error| match error {
+        ModelError::OtherEncoder { found, .. } => {
+            anyhow!("the encoder in {path} has fingerprint {found}, expected {expected}")
+        }
+        error => error.into(),
+    })?;
+    note_fallback(&encoder);
+    let precision = encoder.precision();
+    if let Some(asked) = asked.filter(|asked| *asked != precision) {
+        let other = encoder.with_precision(asked)?;
+        let other = other.fingerprint();
+        bail!(
+            "{path} holds codes of precision {precision} (fingerprint {expected}), which do not mix with \
+             those of {asked} (fingerprint {other}); create a database with --precision {asked}"
+        );
     }
     Ok(encoder)
+}
+
+/// The encoder in the precision that a stored fingerprint belongs to.
+pub(crate) fn matching(encoder: Autoencoder, expected: &str) -> Result<Autoencoder, ModelError> {
+    let expected: Fingerprint = expected.parse()?;
+    encoder.of_fingerprint(&expected)
+}
+
+/// Hands a batch of an ingest to an encoder.
+pub(crate) fn submit<'e>(
+    encoder: &Autoencoder,
+    pictures: Vec<Vec<u8>>,
+) -> Result<Pending<'e, (Address, Code)>, IngestError> {
+    let wrong = |error: ModelError| IngestError::Encoder(Box::new(error));
+    let pixels: Result<Vec<Pixels>, _> = pictures.into_iter().map(Pixels::new).collect();
+    let batch = pixels.and_then(|pixels| encoder.submit(&pixels)).map_err(wrong)?;
+    let is_ready = batch.is_ready();
+    let finish = move || {
+        let encoded = batch.finish().map_err(wrong)?.into_iter();
+        Ok(encoded.map(|encoded| (encoded.address, encoded.code)).collect())
+    };
+    if is_ready { finish().map(Pending::ready) } else { Ok(Pending::later(finish)) }
 }
 
 /// Decodes a picture file for an encoder.

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _};
+use hashdb::model::{Autoencoder, DeviceChoice, ModelError};
 use hashdb::{Damage, Database, Error, Options, VerifyReport};
 use serde::Serialize;
 
 use crate::damages::{self, DamageLine};
+use crate::encoder::matching;
 use crate::exit::Exit;
 use crate::output::{Output, note};
 use crate::text;
@@ -98,12 +99,12 @@ fn model_damage(db: &Database) -> Result<Option<Damage>, Error> {
     let Ok(weights) = db.read_model() else {
         return Ok(None);
     };
-    let description = match Autoencoder::from_bytes(&weights, DeviceChoice::Cpu) {
-        Err(error) => error.to_string(),
-        Ok(encoder) if encoder.fingerprint().to_string() != expected => {
-            let found = encoder.fingerprint();
+    let encoder = Autoencoder::from_bytes(&weights, DeviceChoice::Cpu);
+    let description = match encoder.and_then(|encoder| matching(encoder, expected)) {
+        Err(ModelError::OtherEncoder { found, .. }) => {
             format!("its fingerprint is {found}, expected {expected}")
         }
+        Err(error) => error.to_string(),
         Ok(_) => return Ok(None),
     };
     Ok(Some(Damage { path, description }))

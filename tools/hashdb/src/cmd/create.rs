@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use hashdb::model::{DeviceChoice, Encoder as _};
+use hashdb::model::{DeviceChoice, Encoder as _, Precision};
 use hashdb::{Database, EncoderModel, IndexOptions, Options};
 use serde_json::json;
 
@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// The encoder that will fill it: `default`, `none`, or a weight file of `hashdb train`
     #[arg(long, value_name = "ENCODER", default_value_t = EncoderChoice::Default)]
     encoder: EncoderChoice,
+    /// Numbers that the encoder computes with: f32, bf16 or f16. Some codes differ, so a database has one
+    #[arg(long, default_value_t)]
+    precision: Precision,
     /// Indexes over codes: a list of multi, clusters and prefix, or all, or none [default:
     /// multi,clusters]
     #[arg(long, value_name = "LIST")]
@@ -69,7 +72,7 @@ fn options(args: &Args) -> Result<Options> {
     let index = args.index.map_or_else(IndexOptions::default, |IndexChoice(index)| index);
     let options = Options::new().background(false).index(index);
     // The widths and the weights are the same on every device.
-    let Some(encoder) = args.encoder.load(DeviceChoice::Cpu)? else {
+    let Some(encoder) = args.encoder.load_in(DeviceChoice::Cpu, args.precision)? else {
         return Ok(options
             .code_bits(args.code_bits.unwrap_or(CODE_BITS))
             .address_bits(args.address_bits.unwrap_or(ADDRESS_BITS)));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use hashdb::model::DeviceChoice;
+use hashdb::model::{DeviceChoice, Precision};
 use serde::Serialize;
 
 use crate::encoder::{EncoderChoice, encode_files};
@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     device: DeviceChoice,
+    /// Numbers to compute with: f32, bf16 or f16
+    #[arg(long, default_value_t)]
+    precision: Precision,
     /// Print one JSON object a picture
     #[arg(long)]
     json: bool,
@@ -38,7 +41,7 @@ struct Row {
 
 /// Encodes the pictures in order.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let Some(encoder) = args.encoder.load(args.device)? else {
+    let Some(encoder) = args.encoder.load_in(args.device, args.precision)? else {
         return Err(Usage("--encoder none encodes nothing".to_owned()).into());
     };
     let mut output = Output::new();

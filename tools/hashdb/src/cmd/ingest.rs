@@ -10,13 +10,14 @@ use std::time::Duration;
 use anyhow::Result;
 use hashdb::ingest::{
     ITEM_TIMEOUT, IngestError, IngestOptions, NotedReject, Observer, Progress, Redo, Reject,
-    Report, Siblings, Stage, for_each_noted_reject, ingest_with, write_reject,
+    Report, Siblings, Stage, for_each_noted_reject, ingest_in_flight, write_reject,
 };
-use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _, ModelError, Pixels};
-use hashdb::{Address, Code, Database, Error, Options};
+use hashdb::model::{DeviceChoice, Precision};
+use hashdb::{Database, Error, Options};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::encoder::BatchChoice;
 use crate::exit::{Exit, Usage};
 use crate::output::{Output, note};
 use crate::progress::{self, Meter, Mode, State};
@@ -63,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "list")]
     delete_missing: bool,
     /// Make the record's value of what stands beside the picture in its shard: entries that have the same
-    /// name up to the first dot, as in WebDataset. All of them, or those of these endings (json,txt)
+    /// name up to the first dot, as in `WebDataset`. All of them, or those of these endings (json,txt)
     #[arg(long, value_name = "ENDINGS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     siblings: Option<Vec<String>>,
     /// The column of images in Parquet files [default: image, or the only one of structs with a field bytes]
@@ -87,6 +88,14 @@ pub(crate) struct Args {
     /// Where to encode: auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     device: DeviceChoice,
+    /// Numbers to encode with: f32, bf16 or f16; another than the database's is refused [default: the
+    /// database's]
+    #[arg(long)]
+    precision: Option<Precision>,
+    /// Pictures that are encoded and written at once, 1 to 65536, or auto: try what is fast [default: auto on a
+    /// GPU, 256 on the CPU]
+    #[arg(long, value_name = "N")]
+    batch: Option<BatchChoice>,
     /// Print one JSON object at the end
     #[arg(long)]
     json: bool,
@@ -103,7 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         lists::read(list, args.null, &mut listed)?;
     }
     let db = Database::open(&args.db, Options::new())?;
-    let encoder = encoder::of_database(&db, args.device)?;
+    let encoder = encoder::of_database_in(&db, args.device, args.precision)?;
     let interrupt = Interrupt::install()?;
     let mut options = IngestOptions::default().cancel(interrupt.flag());
     options = options.item_timeout(match args.item_timeout {
@@ -115,6 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if let Some(threads) = args.threads {
         options = options.threads(threads);
     }
+    options = options.batch(encoder::batch_for(&encoder, args.batch)?);
     let siblings = args.siblings.as_ref().map(|endings| match endings.as_slice() {
         [] => Siblings::all(),
         endings => Siblings::only(endings),
@@ -137,10 +147,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         interrupt: interrupt.clone(),
         stopping: false,
     };
-    let encode = |pictures| {
-        encode(&encoder, pictures).map_err(|error| IngestError::Encoder(Box::new(error)))
-    };
-    let outcome = ingest_with(&db, &args.paths, &options, &encode, &mut watcher);
+    let submit = |pictures| encoder::submit(&encoder, pictures);
+    let outcome = ingest_in_flight(&db, &args.paths, &options, &submit, &mut watcher);
     let paths = [&args.paths[..], &listed].concat();
     watcher.finish(&db, &paths)?;
     let report = outcome?;
@@ -163,15 +171,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 fn is_pattern(path: &Path) -> bool {
     let text = path.to_string_lossy();
     text.contains(['*', '?', '[', '{']) && path.symlink_metadata().is_err()
-}
-
-fn encode(
-    encoder: &Autoencoder,
-    pictures: Vec<Vec<u8>>,
-) -> Result<Vec<(Address, Code)>, ModelError> {
-    let pixels: Vec<Pixels> = pictures.into_iter().map(Pixels::new).collect::<Result<_, _>>()?;
-    let encoded = encoder.encode(&pixels)?.into_iter();
-    Ok(encoded.map(|encoded| (encoded.address, encoded.code)).collect())
 }
 
 fn tell(args: &Args, report: &Report) -> Result<()> {

@@ -7,6 +7,7 @@ pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod device_check;
 pub(crate) mod dump;
 pub(crate) mod encode;
 pub(crate) mod eval;

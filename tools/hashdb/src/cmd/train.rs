@@ -11,6 +11,7 @@ use hashdb::model::{
 use serde::Serialize;
 use serde_json::json;
 
+use crate::encoder::note_fallback;
 use crate::exit::{Exit, Usage};
 use crate::files;
 use crate::output::{Output, note};
@@ -121,7 +122,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         meter.finish(&Shown(progress));
     }
     match trained {
-        Ok(encoder) => save(args, &encoder, &checkpoint),
+        Ok(encoder) => {
+            note_fallback(&encoder);
+            save(args, &encoder, &checkpoint)
+        }
         Err(ModelError::Stopped) => {
             note(&stopped(&checkpoint));
             Ok(Exit::Interrupted)

@@ -21,7 +21,7 @@ fn picture(number: u8) -> Vec<u8> {
 }
 
 /// A folder with `count` pictures `photos/N.png` and a database for them.
-fn photos(count: u8) -> Place {
+pub(crate) fn photos(count: u8) -> Place {
     let place = Place::empty();
     for number in 0..count {
         crate::write(&place.path(&format!("photos/{number}.png")), &picture(number));

@@ -5,6 +5,7 @@ mod archives;
 mod arrays;
 mod backups;
 mod bad_tables;
+mod devices;
 mod evaluation;
 mod failures;
 mod images;

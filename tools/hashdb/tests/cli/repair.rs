@@ -136,3 +136,37 @@ fn a_full_disk_is_told_with_the_way_out() {
     place.ok(&put);
     assert_eq!(place.json(&["check", "disk/db"])[0]["records"], 4);
 }
+
+#[test]
+fn a_load_onto_a_disk_that_fills_up_is_one_error_and_can_be_repeated() {
+    let place = Place::empty();
+    let disk = place.path("disk");
+    crate::write(&disk.join("mount"), b"");
+    let mount = |options: &str| {
+        let all = ["-t", "tmpfs", "-o", options, "tmpfs"];
+        Command::new("mount").args(all).arg(&disk).output().is_ok_and(|out| out.status.success())
+    };
+    if !mount("size=8m") {
+        eprintln!(
+            "SKIPPED a_load_onto_a_disk_that_fills_up_is_one_error_and_can_be_repeated: cannot \
+             mount a tmpfs (needs root)"
+        );
+        return;
+    }
+    let _disk = Disk(disk.clone());
+    place.array_of_codes("few.npy", &crate::arrays::codes::<8>(100, 3));
+    place.array_of_codes("many.npy", &crate::arrays::codes::<8>(300_000, 4));
+    let load = |file| ["load", "disk/db", "--codes", file, "--progress", "none"];
+    place.ok(&load("few.npy"));
+    let digest = place.digest("disk/db");
+    let ran = place.run(&load("many.npy"));
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    ran.is_one_sentence_with("nothing was loaded");
+    assert!(ran.stderr.contains("No space left"), "{}", ran.stderr);
+    assert_eq!(place.digest("disk/db"), digest);
+    assert_eq!(place.json(&["check", "disk/db"])[0]["clean"], true);
+    assert!(mount("remount,size=200m"));
+    let report = &place.json(&load("many.npy"))[0];
+    assert_eq!((&report["replaced"], &report["records"]), (&100.into(), &300_000.into()));
+    assert_eq!(place.json(&["check", "disk/db"])[0]["clean"], true);
+}

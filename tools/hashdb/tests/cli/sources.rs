@@ -1,5 +1,4 @@
 //! What an ingest reads: values out of siblings, patterns, lists and Parquet.
-#![expect(clippy::print_stderr, reason = "what is not tested is said loudly")]
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use arrow_schema::{DataType, Field};
 use crate::Place;
 use crate::archives::{file, picture};
 
-/// A shard of WebDataset samples `N.png`, `N.json` and `N.txt`.
+/// A shard of samples `N.png`, `N.json` and `N.txt`.
 fn samples(count: u8) -> Vec<u8> {
     let sample = |number: u8| {
         [

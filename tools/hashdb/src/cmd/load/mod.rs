@@ -62,7 +62,7 @@ pub(crate) struct Args {
     /// [default: multi,clusters]
     #[arg(long, value_name = "LIST")]
     index: Option<IndexChoice>,
-    /// Begin at this row, counted from 0
+    /// Begin at this row, counted from 0; what rows before it hold is not looked at
     #[arg(long, value_name = "ROW", default_value_t = 0)]
     from: u64,
     /// What happens to a key that is there already, in the database or earlier in the tables

@@ -21,16 +21,6 @@ pub(super) struct Source {
     rows: Rows,
     /// Whether `rows` holds rows that were read ahead.
     is_ahead: bool,
-    /// Rows that are passed over before the first one that is handed out.
-    to_skip: u64,
-}
-
-/// Rows of one table.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Batch<'a> {
-    pub(super) rows: &'a Rows,
-    /// The first row that counts; those before it were to be skipped.
-    pub(super) from: usize,
 }
 
 impl Source {
@@ -41,10 +31,13 @@ impl Source {
             let [addresses, keys, values] =
                 [&args.addresses, &args.keys, &args.values].map(Option::as_deref);
             let paths = NpyPaths::new(codes, addresses, keys, values);
-            tables.push((codes.clone(), Box::new(NpyTable::open(&paths)?)));
+            tables.push((codes.clone(), Box::new(NpyTable::open(&paths, args.from)?)));
         }
+        let mut passed = 0;
         for path in &args.files {
-            tables.push((path.clone(), read::open(path, args.format)?));
+            let table = read::open(path, args.format, args.from - passed)?;
+            passed += table.passed();
+            tables.push((path.clone(), table));
         }
         if tables.len() > 1
             && let Some((path, _)) = tables.iter().find(|(_, table)| table.widths().is_numbered)
@@ -53,17 +46,30 @@ impl Source {
             let sentence = format!("{path} has no keys, which several tables need");
             return Err(Usage(sentence).into());
         }
-        let mut source =
-            Self { tables, current: 0, rows: Rows::default(), is_ahead: false, to_skip: 0 };
+        let mut source = Self { tables, current: 0, rows: Rows::default(), is_ahead: false };
+        source.check_from(args.from)?;
         source.is_ahead = source.advance()?;
-        source.skip(args.from)?;
         Ok(source)
+    }
+
+    fn all_rows(&self) -> Option<u64> {
+        self.tables.iter().map(|(_, table)| table.rows()).sum()
+    }
+
+    fn check_from(&self, from: u64) -> Result<()> {
+        if let Some(total) = self.all_rows()
+            && from > total
+        {
+            let sentence = format!("--from {from} is beyond the {total} rows of the files");
+            return Err(Usage(sentence).into());
+        }
+        Ok(())
     }
 
     /// The number of rows to load, where it is known.
     pub(super) fn total(&self) -> Option<u64> {
-        let rows = self.tables.iter().map(|(_, table)| table.rows()).sum::<Option<u64>>();
-        rows.map(|rows| rows.saturating_sub(self.to_skip))
+        let passed: u64 = self.tables.iter().map(|(_, table)| table.passed()).sum();
+        self.all_rows().map(|rows| rows.saturating_sub(passed))
     }
 
     /// Bits of a code.
@@ -109,29 +115,13 @@ impl Source {
         Ok(())
     }
 
-    fn skip(&mut self, rows: u64) -> Result<()> {
-        if let Some(total) = self.total()
-            && rows > total
-        {
-            let sentence = format!("--from {rows} is beyond the {total} rows of the files");
-            return Err(Usage(sentence).into());
-        }
-        self.to_skip = rows;
-        Ok(())
-    }
-
     /// The next rows, checked; none at the end.
-    pub(super) fn next(&mut self, code_bits: u16, address_bits: u8) -> Result<Option<Batch<'_>>> {
-        let mut from = self.rows.len();
-        while from == self.rows.len() {
-            if !std::mem::take(&mut self.is_ahead) && !self.advance()? {
-                return Ok(None);
-            }
-            from = usize::try_from(self.to_skip).unwrap_or(usize::MAX).min(self.rows.len());
-            self.to_skip -= from as u64;
+    pub(super) fn next(&mut self, code_bits: u16, address_bits: u8) -> Result<Option<&Rows>> {
+        if !std::mem::take(&mut self.is_ahead) && !self.advance()? {
+            return Ok(None);
         }
         self.check_rows(code_bits, address_bits)?;
-        Ok(Some(Batch { rows: &self.rows, from }))
+        Ok(Some(&self.rows))
     }
 
     /// Reads the next rows; says whether there are any.

@@ -11,9 +11,10 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::Args;
-use super::source::{Batch, Source};
+use super::source::Source;
 use crate::progress::{Meter, State};
 use crate::signals::Interrupt;
+use crate::table::Rows;
 use crate::text;
 use crate::vectors;
 
@@ -92,13 +93,9 @@ impl Load {
 }
 
 /// Puts some rows; says how many.
-fn put(
-    loader: &mut BulkLoader,
-    Batch { rows, from }: Batch<'_>,
-    address_bits: u8,
-) -> Result<u64, Error> {
+fn put(loader: &mut BulkLoader, rows: &Rows, address_bits: u8) -> Result<u64, Error> {
     let before = loader.len();
-    for row in rows.iter().skip(from) {
+    for row in rows.iter() {
         let derived = || vectors::top_bits(row.code, address_bits);
         let address = Address::new(row.address.unwrap_or_else(derived), address_bits)?;
         loader.put(row.key, address, &Code::from_bytes(row.code)?, row.value)?;

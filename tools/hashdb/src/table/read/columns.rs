@@ -255,8 +255,26 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn new() -> Self {
-        Self { batch: None, row: 0 }
+    /// Begins with row `row` of the file.
+    pub(super) fn at(row: u64) -> Self {
+        Self { batch: None, row }
+    }
+
+    /// Passes over rows of the batches that `next` reads, up to row `row`.
+    pub(super) fn pass_over(
+        &mut self,
+        row: u64,
+        mut next: impl FnMut() -> Result<Option<RecordBatch>>,
+    ) -> Result<()> {
+        while self.row < row {
+            let Some(batch) = next()? else { return Ok(()) };
+            let left = usize::try_from(row - self.row).unwrap_or(usize::MAX);
+            let passed = left.min(batch.num_rows());
+            self.row += passed as u64;
+            let rest = batch.num_rows() - passed;
+            self.batch = (rest > 0).then(|| batch.slice(passed, rest));
+        }
+        Ok(())
     }
 
     /// Fills `rows` from batch after batch, which `next` reads.

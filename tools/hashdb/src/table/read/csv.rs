@@ -21,6 +21,7 @@ pub(super) struct CsvTable {
     /// The row that was read ahead.
     next: Option<ByteRecord>,
     row: u64,
+    passed: u64,
     widths: Widths,
 }
 
@@ -35,8 +36,8 @@ struct Columns {
 }
 
 impl CsvTable {
-    /// Reads the names of the columns and the first row.
-    pub(super) fn open(path: &Path, input: Box<dyn Read>) -> Result<Self> {
+    /// Reads the names of the columns and row `from`.
+    pub(super) fn open(path: &Path, input: Box<dyn Read>, from: u64) -> Result<Self> {
         let mut reader =
             ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(Limited::new(input));
         let header = reader.byte_headers().map_err(|error| wrong(path, &error))?.clone();
@@ -46,9 +47,14 @@ impl CsvTable {
             reader,
             next: None,
             row: 0,
+            passed: 0,
             widths: Widths { has_addresses: columns.address.is_some(), ..Widths::default() },
             columns,
         };
+        while table.passed < from && table.pass_over()? {
+            table.passed += 1;
+        }
+        table.row = table.passed;
         table.next = table.read_record()?;
         if let (Some(record), Some(column)) = (&table.next, table.columns.address) {
             let first = text::address(record.get(column).unwrap_or_default());
@@ -56,6 +62,15 @@ impl CsvTable {
             table.widths.address_bits = first.ok().and_then(|(_, bits)| bits);
         }
         Ok(table)
+    }
+
+    /// Passes over a row, whatever it holds; says whether there was one.
+    fn pass_over(&mut self) -> Result<bool> {
+        self.reader.get_mut().next_row();
+        match self.reader.read_byte_record(&mut ByteRecord::new()) {
+            Err(error) if matches!(error.kind(), ErrorKind::UnequalLengths { .. }) => Ok(true),
+            read => read.map_err(|error| wrong(&self.path, &error)),
+        }
     }
 
     fn read_record(&mut self) -> Result<Option<ByteRecord>> {
@@ -102,6 +117,10 @@ impl Table for CsvTable {
 
     fn rows(&self) -> Option<u64> {
         None
+    }
+
+    fn passed(&self) -> u64 {
+        self.passed
     }
 
     fn read(&mut self, rows: &mut Rows) -> Result<()> {

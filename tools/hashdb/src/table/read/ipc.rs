@@ -6,6 +6,7 @@ use std::io::{BufReader, Read, Seek as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
+use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
 
 use super::columns::{Layout, Parts};
@@ -21,6 +22,7 @@ pub(super) struct IpcTable {
     batches: Batches,
     layout: Layout,
     parts: Parts,
+    passed: u64,
 }
 
 enum Batches {
@@ -30,29 +32,41 @@ enum Batches {
 
 impl IpcTable {
     /// Opens a file, which may hold a stream.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, from: u64) -> Result<Self> {
         let mut file = super::file(path)?;
         let mut start = Vec::new();
         let read = file.by_ref().take(MAGIC.len() as u64).read_to_end(&mut start);
         let read = read.and_then(|_| file.rewind());
         read.map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         if start != MAGIC {
-            return Self::of_stream(path, Box::new(file));
+            return Self::of_stream(path, Box::new(file), from);
         }
         let reader = reading(path, || FileReader::try_new_buffered(file, None))?;
         let layout = Layout::of(path, &reader.schema())?;
-        Ok(Self::new(path, Batches::File(reader), layout))
+        Self::begin(path, Batches::File(reader), layout, from)
     }
 
     /// Opens a stream.
-    pub(super) fn of_stream(path: &Path, input: Box<dyn Read>) -> Result<Self> {
+    pub(super) fn of_stream(path: &Path, input: Box<dyn Read>, from: u64) -> Result<Self> {
         let reader = reading(path, || StreamReader::try_new_buffered(input, None))?;
         let layout = Layout::of(path, &reader.schema())?;
-        Ok(Self::new(path, Batches::Stream(reader), layout))
+        Self::begin(path, Batches::Stream(reader), layout, from)
     }
 
-    fn new(path: &Path, batches: Batches, layout: Layout) -> Self {
-        Self { path: path.to_path_buf(), batches, layout, parts: Parts::new() }
+    fn begin(path: &Path, mut batches: Batches, layout: Layout, from: u64) -> Result<Self> {
+        let mut parts = Parts::at(0);
+        parts.pass_over(from, || batches.next(path))?;
+        let passed = parts.row;
+        Ok(Self { path: path.to_path_buf(), batches, layout, parts, passed })
+    }
+}
+
+impl Batches {
+    fn next(&mut self, path: &Path) -> Result<Option<RecordBatch>> {
+        reading(path, || match self {
+            Self::File(reader) => reader.next().transpose(),
+            Self::Stream(reader) => reader.next().transpose(),
+        })
     }
 }
 
@@ -65,13 +79,12 @@ impl Table for IpcTable {
         None
     }
 
+    fn passed(&self) -> u64 {
+        self.passed
+    }
+
     fn read(&mut self, rows: &mut Rows) -> Result<()> {
-        let Self { path, batches, layout, parts } = self;
-        parts.fill(path, layout, rows, || {
-            reading(path, || match batches {
-                Batches::File(reader) => reader.next().transpose(),
-                Batches::Stream(reader) => reader.next().transpose(),
-            })
-        })
+        let Self { path, batches, layout, parts, .. } = self;
+        parts.fill(path, layout, rows, || batches.next(path))
     }
 }

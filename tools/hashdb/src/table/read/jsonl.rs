@@ -20,6 +20,7 @@ pub(super) struct JsonTable {
     text: Vec<u8>,
     line: u64,
     row: u64,
+    passed: u64,
     widths: Widths,
     peeked: bool,
 }
@@ -48,11 +49,17 @@ enum Address<'a> {
 }
 
 impl JsonTable {
-    pub(super) fn open(path: &Path, input: Box<dyn Read>) -> Result<Self> {
+    /// Reads the line of row `from`.
+    pub(super) fn open(path: &Path, input: Box<dyn Read>, from: u64) -> Result<Self> {
         let reader = BufReader::with_capacity(1 << 16, input);
         let (path, text) = (path.to_path_buf(), Vec::new());
         let widths = Widths::default();
-        let mut table = Self { path, reader, text, line: 0, row: 0, widths, peeked: false };
+        let mut table =
+            Self { path, reader, text, line: 0, row: 0, passed: 0, widths, peeked: false };
+        while table.passed < from && table.next_line()? {
+            table.passed += 1;
+        }
+        table.row = table.passed;
         table.peeked = table.next_line()?;
         if table.peeked
             // If it is none, reading the row says so.
@@ -154,6 +161,10 @@ impl Table for JsonTable {
 
     fn rows(&self) -> Option<u64> {
         None
+    }
+
+    fn passed(&self) -> u64 {
+        self.passed
     }
 
     fn read(&mut self, rows: &mut Rows) -> Result<()> {

@@ -17,20 +17,35 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens a file that must hold `rows` lines, each a key.
+    /// Opens a file that must hold `rows` lines, each a key from line `from` on, which is read first.
     #[expect(clippy::disallowed_methods, reason = "the error names the path")]
-    pub(super) fn open(path: &Path, rows: usize) -> Result<Self> {
+    pub(super) fn open(path: &Path, rows: usize, from: usize) -> Result<Self> {
         let file = File::open(path);
         let file = file.map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         let reader = BufReader::with_capacity(1 << 16, file);
         let mut keys = Self { path: path.to_path_buf(), reader, line: 0 };
         let mut key = Vec::new();
+        keys.pass_over(from)?;
         while keys.next(&mut key)? {}
         if keys.line != rows {
             bail!("{} holds {} keys, expected {rows}, one a row", path.display(), keys.line);
         }
         keys.rewind()?;
+        keys.pass_over(from)?;
         Ok(keys)
+    }
+
+    /// Passes over the lines before line `to`, whatever they hold, and stops at the end.
+    fn pass_over(&mut self, to: usize) -> Result<()> {
+        while self.line < to {
+            let passed = self.reader.skip_until(b'\n');
+            let path = self.path.display();
+            if passed.map_err(|error| anyhow!("cannot read {path}: {error}"))? == 0 {
+                return Ok(());
+            }
+            self.line += 1;
+        }
+        Ok(())
     }
 
     /// Reads the next key into `key`, its line's bytes without the line feed; says whether there

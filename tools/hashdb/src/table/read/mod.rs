@@ -34,6 +34,10 @@ pub(crate) trait Table {
     /// The number of rows, where it is known.
     fn rows(&self) -> Option<u64>;
 
+    /// Rows that were passed over when it was opened: as many as was asked for, or all. What they hold was
+    /// not looked at.
+    fn passed(&self) -> u64;
+
     /// Checks what can be known without reading all rows against the widths of a database.
     fn check(&self, _code_bits: u16, _address_bits: u8) -> Result<()> {
         Ok(())
@@ -43,8 +47,8 @@ pub(crate) trait Table {
     fn read(&mut self, rows: &mut Rows) -> Result<()>;
 }
 
-/// Opens a table: a file, for npy also a folder, or `-` for standard input.
-pub(crate) fn open(path: &Path, asked: Option<Format>) -> Result<Box<dyn Table>> {
+/// Opens a table at row `from`: a file, for npy also a folder, or `-` for standard input.
+pub(crate) fn open(path: &Path, asked: Option<Format>, from: u64) -> Result<Box<dyn Table>> {
     let stdin = path.as_os_str() == STDIN;
     if stdin && asked.is_none() {
         return Err(Usage("standard input needs --format".into()).into());
@@ -58,12 +62,12 @@ pub(crate) fn open(path: &Path, asked: Option<Format>) -> Result<Box<dyn Table>>
             let sentence = format!("a table of format {format} cannot be read from standard input");
             return Err(Usage(sentence).into());
         }
-        Format::Npy => Box::new(NpyTable::open(&NpyPaths::of_table(path))?),
-        Format::Parquet => Box::new(parquet::ParquetTable::open(path)?),
-        Format::Arrow if stdin => Box::new(ipc::IpcTable::of_stream(path, input(path)?)?),
-        Format::Arrow => Box::new(ipc::IpcTable::open(path)?),
-        Format::Csv => Box::new(csv::CsvTable::open(path, input(path)?)?),
-        Format::Jsonl => Box::new(jsonl::JsonTable::open(path, input(path)?)?),
+        Format::Npy => Box::new(NpyTable::open(&NpyPaths::of_table(path), from)?),
+        Format::Parquet => Box::new(parquet::ParquetTable::open(path, from)?),
+        Format::Arrow if stdin => Box::new(ipc::IpcTable::of_stream(path, input(path)?, from)?),
+        Format::Arrow => Box::new(ipc::IpcTable::open(path, from)?),
+        Format::Csv => Box::new(csv::CsvTable::open(path, input(path)?, from)?),
+        Format::Jsonl => Box::new(jsonl::JsonTable::open(path, input(path)?, from)?),
     })
 }
 

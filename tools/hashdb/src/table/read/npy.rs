@@ -50,6 +50,7 @@ pub(crate) struct NpyTable {
     values: Values,
     address_bits: Option<u8>,
     row: usize,
+    passed: u64,
 }
 
 /// A file of addresses and the largest of them, if there is any.
@@ -109,20 +110,21 @@ impl NpyPaths {
 }
 
 impl NpyTable {
-    /// Opens the files, which must hold as many rows as each other, and checks them.
-    pub(crate) fn open(paths: &NpyPaths) -> Result<Self> {
+    /// Opens the files, which must hold as many rows as each other, and checks them from row `from` on.
+    pub(crate) fn open(paths: &NpyPaths, from: u64) -> Result<Self> {
         let codes = Npy::open(&paths.codes, &[Kind::Codes])?;
         vectors::check_width(&codes)?;
         let rows = codes.rows();
-        let addresses = paths.addresses.as_deref().map(|path| Addresses::open(path, rows));
+        let row = usize::try_from(from).unwrap_or(usize::MAX).min(rows);
+        let addresses = paths.addresses.as_deref().map(|path| Addresses::open(path, rows, row));
         let keys = match paths.keys.as_deref() {
             None => Keys::Numbers,
             Some(path) if path.extension().is_some_and(|kind| kind == "npy") => {
-                Keys::Strings(Flat::open(path, rows, "keys", MAX_KEY_BYTES)?)
+                Keys::Strings(Flat::open(path, (rows, row), "keys", MAX_KEY_BYTES)?)
             }
-            Some(path) => Keys::Lines(Lines::open(path, rows)?),
+            Some(path) => Keys::Lines(Lines::open(path, rows, row)?),
         };
-        let values = paths.values.as_deref().map(|path| Values::open(path, rows));
+        let values = paths.values.as_deref().map(|path| Values::open(path, rows, row));
         let address_bits = paths.facts.as_deref().map(facts).transpose()?;
         Ok(Self {
             codes,
@@ -130,7 +132,8 @@ impl NpyTable {
             keys,
             values: values.transpose()?.unwrap_or(Values::None),
             address_bits,
-            row: 0,
+            row,
+            passed: row as u64,
         })
     }
 
@@ -223,6 +226,10 @@ impl Table for NpyTable {
         Ok(())
     }
 
+    fn passed(&self) -> u64 {
+        self.passed
+    }
+
     fn read(&mut self, rows: &mut Rows) -> Result<()> {
         rows.clear(self.row as u64);
         while rows.room() > 0 && self.row < self.codes.rows() {
@@ -233,14 +240,14 @@ impl Table for NpyTable {
 }
 
 impl Addresses {
-    fn open(path: &Path, rows: usize) -> Result<Self> {
+    fn open(path: &Path, rows: usize, from: usize) -> Result<Self> {
         let npy = Npy::open(path, &[Kind::Addresses])?;
         if npy.rows() != rows {
             let (path, found) = (path.display(), npy.rows());
             return Err(anyhow!("{path} holds {found} addresses, expected {rows}, one a code"));
         }
         let mut largest = None;
-        for start in (0..rows).step_by(STEP_ROWS) {
+        for start in (from..rows).step_by(STEP_ROWS) {
             let addresses = npy.read_u32(start..rows.min(start + STEP_ROWS))?;
             largest = largest.max(addresses.into_iter().max());
         }
@@ -249,10 +256,11 @@ impl Addresses {
 }
 
 impl Values {
-    fn open(path: &Path, rows: usize) -> Result<Self> {
+    fn open(path: &Path, rows: usize, from: usize) -> Result<Self> {
         let npy = Npy::open(path, &[Kind::Codes, Kind::Bytes])?;
         if npy.kind() == Kind::Bytes {
-            return Ok(Self::Strings(Flat::open(path, rows, "values", MAX_VALUE_BYTES)?));
+            let flat = Flat::open(path, (rows, from), "values", MAX_VALUE_BYTES)?;
+            return Ok(Self::Strings(flat));
         }
         let (path, found, width) = (path.display(), npy.rows(), npy.columns());
         if found != rows {
@@ -266,20 +274,23 @@ impl Values {
 }
 
 impl Flat {
-    /// Opens the array of bytes and the one of lengths beside it.
-    fn open(path: &Path, rows: usize, what: &str, most: usize) -> Result<Self> {
+    /// Opens the array of bytes and the one of lengths beside it, for so many rows, at row `from`.
+    fn open(path: &Path, (rows, from): (usize, usize), what: &str, most: usize) -> Result<Self> {
         let bytes = Npy::open(path, &[Kind::Bytes])?;
         let lengths = Npy::open(&path.with_extension(LENGTHS), &[Kind::Addresses])?;
         let (shown, found) = (lengths.path().display().to_string(), lengths.rows());
         if found != rows {
             bail!("{shown} holds {found} lengths of {what}, expected {rows}, one a code");
         }
-        let mut total = 0_usize;
+        let (mut total, mut next) = (0_usize, 0);
         for start in (0..rows).step_by(STEP_ROWS) {
             let step = lengths.read_u32(start..rows.min(start + STEP_ROWS))?;
             for (index, length) in step.into_iter().enumerate() {
-                if length as usize > most {
-                    let row = start + index;
+                let row = start + index;
+                if row == from {
+                    next = total;
+                }
+                if row >= from && length as usize > most {
                     bail!("{shown}, row {row}: a length of {length}, expected {most} at most");
                 }
                 total += length as usize;
@@ -289,7 +300,7 @@ impl Flat {
             let (path, found) = (path.display(), bytes.rows());
             bail!("{path} holds {found} bytes, expected {total} as {shown} counts");
         }
-        Ok(Self { bytes, lengths, row: 0, next: 0 })
+        Ok(Self { bytes, lengths, row: from, next })
     }
 
     /// Appends the strings up to row `end`, fewer where they are long; says where they end.

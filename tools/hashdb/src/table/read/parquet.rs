@@ -25,11 +25,12 @@ pub(super) struct ParquetTable {
     layout: Layout,
     parts: Parts,
     rows: u64,
+    passed: u64,
 }
 
 impl ParquetTable {
     /// Reads the footer and checks the columns.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, from: u64) -> Result<Self> {
         let file = super::file(path)?;
         let builder = reading(path, || ParquetRecordBatchReaderBuilder::try_new(file))?;
         let layout = Layout::of(path, builder.schema())?;
@@ -38,11 +39,14 @@ impl ParquetTable {
         let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
         let step = usize::try_from(decoded_rows(metadata)).unwrap_or(1);
         let mask = ProjectionMask::roots(builder.parquet_schema(), layout.indexes());
-        let reader = builder.with_batch_size(step).with_projection(mask);
+        let passed = from.min(rows);
+        let offset = usize::try_from(passed).unwrap_or(usize::MAX);
+        let reader = builder.with_batch_size(step).with_projection(mask).with_offset(offset);
         let reader = reading(path, || reader.build())?;
         // The columns of a batch are those that were asked for.
         let layout = layout.projected();
-        Ok(Self { path: path.to_path_buf(), reader, layout, parts: Parts::new(), rows })
+        let parts = Parts::at(passed);
+        Ok(Self { path: path.to_path_buf(), reader, layout, parts, rows, passed })
     }
 }
 
@@ -83,6 +87,10 @@ impl Table for ParquetTable {
 
     fn rows(&self) -> Option<u64> {
         Some(self.rows)
+    }
+
+    fn passed(&self) -> u64 {
+        self.passed
     }
 
     fn read(&mut self, rows: &mut Rows) -> Result<()> {
