@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Command;
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what is not tested is said loudly")]
 fn numpy_computes_the_figures_that_the_baselines_are_held_to() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/eval/baselines.py");
     let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
