@@ -129,7 +129,8 @@ impl Before {
     /// The mean precision with so much more at so many more relevant items.
     fn mean(&self, sum: f64, relevant: f64) -> f64 {
         let relevant = real(self.relevant) + relevant;
-        if relevant > 0.0 { (self.sum + sum) / relevant } else { 0.0 }
+        // Rounding must not make a perfect ranking better than perfect.
+        if relevant > 0.0 { ((self.sum + sum) / relevant).min(1.0) } else { 0.0 }
     }
 }
 

@@ -145,6 +145,18 @@ fn many_rows_are_as_good_as_few() {
     assert_eq!(turned(&few, &rows), turned(&all, &many));
 }
 
+/// Pictures that vary in fewer directions than there are bits made ITQ fail: its matrix has singular values of
+/// zero then, and several rotations are nearest. Any of them will do.
+#[test]
+fn more_bits_than_directions_are_turned_too() {
+    let rows: Vec<u8> =
+        (0..40_u8).flat_map(|at| [at, 2 * at, 90, at / 2 * 3, 7, 8, 9, 10]).collect();
+    let pca = Pca::of(&rows, WIDTH, 8).unwrap();
+    assert!(pca.variances()[4] < 1e-9);
+    let codes = itq(&pca, &rows, 8, ITERATIONS, 1).unwrap().codes(&rows).unwrap();
+    assert!(code_statistics(&codes, 8).distinct > 1);
+}
+
 #[test]
 fn what_cannot_be_learned_is_refused() {
     let rows = numpy().rows.concat();
