@@ -30,9 +30,10 @@ const OTHER_OPEN_FILES: f64 = 8.0;
 /// set aside for a part of it.
 const DISK_BESIDE: f64 = (64.0 + 256.0 + 64.0) * MIB;
 /// Disk as multiples of the live data, beside that: of nineteen samples in twenty while no compaction is
-/// asked for, and of every sample, since what rewrites data has the old and the new for a while.
+/// asked for, and of every sample: a compaction of everything has the old and the new for a while, beside
+/// what comes meanwhile.
 const USUAL_DISK: f64 = 2.0;
-const LARGEST_DISK: f64 = 3.0;
+const LARGEST_DISK: f64 = 4.0;
 
 /// One process.
 #[derive(Debug, Clone, Copy)]

@@ -234,6 +234,9 @@ impl Run<'_> {
         let mut command =
             Command::new(std::env::current_exe().context("the path of this program")?);
         command.arg("soaked").args(args.words()).stdin(Stdio::piped());
+        // What docs/reliability.md advises programs that live long: the pieces that glibc's allocator keeps
+        // otherwise look like a leak.
+        command.envs([("MALLOC_MMAP_THRESHOLD_", "262144"), ("MALLOC_ARENA_MAX", "4")]);
         let recorder = Arc::clone(&self.recorder);
         Worker::follow(command, args.from, move |word, line| {
             if let ("s", Ok(mut recorder)) = (word, recorder.lock()) {
