@@ -118,6 +118,9 @@ impl From<OnDuplicate> for Duplicates {
     }
 }
 
+/// What merging a row takes at most, in lengths of its code.
+const MERGE_CODES: u64 = 5;
+
 /// What a load did.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -200,11 +203,20 @@ fn create(args: &Args, source: &Source) -> Result<Database> {
     }
     source.check(code_bits, address_bits)?;
     let index = args.index.map_or_else(IndexOptions::default, |IndexChoice(index)| index);
-    let options = Options::new().code_bits(code_bits).address_bits(address_bits).index(index);
+    let options = options(args, code_bits).address_bits(address_bits).index(index);
     let db = Database::create(&args.db, options)?;
     let path = args.db.display();
     note(&format!("created {path}: {code_bits}-bit codes, {address_bits}-bit addresses"));
     Ok(db)
+}
+
+/// Options under which the background merges nothing that takes more memory than the load may: it would
+/// begin on the new segments as soon as they are there.
+fn options(args: &Args, code_bits: u16) -> Options {
+    let merged = Options::new().code_bits(code_bits);
+    let row = u64::from(code_bits) / 8 * MERGE_CODES;
+    let rows = args.memory.bytes() as u64 / row.max(1);
+    merged.segment_records(rows.min(1 << 24))
 }
 
 /// Opens the database that is there.
@@ -214,7 +226,9 @@ fn open(args: &Args, source: &Source) -> Result<Database> {
         let sentence = format!("{db} is there already; hashdb compact --index changes its indexes");
         return Err(Usage(sentence).into());
     }
-    let db = Database::open(&args.db, Options::new())?;
+    // A table without rows does not say, and brings nothing to merge.
+    let code_bits = source.code_bits().unwrap_or(256);
+    let db = Database::open(&args.db, options(args, code_bits))?;
     let stats = db.stats();
     if let Some(asked) = args.address_bits
         && asked != stats.address_bits
