@@ -324,6 +324,21 @@ fn an_interrupted_load_loads_nothing_and_can_be_repeated() {
     assert_eq!(place.json(&["get", "db", "29999"])[0]["code"], code);
 }
 
+/// A load of ten million codes wrote four segments, which the background began to merge at once: the command
+/// reported its end, went on for nearly as long again, and took twice the memory that it was given. What it
+/// may merge is bounded by that memory.
+#[test]
+fn a_load_does_not_merge_its_segments_beyond_its_memory() {
+    let place = Place::empty();
+    place.array_of_codes("codes.npy", &codes::<8>(400_000, 11));
+    let load = ["load", "db", "--codes", "codes.npy", "--memory", "16MiB", "--progress", "none"];
+    let report = &place.json(&load)[0];
+    let written = report["segments"].as_u64().unwrap();
+    assert!(written >= 4, "{report}");
+    let left = place.json(&["stats", "db"])[0]["segments"].as_array().map(Vec::len);
+    assert_eq!(left, Some(usize::try_from(written).unwrap()));
+}
+
 #[test]
 fn keys_that_are_there_are_refused_skipped_or_replaced() {
     let place = Place::with_loaded(&codes::<8>(40, 6));

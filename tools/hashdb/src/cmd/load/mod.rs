@@ -118,7 +118,8 @@ impl From<OnDuplicate> for Duplicates {
     }
 }
 
-/// What merging a row takes at most, in lengths of its code.
+/// What merging a row takes at most: bytes, and lengths of its code.
+const MERGE_BYTES: u64 = 32;
 const MERGE_CODES: u64 = 5;
 
 /// What a load did.
@@ -214,8 +215,8 @@ fn create(args: &Args, source: &Source) -> Result<Database> {
 /// begin on the new segments as soon as they are there.
 fn options(args: &Args, code_bits: u16) -> Options {
     let merged = Options::new().code_bits(code_bits);
-    let row = u64::from(code_bits) / 8 * MERGE_CODES;
-    let rows = args.memory.bytes() as u64 / row.max(1);
+    let row = MERGE_BYTES + u64::from(code_bits) / 8 * MERGE_CODES;
+    let rows = args.memory.bytes() as u64 / row;
     merged.segment_records(rows.min(1 << 24))
 }
 
