@@ -123,13 +123,24 @@ impl<'s> Shard<'s> {
         self.join_sample(walk, entry, ending, read)
     }
 
+    /// Emits what there is to say at the end of the reading; `false` if the walk shall end, which is also why
+    /// it may have failed.
+    pub(super) fn close(self, walk: &mut Walk<'_, '_>, read: io::Result<bool>) -> bool {
+        match read {
+            Ok(true) => self.end(walk),
+            Ok(false) => false,
+            Err(_) if (walk.stopped)() => false,
+            Err(cause) => self.lose(walk, &cause),
+        }
+    }
+
     /// Emits what waits, and then the end.
-    pub(super) fn end(mut self, walk: &mut Walk<'_, '_>) -> bool {
+    fn end(mut self, walk: &mut Walk<'_, '_>) -> bool {
         self.end_sample(walk) && (walk.emit)(Found::End(self.mark(self.passed, true)))
     }
 
     /// Emits the cause why the rest cannot be read. A sample that was not read to its end is part of the rest.
-    pub(super) fn lose(self, walk: &mut Walk<'_, '_>, cause: &io::Error) -> bool {
+    fn lose(self, walk: &mut Walk<'_, '_>, cause: &io::Error) -> bool {
         let reject = damaged(self.origin.key.clone(), cause);
         (walk.emit)(Found::Reject(reject, Some(self.mark(self.passed, true))))
     }

@@ -20,6 +20,7 @@ mod gate;
 mod header;
 mod journal;
 mod jpeg;
+mod options;
 mod packed;
 mod pattern;
 mod pending;
@@ -45,8 +46,8 @@ pub use decode::{
 pub use error::IngestError;
 pub use foreign::{ShardEntries, ShardEntry, ShardError, ShardFormat};
 pub use journal::{NotedReject, Redo, for_each_noted_reject, noted_rejects};
+pub use options::IngestOptions;
 pub use pending::Pending;
-pub use pipeline::IngestOptions;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
 pub use probe::{ProbedShard, probe_memory, probe_shard};

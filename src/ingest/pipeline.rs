@@ -15,7 +15,6 @@
 //! channel whose other end is dropped or on a gate that the stopper closes.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -24,22 +23,16 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::IngestError;
-use super::deadline::{Clock, Deadline};
-use super::decode::{DecodeError, ITEM_TIMEOUT, MAX_WORKING_BYTES};
-use super::foreign::ShardFormat;
+use super::deadline::Deadline;
+use super::decode::{DecodeError, MAX_WORKING_BYTES};
 use super::gate::{Gate, Permit};
 use super::header::Header;
-use super::journal::{self, Mark, Redo};
+use super::journal::{self, Mark};
+use super::options::IngestOptions;
 use super::pending::Pending;
 use super::report::{Observer, Progress, Reject, Report, Stage};
-use super::siblings::Siblings;
 use super::source::{self, Content, Found, Label, Planner, Sources, Walk};
 
-/// Batches that may be found and not yet handed on in order: room for the decoders to work ahead while one
-/// of their items is slow or a batch is encoded.
-const WINDOW_BATCHES: usize = 8;
-/// The same in things found, at least, and beyond one batch at most.
-const WINDOW_BOUNDS: (usize, usize) = (256, 8192);
 /// Bytes of shard entries that may wait for a decoder.
 const WAITING_BYTES: u64 = 64 << 20;
 /// Bytes of values for each of which something found takes one more place in the window.
@@ -48,127 +41,6 @@ const VALUE_STEP: u64 = 32 << 10;
 const BATCH_VALUE_BYTES: usize = 16 << 20;
 /// Time between two reports of progress.
 const TICK: Duration = Duration::from_millis(200);
-
-/// How a run is made. `IngestOptions::default()` suits a machine that has nothing else to do.
-#[derive(Debug, Clone, Copy)]
-pub struct IngestOptions<'a> {
-    threads: usize,
-    batch: usize,
-    item_timeout: Duration,
-    clock: Clock,
-    pub(super) redo: Redo,
-    pub(super) delete_missing: bool,
-    pub(super) siblings: Option<&'a Siblings>,
-    pub(super) listed: &'a [PathBuf],
-    pub(super) format: Option<&'a dyn ShardFormat>,
-    cancel: Option<&'a AtomicBool>,
-}
-
-impl Default for IngestOptions<'_> {
-    fn default() -> Self {
-        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let (item_timeout, clock) = (ITEM_TIMEOUT, Clock::System);
-        Self {
-            threads,
-            batch: 256,
-            item_timeout,
-            clock,
-            redo: Redo::default(),
-            delete_missing: false,
-            siblings: None,
-            listed: &[],
-            format: None,
-            cancel: None,
-        }
-    }
-}
-
-impl<'a> IngestOptions<'a> {
-    /// Decoding threads, at least 1. Default: as many as the machine runs at once.
-    #[must_use]
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads.max(1);
-        self
-    }
-
-    /// Images encoded and written at once, 1 to 65536. Default: 256.
-    #[must_use]
-    pub fn batch(mut self, batch: usize) -> Self {
-        self.batch = batch.clamp(1, 65_536);
-        self
-    }
-
-    /// The time that decoding one image may take; one that takes longer is rejected as `too-slow`, and
-    /// the others go on meanwhile. Waiting for memory does not count. Default: [`ITEM_TIMEOUT`];
-    /// `Duration::MAX` for none.
-    ///
-    /// A decoder is stopped when it asks for its next bytes, so it may overrun its time by the work of one
-    /// scan, strip or transform, which the other limits bound.
-    #[must_use]
-    pub fn item_timeout(mut self, timeout: Duration) -> Self {
-        self.item_timeout = timeout;
-        self
-    }
-
-    /// What of an earlier run is done again. Default: nothing.
-    #[must_use]
-    pub fn redo(mut self, redo: Redo) -> Self {
-        self.redo = redo;
-        self
-    }
-
-    /// Whether records of files and shards below the paths that are no longer there are deleted at the end
-    /// of a run, those that an ingest has brought in; with a shard all records whose keys begin with its path
-    /// and `/`. What lies below a folder that cannot be read is kept. Default: no.
-    #[must_use]
-    pub fn delete_missing(mut self, delete: bool) -> Self {
-        self.delete_missing = delete;
-        self
-    }
-
-    /// Siblings of images that become the values of their records, see [`Siblings`]. Default: none, and values
-    /// are empty.
-    #[must_use]
-    pub fn siblings(mut self, siblings: &'a Siblings) -> Self {
-        self.siblings = Some(siblings);
-        self
-    }
-
-    /// More paths, which come after those that are given to the run. They are no patterns, and one that cannot be
-    /// looked at is a reject and does not keep the run from starting. Default: none.
-    #[must_use]
-    pub fn listed(mut self, paths: &'a [PathBuf]) -> Self {
-        self.listed = paths;
-        self
-    }
-
-    /// Shards of one more format. Default: none.
-    #[must_use]
-    pub fn format(mut self, format: &'a dyn ShardFormat) -> Self {
-        self.format = Some(format);
-        self
-    }
-
-    /// Things found that may be on their way to the encoder.
-    fn window(&self) -> usize {
-        let (least, most) = WINDOW_BOUNDS;
-        (WINDOW_BATCHES * self.batch).clamp(least, self.batch + most)
-    }
-
-    /// Where the time of an item comes from.
-    #[cfg(test)]
-    pub(super) fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// A flag that ends the run early once it is set: what is decoded by then is still written.
-    #[must_use]
-    pub fn cancel(mut self, cancel: &'a AtomicBool) -> Self {
-        self.cancel = Some(cancel);
-        self
-    }
-}
 
 /// Encodes a batch of 32x32 pictures in order, one result for each.
 pub(super) type Encode<'e, T> = dyn Fn(Vec<Vec<u8>>) -> Result<Vec<T>, IngestError> + Sync + 'e;

@@ -23,13 +23,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// Emits what the plan asks for of the images of a shard; `false` if the walk shall end.
 pub(super) fn read(walk: &mut Walk<'_, '_>, path: &Path, mut shard: Shard<'_>) -> bool {
-    let stopped = walk.stopped;
-    match read_entries(walk, path, &mut shard) {
-        Ok(true) => shard.end(walk),
-        Ok(false) => false,
-        Err(_) if stopped() => false,
-        Err(cause) => shard.lose(walk, &cause),
-    }
+    let outcome = read_entries(walk, path, &mut shard);
+    shard.close(walk, outcome)
 }
 
 fn read_entries(walk: &mut Walk<'_, '_>, path: &Path, shard: &mut Shard<'_>) -> io::Result<bool> {
