@@ -104,6 +104,7 @@ impl Engine {
         read_superblock(fs.as_ref(), &layout)?;
         let lock = Lock::acquire(&layout.lock(), path)?;
         failpoint::reach("open.superblock");
+        watermark::cut_unwritten(fs.as_ref(), &layout.records())?;
         let (mut superblock, torn) = read_superblock(fs.as_ref(), &layout)?;
         let search = search_tools(schema_of(&superblock))?;
         let segments = look(&layout, &options, &superblock)?;

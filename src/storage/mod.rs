@@ -14,6 +14,7 @@ pub(crate) mod failpoint;
 pub(crate) mod fs;
 pub(crate) mod layout;
 pub(crate) mod lock;
+pub(crate) mod log;
 pub(crate) mod manifest;
 pub(crate) mod mark;
 pub(crate) mod mmap;

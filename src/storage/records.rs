@@ -3,7 +3,8 @@
 //!
 //! Two rules hold here so that no caller can break them: a scan ends with the iterator's status
 //! checked (a bad block otherwise ends it quietly), and the log is recovered in
-//! `TolerateCorruptedTailRecords` (the default mode drops what lies behind a flipped bit).
+//! `TolerateCorruptedTailRecords` (the default mode drops what lies behind a flipped bit), unless its
+//! last record was plainly never written out.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -21,7 +22,7 @@ use self_cell::self_cell;
 use crate::error::{Corruption, Error, RecordError, Result};
 use crate::storage::fs::OsFs;
 use crate::storage::lock::Lock;
-use crate::storage::salvage;
+use crate::storage::log;
 use crate::storage::watermark;
 
 /// The column families (storage-format.md, section 4).
@@ -139,27 +140,38 @@ impl Records {
         lock: Option<Lock>,
     ) -> Result<Self> {
         let cache = Cache::new_lru_cache(cache_bytes);
-        let options = store_options(access);
-        let families = Family::ALL.map(|family| {
-            let mut options = family.options(&cache);
-            // Tables that are gone after a salvaging open were not named by the manifest.
-            options.set_disable_auto_compactions(access.is_of_a_copy());
-            ColumnFamilyDescriptor::new(family.name(), options)
-        });
         if access != Access::Create && !path.join("CURRENT").is_file() {
             return Err(damage(path, "the file CURRENT is missing"));
         }
         if matches!(access, Access::Write | Access::ReadOnly | Access::Strict) {
             watermark::check(&OsFs, path)?;
         }
-        let db = match access {
-            Access::Create | Access::Write | Access::Salvage | Access::Lenient => {
-                DB::open_cf_descriptors(&options, path, families)
-            }
-            Access::ReadOnly | Access::Strict => {
-                DB::open_cf_descriptors_read_only(&options, path, families, false)
+        let open = |options: Options| {
+            let families = Family::ALL.map(|family| {
+                let mut options = family.options(&cache);
+                // Tables that are gone after a salvaging open were not named by the manifest.
+                options.set_disable_auto_compactions(access.is_of_a_copy());
+                ColumnFamilyDescriptor::new(family.name(), options)
+            });
+            match access {
+                Access::Create | Access::Write | Access::Salvage | Access::Lenient => {
+                    DB::open_cf_descriptors(&options, path, families)
+                }
+                Access::ReadOnly | Access::Strict => {
+                    DB::open_cf_descriptors_read_only(&options, path, families, false)
+                }
             }
         };
+        let mut db = open(store_options(access));
+        if matches!(access, Access::Write | Access::ReadOnly)
+            && db.as_ref().is_err_and(is_corruption)
+            && log::are_torn_at_most(path)
+        {
+            // RocksDB tolerates a tail that is missing, but not one that is zeros.
+            let mut options = store_options(access);
+            options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+            db = open(options);
+        }
         let db = db.map_err(|error| name_log(failure(path, &error)))?;
         Ok(Self {
             path: path.to_path_buf(),
@@ -436,6 +448,15 @@ pub(super) fn scan_options() -> ReadOptions {
 /// Names the log in an error about it: RocksDB does not always, and who has to mend it must know.
 fn name_log(error: Error) -> Error {
     let Error::Records { path, mut source } = error else { return error };
+    if source.corruption
+        && source.message.contains("MANIFEST")
+        && watermark::has_unwritten(&OsFs, &path)
+    {
+        let advice = "its last edit was never written out, as a loss of power leaves it; \
+             opening the database for writing mends it";
+        let message = format!("{}: {advice}", source.message);
+        return Error::Records { path, source: RecordError { message, ..source } };
+    }
     // A file that the manifest names is gone.
     source.corruption |= ["No such file or directory", "Column family not found"]
         .iter()
@@ -446,16 +467,19 @@ fn name_log(error: Error) -> Error {
     if !about_a_log || source.message.contains(".log") {
         return Error::Records { path, source };
     }
-    let message = match salvage::damaged_log(&path) {
+    let message = match log::first_broken(&path) {
         Some(log) => format!("{} in the log {log}", source.message),
         None => source.message,
     };
     Error::Records { path, source: RecordError { message, ..source } }
 }
 
+fn is_corruption(error: &rocksdb::Error) -> bool {
+    error.kind() == rocksdb::ErrorKind::Corruption
+}
+
 pub(super) fn failure(path: &Path, error: &rocksdb::Error) -> Error {
-    let corruption = error.kind() == rocksdb::ErrorKind::Corruption;
-    let source = RecordError { message: error.to_string(), corruption };
+    let source = RecordError { message: error.to_string(), corruption: is_corruption(error) };
     Error::Records { path: path.to_path_buf(), source }
 }
 

@@ -1,9 +1,7 @@
 //! Taking what can be read from a record store that is damaged. Everything here works on copies of
 //! its files; the original is never changed.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rocksdb::{DB, DBRawIterator, FlushOptions};
 
@@ -82,10 +80,6 @@ pub(crate) fn rebuild_manifest(fs: &dyn Fs, path: &Path, scratch: &Path) -> Resu
         .map_err(|error| super::records::failure(path, &error))
 }
 
-/// RocksDB's logs: blocks of records.
-const LOG_BLOCK: usize = 32 << 10;
-/// Checksum, length and type.
-const LOG_HEADER: usize = 7;
 /// Beyond the numbers of a store's own files.
 const SKELETON_NUMBER: u64 = 900_000_000;
 
@@ -157,64 +151,4 @@ fn as_number(key: &[u8]) -> u128 {
     let length = key.len().min(16);
     bytes[..length].copy_from_slice(&key[..length]);
     u128::from_be_bytes(bytes)
-}
-
-/// The first log of a store that is not whole, by its own checksums.
-pub(crate) fn damaged_log(path: &Path) -> Option<String> {
-    let mut logs: Vec<PathBuf> = std::fs::read_dir(path)
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|file| file.extension().is_some_and(|kind| kind == "log"))
-        .collect();
-    logs.sort();
-    let damaged = logs.into_iter().find(|log| {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "an error is under way; another adds nothing"
-        )]
-        let file = File::open(log);
-        file.is_ok_and(|file| is_whole_log(file) == Some(false))
-    })?;
-    damaged.file_name()?.to_str().map(str::to_owned)
-}
-
-/// Walks a log block by block; `None` where it cannot be read.
-fn is_whole_log(mut file: File) -> Option<bool> {
-    let mut block = vec![0; LOG_BLOCK];
-    loop {
-        let mut length = 0;
-        while length < LOG_BLOCK {
-            match file.read(&mut block[length..]).ok()? {
-                0 => break,
-                read => length += read,
-            }
-        }
-        if !is_whole_block(&block[..length]) {
-            return Some(false);
-        }
-        if length < LOG_BLOCK {
-            return Some(true);
-        }
-    }
-}
-
-/// Walks the records of a block: each has a masked CRC-32C over its type, the number of its log if the
-/// type says so, and its payload.
-fn is_whole_block(mut rest: &[u8]) -> bool {
-    while rest.len() >= LOG_HEADER {
-        let length = usize::from(u16::from_le_bytes([rest[4], rest[5]]));
-        let kind = rest[6];
-        if kind == 0 && length == 0 {
-            return rest.iter().all(|byte| *byte == 0);
-        }
-        let numbered = matches!(kind, 5..=8 | 11 | 131);
-        let header = if numbered { LOG_HEADER + 4 } else { LOG_HEADER };
-        let Some(record) = rest.get(6..header + length) else { return false };
-        let stored = u32::from_le_bytes([rest[0], rest[1], rest[2], rest[3]]);
-        if stored != crc32c::crc32c(record).rotate_right(15).wrapping_add(0xa282_ead8) {
-            return false;
-        }
-        rest = &rest[header + length..];
-    }
-    rest.iter().all(|byte| *byte == 0) || rest.is_empty()
 }

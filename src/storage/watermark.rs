@@ -7,11 +7,13 @@
 //! the store is opened. RocksDB begins a new manifest at every writable open, so the mark lies beside
 //! it, with its number.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use crate::bytes::{Reader, Writer};
 use crate::error::{Corruption, Error, Result};
 use crate::storage::fs::{Fs, write_durably};
+use crate::storage::log::Ending;
 use crate::storage::tree::is_absent;
 
 const MAGIC: &[u8; 8] = b"HASHDBWM";
@@ -111,6 +113,43 @@ pub(crate) fn check(fs: &dyn Fs, records: &Path) -> Result<()> {
         return Err(Corruption::Checksum { expected, found }.at(&path, 0));
     }
     Ok(())
+}
+
+/// Cuts off an edit at the manifest's end that a loss of power left unwritten, which RocksDB takes for
+/// damage. It was not durable, so nothing was done on the strength of it. Only who has the lock may.
+pub(crate) fn cut_unwritten(fs: &dyn Fs, records: &Path) -> Result<()> {
+    match written_part(fs, records)? {
+        None => Ok(()),
+        Some((path, written)) => write_durably(fs, &path, &written),
+    }
+}
+
+/// Whether there is such an edit.
+pub(super) fn has_unwritten(fs: &dyn Fs, records: &Path) -> bool {
+    matches!(written_part(fs, records), Ok(Some(_)))
+}
+
+/// The manifest without the edit at its end that was not written out, if there is one.
+fn written_part(fs: &dyn Fs, records: &Path) -> Result<Option<(PathBuf, Vec<u8>)>> {
+    let Ok(Some(mark)) = Mark::read(fs, records) else { return Ok(None) };
+    let Ok(Some((path, number))) = manifest(fs, records) else { return Ok(None) };
+    let durable = match number.cmp(&mark.number) {
+        Ordering::Less => return Ok(None),
+        Ordering::Equal => mark.bytes,
+        // Begun after the mark was made; what was whole before CURRENT named it is not known.
+        Ordering::Greater => 1,
+    };
+    let mut bytes = match fs.read(&path, MAX_MANIFEST_BYTES) {
+        Err(error) if is_absent(&error) => return Ok(None),
+        read => read?,
+    };
+    match Ending::of(bytes.as_slice()) {
+        Ok(Ending::Torn { at }) if at >= durable => {
+            bytes.truncate(usize::try_from(at).unwrap_or(usize::MAX));
+            Ok(Some((path, bytes)))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Says what is wrong with the mark itself.

@@ -7,7 +7,7 @@ use hashdb::{
     Address, BulkOptions, Code, Database, Error, IndexOptions, Neighbor, Options, Readable as _,
 };
 
-use crate::{Random, filled, key, small};
+use crate::{Random, copy_folder, filled, key, small};
 
 fn segment_of(path: &Path) -> PathBuf {
     let mut files: Vec<_> =
@@ -257,14 +257,6 @@ fn a_flipped_bit_in_the_log_is_refused_not_skipped() {
     }
     write(&log, &bytes);
     assert_eq!(Database::open(&path, small()).unwrap().len(), 200);
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        write(&to.join(path.file_name().unwrap()), &read(&path));
-    }
 }
 
 /// The sections of a segment by their names: where each begins, and its bytes.

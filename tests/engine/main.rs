@@ -28,6 +28,7 @@ mod snapshots;
 mod space;
 mod states;
 mod threads;
+mod torn;
 
 use hashdb::{Address, Code, Database, Options};
 
@@ -97,6 +98,19 @@ fn small() -> Options {
 /// The lowest byte of a number.
 fn low_byte(number: u64) -> u8 {
     number.to_le_bytes()[0]
+}
+
+/// Copies what lies in a folder as it is at this moment, as a backup by hand or a loss of power would.
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, target) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
 }
 
 /// A key.

@@ -9,7 +9,7 @@ use hashdb::{
 };
 use tempfile::TempDir;
 
-use crate::{Random, key, small};
+use crate::{Random, copy_folder, key, small};
 
 /// Records that were compacted, that a seal of their own holds, and that the log alone holds.
 const COMPACTED: u64 = 60;
@@ -225,22 +225,10 @@ impl Ward {
 
     fn patient(&self) -> Patient {
         let folder = tempfile::tempdir().unwrap();
-        copy(&self.0.path(), &folder.path().join("db"));
+        copy_folder(&self.0.path(), &folder.path().join("db"));
         let Patient { records, ever, states, .. } = &self.0;
         let (records, ever, states) = (records.clone(), ever.clone(), states.clone());
         Patient { folder, records, ever, states }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for file in files_in(from) {
-        let target = to.join(file.file_name().unwrap());
-        if file.is_dir() {
-            copy(&file, &target);
-        } else {
-            std::fs::copy(&file, &target).unwrap();
-        }
     }
 }
 

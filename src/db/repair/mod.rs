@@ -28,6 +28,7 @@ use crate::storage::manifest::Schema;
 use crate::storage::records::{Access, Records};
 use crate::storage::superblock::Superblock;
 use crate::storage::tree::{ensure_dir, remove_tree};
+use crate::storage::watermark;
 use plan::{Findings, Plan};
 use store::Work;
 
@@ -82,6 +83,10 @@ pub(crate) fn repair_with(
 impl Repair {
     fn run(&mut self) -> Result<()> {
         self.finish_swap()?;
+        if !self.options.dry_run {
+            // A dry run changes nothing, so it may see more damage than there is.
+            watermark::cut_unwritten(self.fs.as_ref(), &self.layout.records())?;
+        }
         self.read_superblock()?;
         let work = self.choose_store()?;
         let findings = self.plan(&work)?;

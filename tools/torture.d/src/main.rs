@@ -65,6 +65,9 @@ struct Cli {
     /// Where the row `soak` draws its curves, a PNG file; the samples go beside it, as CSV
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// Where the row `blocks` keeps the disks that it finds fault with
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
     /// Where databases are made, instead of the folder for temporary files
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -95,6 +98,7 @@ struct Context {
     rounds: Option<u64>,
     seconds: Option<u64>,
     plot: Option<PathBuf>,
+    keep: Option<PathBuf>,
     dir: PathBuf,
     stop: Arc<AtomicBool>,
 }
@@ -157,9 +161,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
     ctrlc::set_handler(move || seen.store(true, Ordering::SeqCst)).context("watch for Ctrl-C")?;
-    let Cli { full, rounds, seconds, plot, .. } = cli;
+    let Cli { full, rounds, seconds, plot, keep, .. } = cli;
     let dir = cli.dir.unwrap_or_else(std::env::temp_dir);
-    let context = Context { seed, full, rounds, seconds, plot, dir, stop };
+    let context = Context { seed, full, rounds, seconds, plot, keep, dir, stop };
     let chosen = rows::choose(&cli.rows)?;
     println!("hashdb-torture {} seed {seed}", if full { "--full" } else { "--quick" });
     let mut done = Vec::new();

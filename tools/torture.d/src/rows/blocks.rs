@@ -128,17 +128,24 @@ impl Recording {
             }
             outcome.round();
             let lossy = random.bool();
-            if let Err(error) = self.try_state(moment, lossy, &mut random) {
+            let state = self.replay.state(moment, lossy.then_some(&mut random));
+            if let Err(error) = self.try_state(&state, moment) {
                 outcome.lost += 1;
                 let (seed, all) = (self.plan.seed, self.replay.len());
                 let how = if lossy { "with writes lost" } else { "whole" };
                 outcome.fail(format!("{moment} of {all} events {how}, seed {seed}: {error:#}"));
+                if let Some(folder) = &context.keep {
+                    let kept = folder.join(format!("ext4-{seed}-{moment}"));
+                    match std::fs::write(&kept, &state) {
+                        Ok(()) => outcome.note(format!("kept as {}", kept.display())),
+                        Err(error) => outcome.note(format!("not kept: {error}")),
+                    }
+                }
             }
         }
     }
 
-    fn try_state(&mut self, moment: usize, lossy: bool, random: &mut fastrand::Rng) -> Result<()> {
-        let state = self.replay.state(moment, lossy.then_some(random));
+    fn try_state(&self, state: &[u8], moment: usize) -> Result<()> {
         let (image, at) = (self.folder.path().join("state"), self.folder.path().join("mount"));
         std::fs::write(&image, state).context("write the state")?;
         let heard = self.promises.iter().take_while(|(heard, _)| *heard <= moment).last();
