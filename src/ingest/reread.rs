@@ -47,13 +47,13 @@ fn shard_of(key: &[u8]) -> Option<PathBuf> {
 
 /// The path whose bytes these are.
 #[cfg(unix)]
-fn path_of(key: &[u8]) -> Option<PathBuf> {
+pub(super) fn path_of(key: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
     Some(PathBuf::from(std::ffi::OsStr::from_bytes(key)))
 }
 
 /// The path whose bytes these are, if they are text.
 #[cfg(not(unix))]
-fn path_of(key: &[u8]) -> Option<PathBuf> {
+pub(super) fn path_of(key: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(key).ok().map(PathBuf::from)
 }

@@ -18,6 +18,7 @@ mod request;
 mod sheet;
 mod signals;
 mod size;
+mod stored;
 mod table;
 mod text;
 mod vectors;
