@@ -56,7 +56,7 @@ pub use pending::Pending;
 #[doc(hidden)]
 pub use probe::{ProbedShard, probe_memory, probe_shard};
 pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
-pub use reread::reread;
+pub use reread::{reread, reread_with};
 pub use siblings::{MAX_SIBLING_BYTES, Siblings};
 pub use store::{Fact, MAX_THUMBNAIL_SIDE, Store, THUMBNAIL_SIDE, UnknownFact};
 

@@ -4,15 +4,17 @@
 //! a query, its own picture at the left, its results beside it.
 
 mod canvas;
+mod noted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use hashdb::ingest::{ImageFacts, Picture, reread, thumbnail};
+use hashdb::ingest::{ImageFacts, Picture, reread_with, thumbnail};
 use hashdb::{MAX_KEY_BYTES, Readable as _, Snapshot};
 
 use self::canvas::{Canvas, Color};
+use self::noted::NotedColumns;
 use crate::files;
 use crate::output::note;
 use crate::text;
@@ -120,7 +122,7 @@ impl Sheet {
         let keys = self.queries.iter().flat_map(|query| query.results.iter().map(|(key, _)| key));
         let wanted: BTreeSet<Vec<u8>> = names.chain(keys).cloned().collect();
         let mut pictures = BTreeMap::new();
-        reread(&wanted, &mut |key, bytes| {
+        reread_with(&wanted, Some(&NotedColumns(snapshot)), &mut |key, bytes| {
             if let Ok(picture) = thumbnail(&bytes, PICTURE) {
                 pictures.insert(key.to_vec(), picture);
             }
