@@ -64,6 +64,7 @@ impl Family {
         options.set_compression_type(DBCompressionType::Lz4);
         if self == Self::Values {
             options.set_compression_type(DBCompressionType::Zstd);
+            set_dictionary(&mut options, DICTIONARY_BYTES);
             options.set_enable_blob_files(true);
             options.set_min_blob_size(LARGE_VALUE_BYTES);
             options.set_blob_compression_type(DBCompressionType::Zstd);
@@ -74,6 +75,20 @@ impl Family {
         }
         options
     }
+}
+
+/// The dictionary of a table of values, in bytes, made of what they have in common: without it the names of JSON
+/// members or the head of a thumbnail are stored in each block, and a block holds few values.
+const DICTIONARY_BYTES: i32 = 16 << 10;
+/// Bytes of values that a dictionary is made of, for each of its own: as many as zstd advises.
+const TRAINING: i32 = 100;
+
+/// Sets the size of the dictionary of tables, 0 for none. A table is held in memory until its dictionary is made.
+pub(super) fn set_dictionary(options: &mut Options, bytes: i32) {
+    // The window that zstd chooses, its level and its strategy: RocksDB's defaults, which come with the call.
+    let (window_bits, level, strategy) = (-14, 32_767, 0);
+    options.set_compression_options(window_bits, level, strategy, bytes);
+    options.set_zstd_max_train_bytes(TRAINING * bytes);
 }
 
 /// Values from this size on live in blob files, so that compaction does not copy them.
@@ -487,4 +502,55 @@ pub(super) fn failure(path: &Path, error: &rocksdb::Error) -> Error {
 fn damage(path: &Path, message: impl Into<String>) -> Error {
     let source = RecordError { message: message.into(), corruption: true };
     Error::Records { path: path.to_path_buf(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that nothing compresses.
+    struct Noise(u64);
+
+    impl Noise {
+        fn bytes(&mut self, count: usize) -> Vec<u8> {
+            let next = || {
+                self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                self.0.to_be_bytes()[0]
+            };
+            std::iter::repeat_with(next).take(count).collect()
+        }
+    }
+
+    #[test]
+    fn small_values_share_a_dictionary_across_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records");
+        let records = Records::open(&path, Access::Create, 1 << 20, None).unwrap();
+        let mut noise = Noise(7);
+        // Eight heads of 1,200 bytes: a block of 4 KiB has three values, which hardly ever begin alike.
+        let heads: Vec<_> = (0..8).map(|_| noise.bytes(1200)).collect();
+        let count = 8000_u64;
+        let value = |id: u64, noise: &mut Noise| {
+            let head = heads[usize::from(noise.bytes(1)[0]) % 8].as_slice();
+            [head, &noise.bytes(50), &id.to_be_bytes()].concat()
+        };
+        let mut expected = Vec::new();
+        for id in 0..count {
+            let mut batch = RecordsBatch::default();
+            expected.push(value(id, &mut noise));
+            batch.put(Family::Values, id.to_be_bytes(), expected[expected.len() - 1].clone());
+            records.write(batch, false).unwrap();
+        }
+        records.flush().unwrap();
+        let bytes = records.family_bytes(Family::Values) / count;
+        assert!((50..300).contains(&bytes), "a value of 1,258 bytes takes {bytes}");
+        drop(records);
+        for access in [Access::ReadOnly, Access::Write] {
+            let records = Records::open(&path, access, 1 << 20, None).unwrap();
+            for (id, expected) in (0..count).zip(&expected) {
+                let value = records.get(Family::Values, &id.to_be_bytes()).unwrap();
+                assert_eq!(value.as_ref(), Some(expected), "{id}");
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use rocksdb::{AsColumnFamilyRef as _, AsRawPtr as _, Cache, SstFileWriter};
 
 use crate::error::{Error, RecordError, Result};
 use crate::storage::failpoint;
-use crate::storage::records::{Family, Records, failure};
+use crate::storage::records::{Family, Records, failure, set_dictionary};
 
 unsafe extern "C" {
     fn hashdb_ingest(
@@ -57,6 +57,8 @@ pub(crate) fn write_table(
     fill: impl FnOnce(&mut TableWriter<'_>) -> Result<()>,
 ) -> Result<Option<Table>> {
     let mut options = family.options(&Cache::new_lru_cache(0));
+    // All of a table would wait in memory for its dictionary, beyond the budget of a load.
+    set_dictionary(&mut options, 0);
     // The disk begins at once, so that little is left to wait for at the end.
     options.set_bytes_per_sync(1 << 20);
     let writer = SstFileWriter::create(&options);
