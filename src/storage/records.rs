@@ -23,6 +23,7 @@ use crate::error::{Corruption, Error, RecordError, Result};
 use crate::storage::fs::OsFs;
 use crate::storage::lock::Lock;
 use crate::storage::log;
+use crate::storage::tables::set_dictionary;
 use crate::storage::watermark;
 
 /// The column families (storage-format.md, section 4).
@@ -80,17 +81,6 @@ impl Family {
 /// The dictionary of a table of values, in bytes, made of what they have in common: without it the names of JSON
 /// members or the head of a thumbnail are stored in each block, and a block holds few values.
 const DICTIONARY_BYTES: i32 = 16 << 10;
-/// Bytes of values that a dictionary is made of, for each of its own: as many as zstd advises.
-const TRAINING: i32 = 100;
-
-/// Sets the size of the dictionary of tables, 0 for none. A table is held in memory until its dictionary is made.
-pub(super) fn set_dictionary(options: &mut Options, bytes: i32) {
-    // The window that zstd chooses, its level and its strategy: RocksDB's defaults, which come with the call.
-    let (window_bits, level, strategy) = (-14, 32_767, 0);
-    options.set_compression_options(window_bits, level, strategy, bytes);
-    options.set_zstd_max_train_bytes(TRAINING * bytes);
-}
-
 /// Values from this size on live in blob files, so that compaction does not copy them.
 const LARGE_VALUE_BYTES: u64 = 4096;
 /// One request of this size replaces many small ones in a scan.
