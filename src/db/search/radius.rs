@@ -50,10 +50,25 @@ fn sample(tools: &SearchTools, view: &View) -> Result<Vec<Address>> {
     }
     let records = usize::try_from(view.state.record_count).unwrap_or(usize::MAX);
     let step = records.div_ceil(ASKED).max(1);
-    let rows = sources.iter().flat_map(|source| (0..source.len()).map(move |row| (source, row)));
-    let live = rows.filter(|(source, row)| view.is_live(source.id(*row)));
-    let taken = live.step_by(step);
-    taken
-        .map(|(source, row)| Address::new(source.address(row), tools.schema.address_bits))
-        .collect()
+    let bits = tools.schema.address_bits;
+    let (mut found, mut skipped) = (Vec::new(), 0_usize);
+    for source in &sources {
+        let mut rows = 0..source.len();
+        if view.deleted.len() == 0 {
+            // Nothing in between has to be looked at.
+            let first = skipped.next_multiple_of(step) - skipped;
+            for row in rows.skip(first).step_by(step) {
+                found.push(Address::new(source.address(row), bits)?);
+            }
+            skipped += source.len();
+            continue;
+        }
+        while let Some(row) = rows.find(|&row| view.is_live(source.id(row))) {
+            if skipped.is_multiple_of(step) {
+                found.push(Address::new(source.address(row), bits)?);
+            }
+            skipped += 1;
+        }
+    }
+    Ok(found)
 }
