@@ -311,7 +311,12 @@ fn numbers_that_no_training_yields_are_refused() {
 
 #[test]
 fn damaged_weights_are_an_error_or_an_encoder_but_never_a_panic() {
-    let original = small_encoder().to_bytes().unwrap();
+    damage(&small_encoder());
+    damage(&small_encoder().with_random_patches(&[8], 7).unwrap());
+}
+
+fn damage(encoder: &Autoencoder) {
+    let original = encoder.to_bytes().unwrap();
     let header = u64::from_le_bytes(original[..8].try_into().unwrap());
     let header = usize::try_from(header).unwrap() + 8;
     let mut state = 1_u64;
@@ -335,6 +340,8 @@ fn damaged_weights_are_an_error_or_an_encoder_but_never_a_panic() {
         }
         if let Ok(encoder) = Autoencoder::from_bytes(&bytes, CPU) {
             assert_eq!(encoder.encode(&images).unwrap().len(), 3);
+            let patches = encoder.patch_bits().map(|_| encoder.patch_addresses(&images).unwrap());
+            assert!(patches.is_none_or(|patches| patches.len() == 3));
         }
     }
 }

@@ -206,6 +206,7 @@ impl<'a> Trainer<'a> {
             None => Vec::new(),
         };
         let mut network = Network::new(&layers).lift()?;
+        check_range(job.net, &network)?;
         let balance = calibrate(&mut network, self.dataset, job.recipe.thresholds)?;
         let mut losses = self.state.net.losses.clone();
         let loss = losses.pop().unwrap_or_default();
@@ -213,6 +214,20 @@ impl<'a> Trainer<'a> {
         let (bit_entropy, dead_bits) = (balance.entropy, balance.dead);
         Ok((network, NetSummary { rbm_losses: losses, loss, bit_entropy, dead_bits }))
     }
+}
+
+/// Checks that no weight was too large for f16: the file of such a network could not be read again.
+fn check_range(net: Net, network: &Network) -> Result<(), ModelError> {
+    for (number, layer) in network.layers().iter().enumerate() {
+        for (name, tensor) in [("weight", &layer.weight), ("bias", &layer.bias)] {
+            let infinite = |numbers: &[f32]| numbers.iter().position(|number| !number.is_finite());
+            if let Some(index) = with_numbers(tensor, infinite)? {
+                let (tensor, value) = (format!("{net}.{number}.{name}"), "inf".to_owned());
+                return Err(ModelError::TensorValue { tensor, index, value });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// How far a phase is, in steps.
@@ -249,4 +264,26 @@ fn count(number: usize) -> f64 {
 #[expect(clippy::cast_possible_truncation, reason = "a loss needs no more digits than an f32")]
 fn mean(sum: f64, images: usize) -> f32 {
     (sum / count(images.max(1))) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::{ModelError, Net, Network, check_range};
+    use crate::model::network::Layer;
+
+    /// Weights are kept as f16, which ends at 65,504. A training whose weights were larger wrote a file that
+    /// no release could read.
+    #[test]
+    fn weights_beyond_their_file_are_an_error() {
+        let network = |weight: f32| {
+            let weight = Tensor::from_vec(vec![0.0, weight], (1, 2), &Device::Cpu).unwrap();
+            let bias = Tensor::new(&[[0.5_f32]], &Device::Cpu).unwrap();
+            Network::new(&[Layer { weight, bias }]).unwrap()
+        };
+        check_range(Net::Code, &network(65_504.0)).unwrap();
+        let error = check_range(Net::Code, &network(-70_000.0)).unwrap_err();
+        assert!(matches!(error, ModelError::TensorValue { index: 1, .. }), "{error}");
+    }
 }
