@@ -181,7 +181,7 @@ fn any_number_of_threads_gives_the_same_weights() {
 fn a_training_that_was_killed_goes_on_with_its_log_and_gives_the_same_weights() {
     let place = photos();
     let train = ["train", "photos", "--address-layers", "16,8", "--rbm-epochs", "2", "--epochs"];
-    let train = [&train[..], &["150", "--batch", "4", "--progress", "none"]].concat();
+    let train = [&train[..], &["40", "--batch", "4", "--progress", "none"]].concat();
     let layers = ["--code-layers", "16,64"];
     place.ok(&[&train[..], &layers, &["--log", "whole.log", "--out", "whole"]].concat());
     let log = ["--log", "stopped.log", "--out", "stopped"];

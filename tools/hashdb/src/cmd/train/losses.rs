@@ -143,7 +143,9 @@ fn draw(area: &Area<'_>, caption: &str, curves: &[&Curve]) -> Result<()> {
         .light_line_style(WHITE)
         .bold_line_style(RGBColor(225, 225, 225))
         .x_desc("pass")
-        .x_label_formatter(&|pass| format!("{pass:.0}"))
+        .x_label_formatter(&|pass| {
+            if pass.fract() == 0.0 { format!("{pass:.0}") } else { String::new() }
+        })
         .y_label_formatter(&|loss| format!("{loss:.3}"))
         .label_style(("sans-serif", 14))
         .draw()?;

@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     unlogged?;
     if let Some(plot) = &args.plot {
-        losses.plot(&args.out.display().to_string(), plot)?;
+        losses.plot(&format!("training of {}", args.out.display()), plot)?;
     }
     match trained {
         Ok(encoder) => {
