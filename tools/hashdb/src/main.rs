@@ -4,6 +4,7 @@
 //! Progress, notes and errors go to standard error; an error is one sentence. Exit codes are in
 //! [`exit`].
 
+mod chart;
 mod cmd;
 mod damages;
 mod encoder;
