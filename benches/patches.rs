@@ -10,7 +10,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    clippy::disallowed_methods,
     reason = "a bench prints and stops at the first surprise"
 )]
 
@@ -52,6 +51,11 @@ fn near(address: u32, seed: u64, most: u64) -> u32 {
 }
 
 /// Patch `patch` of image `image`: a function of the two alone.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number below 20,000"
+)]
 fn patch(image: u64, patch: u64, skewed: bool) -> u32 {
     let seed = mix(image * PATCHES + patch);
     if !skewed {

@@ -20,7 +20,7 @@ pub use collisions::{CodeStatistics, code_statistics};
 pub use error::EvalError;
 pub use labels::{Classes, LabelSource, LabelTable};
 pub use ranking::{Harmonic, Tie, precision_at, relevant_within};
-pub use ranks::{LabelledCodes, Own};
+pub use ranks::{Ball, LabelledCodes, Own};
 pub use scores::{CUT, CurvePoint, Estimate, PLACES, QueryScore, Scorer, Summary};
 
 /// Puts the labels of items into a random order: the control in which nothing can be found but by chance.

@@ -145,6 +145,7 @@ impl Records {
         }
         if matches!(access, Access::Write | Access::ReadOnly | Access::Strict) {
             watermark::check(&OsFs, path)?;
+            log::refuse_recycled(&OsFs, path)?;
         }
         let open = |options: Options| {
             let families = Family::ALL.map(|family| {

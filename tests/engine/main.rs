@@ -22,6 +22,7 @@ mod plans;
 #[cfg(feature = "__internals")]
 mod planted;
 mod processes;
+mod radius;
 mod read_only;
 mod reader;
 mod repair;

@@ -1,7 +1,8 @@
 //! Runs queries over the memtable and the segments of one view and merges the answers.
 //!
 //! [`ball`] begins at addresses, [`nearest`] at codes; [`visit`] finds the cheapest way through a
-//! segment by the costs of [`planner`]; [`parallel`] hands many queries to threads. [`patches`] begins at patch addresses.
+//! segment by the costs of [`planner`]; [`parallel`] hands many queries to threads; [`radius`] proposes one.
+//! [`patches`] begins at patch addresses.
 
 mod ball;
 mod collector;
@@ -9,10 +10,12 @@ mod nearest;
 mod parallel;
 mod patches;
 pub(in crate::db) mod planner;
+mod radius;
 mod visit;
 
 pub(crate) use parallel::search_batch;
 pub(crate) use patches::search_patches;
+pub(crate) use radius::proposed_radius;
 
 use std::sync::Arc;
 

@@ -41,10 +41,12 @@ struct Answer {
 /// Answers one query after the other.
 pub(super) fn run(args: &Args, db: &Database, request: &Request) -> Result<Exit> {
     let snapshot = db.snapshot();
+    let radius = args.ball.map(|ball| ball.radius(&snapshot, request.k)).transpose()?;
     let mut session = Session {
         args,
         request,
         snapshot: &snapshot,
+        radius,
         output: Output::new(),
         sheet: args.sheet.as_ref().map(|_| Sheet::default()),
         answered: 0,
@@ -85,6 +87,8 @@ struct Session<'a> {
     args: &'a Args,
     request: &'a Request,
     snapshot: &'a Snapshot,
+    /// That of --ball.
+    radius: Option<u32>,
     output: Output,
     sheet: Option<Sheet>,
     answered: usize,
@@ -98,7 +102,7 @@ impl Session<'_> {
             })
         };
         let code = target.code.clone();
-        Ok(match (self.args.ball, self.request.mode) {
+        Ok(match (self.radius, self.request.mode) {
             (Some(radius), _) => {
                 let address = address("--ball")?;
                 let query = Query::ball_then_code(address, radius, code, self.request.k);
