@@ -32,7 +32,8 @@ pub(crate) fn search_patches(
     query.validate(&tools.schema)?;
     let admission = query.filter.as_ref().map_or(Ok(Admission::All), |filter| filter.resolve(view));
     let admission = admission?;
-    let mut search = PatchSearch { tools, view, query, counters: Counters::default() };
+    let patches = distinct(query);
+    let mut search = PatchSearch { tools, view, query, patches, counters: Counters::default() };
     let sources = search.score()?;
     let matches = match &query.joined {
         None => search.best(&sources, &admission)?,
@@ -49,7 +50,22 @@ struct PatchSearch<'a> {
     tools: &'a SearchTools,
     view: &'a View,
     query: &'a PatchQuery,
+    patches: Vec<(u32, u32)>,
     counters: Counters,
+}
+
+/// The patches of a query, and how often it has each: a plain sky is looked up once.
+fn distinct(query: &PatchQuery) -> Vec<(u32, u32)> {
+    let mut sorted: Vec<_> = query.patches.iter().map(|patch| patch.value()).collect();
+    sorted.sort_unstable();
+    let mut patches: Vec<(u32, u32)> = Vec::with_capacity(sorted.len());
+    for patch in sorted {
+        match patches.last_mut() {
+            Some((last, times)) if *last == patch => *times += 1,
+            _ => patches.push((patch, 1)),
+        }
+    }
+    patches
 }
 
 impl<'a> PatchSearch<'a> {
@@ -82,9 +98,9 @@ impl<'a> PatchSearch<'a> {
     fn scan(&mut self, rows: usize, lists: &PatchLists) -> Vec<u32> {
         let mut tally = self.tally(rows);
         if !lists.is_empty() {
-            for patch in &self.query.patches {
-                lists.near(self.tools.level, patch.value(), &mut tally);
-                tally.count(self.tools.level);
+            for &(patch, times) in &self.patches {
+                lists.near(self.tools.level, patch, &mut tally);
+                tally.count(self.tools.level, times);
                 self.counters.distances += lists.len() as u64;
             }
         }
@@ -97,10 +113,10 @@ impl<'a> PatchSearch<'a> {
         let Some(table) = segment.patches()? else { return Ok(vec![0; rows]) };
         let SearchTools { level, half_balls, .. } = self.tools;
         let (mut tally, mut hits) = (self.tally(rows), Default::default());
-        for patch in &self.query.patches {
-            let (patch, counters) = (patch.value(), &mut self.counters);
+        for &(patch, times) in &self.patches {
+            let counters = &mut self.counters;
             table.near(*level, half_balls, patch, &mut tally, &mut hits, counters);
-            tally.count(*level);
+            tally.count(*level, times);
         }
         tally.finish().map_err(|row| {
             let field = "patch row";

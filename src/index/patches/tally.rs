@@ -59,14 +59,14 @@ impl PatchTally {
         }
     }
 
-    /// Counts what was noted since the last call, which is of one patch of the query: at most
-    /// [`MAX_PATCHES`](super::MAX_PATCHES) calls.
-    pub fn count(&mut self, level: Level) {
+    /// Counts what was noted since the last call, which is of one patch that the query has so many `times`: at
+    /// most [`MAX_PATCHES`](super::MAX_PATCHES) in all calls.
+    pub fn count(&mut self, level: Level, times: u32) {
         self.patch += 1;
         let stamp = self.patch << SCORE_BITS;
         // The closest come first.
         for (distance, near) in (0..).zip(&mut self.near) {
-            let worth = 1 << (self.radius - distance);
+            let worth = times << (self.radius - distance);
             for (place, &row) in near.iter().enumerate() {
                 if let Some(cell) =
                     near.get(place + AHEAD).and_then(|row| self.cells.get(*row as usize))

@@ -71,9 +71,9 @@ fn a_table_scores_as_its_lists_do_and_gives_them_back() {
                 for _ in 0..3 {
                     let asked = patch(&mut random, bits, skewed);
                     lists.near(level, asked, &mut scanned);
-                    scanned.count(level);
+                    scanned.count(level, 1);
                     table.near(level, &balls, asked, &mut looked_up, &mut hits, &mut counters);
-                    looked_up.count(level);
+                    looked_up.count(level, 1);
                 }
                 let what = format!("{rows} rows, {bits} bits, radius {radius}, {level:?}");
                 assert_eq!(looked_up.finish(), scanned.finish(), "{what}");
@@ -131,7 +131,7 @@ fn bytes_that_contradict_themselves_are_refused() {
     let (mut hits, mut counters) = (Default::default(), Counters::default());
     let (level, balls) = (Level::best(), HalfBalls::new(12));
     table.near(level, &balls, 0, &mut tally, &mut hits, &mut counters);
-    tally.count(level);
+    tally.count(level, 1);
     assert_eq!(tally.finish(), Err(0xffff));
     assert!(table.lists().is_err());
 }
