@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use hashdb::{
-    Address, Code, Database, EncoderModel, IndexOptions, Options, Result, WriteBatch, WriteOptions,
+    Address, Code, Database, EncoderModel, IndexOptions, Options, PatchCounting, Result,
+    WriteBatch, WriteOptions,
 };
 
 /// What a record holds beside its key.
@@ -19,6 +20,7 @@ struct Held {
     address: Address,
     code: Code,
     value: Vec<u8>,
+    patches: Vec<Address>,
 }
 
 /// A database and what must be in it.
@@ -29,6 +31,8 @@ struct Fixture {
     /// Keys that were deleted.
     absent: Vec<String>,
     random: u64,
+    /// Records have patch addresses.
+    patched: bool,
 }
 
 fn main() -> Result<()> {
@@ -53,8 +57,14 @@ fn main() -> Result<()> {
             let model = EncoderModel { fingerprint: "f1c7".to_owned(), weights };
             Fixture::create(&path, options.encoder(model))?.large(1200)?
         }
+        // Few records: what their patches do not need is in the others.
+        "patches" => {
+            let options = small.address_bits(11).index(IndexOptions::none());
+            let fixture = Fixture::create(&path, options)?;
+            Fixture { patched: true, ..fixture }.large(120)?
+        }
         _ => {
-            let rule = "must be small, indexes or prefixes, and a path must follow";
+            let rule = "must be small, indexes, prefixes or patches, and a path must follow";
             return Err(hashdb::Error::InvalidArgument { argument: "kind", rule: rule.into() });
         }
     };
@@ -71,7 +81,14 @@ fn main() -> Result<()> {
 impl Fixture {
     fn create(path: &str, options: Options) -> Result<Self> {
         let db = Database::create(path, options)?;
-        Ok(Self { db, next_id: 0, held: BTreeMap::new(), absent: Vec::new(), random: 1 })
+        Ok(Self {
+            db,
+            next_id: 0,
+            held: BTreeMap::new(),
+            absent: Vec::new(),
+            random: 1,
+            patched: false,
+        })
     }
 
     /// A segment with a pair table, a record replaced and one deleted after it was sealed, records in
@@ -178,11 +195,31 @@ impl Fixture {
     fn put(&mut self, records: Vec<(String, Address, Code, Vec<u8>)>) -> Result<()> {
         let mut batch = WriteBatch::new();
         for (key, address, code, value) in records {
-            batch.put(key.as_bytes(), address, code.clone(), &value);
-            self.held.insert(key, Held { id: self.next_id, address, code, value });
+            let patches = self.patches(address)?;
+            batch.put_with_patches(key.as_bytes(), address, code.clone(), &value, &patches);
+            let held = Held { id: self.next_id, address, code, value, patches };
+            self.held.insert(key, held);
             self.next_id += 1;
         }
         self.db.write(batch, WriteOptions::default()).map(|_| ())
+    }
+
+    /// Up to nine patches, some near the address, one at times twice.
+    fn patches(&mut self, address: Address) -> Result<Vec<Address>> {
+        let mut patches = Vec::new();
+        if self.patched {
+            let bits = address.bits();
+            for _ in 0..low_bits(self.number(), 3) {
+                let wide = self.number();
+                let near = u64::from(address.value()) ^ (1 << (wide >> 60));
+                let value = if wide.is_multiple_of(2) { wide >> 8 } else { near };
+                patches.push(Address::new(low_bits(value, bits), bits)?);
+            }
+            if patches.len() > 4 {
+                patches.extend([patches[0], patches[1]]);
+            }
+        }
+        Ok(patches)
     }
 
     fn delete(&mut self, key: &str) -> Result<()> {
@@ -204,7 +241,7 @@ impl Fixture {
         say(format!("index {} {}", stats.index, stats.encoder.as_deref().unwrap_or("none")));
         say(format!("export {}", self.export()));
         for (key, held) in self.held.iter().step_by(self.held.len() / 20 + 1) {
-            let Held { id, address, code, value } = held;
+            let Held { id, address, code, value, .. } = held;
             say(format!("get {key} {id} {address} {code} {}", blake3::hash(value)));
         }
         self.absent.iter().step_by(self.absent.len() / 20 + 1).for_each(|key| {
@@ -224,6 +261,14 @@ impl Fixture {
                 let found = self.nearest(radius, |other| other.code.distance(&code));
                 say(format!("range {code} {radius}{}", neighbors(&found)));
             }
+            if self.patched {
+                for (radius, counting) in [0, 1, 3, 8].into_iter().flat_map(|radius| {
+                    [PatchCounting::Closest, PatchCounting::Every]
+                        .map(|counting| (radius, counting))
+                }) {
+                    say(self.patch_line(&held.patches, address, radius, counting));
+                }
+            }
             let all = self.nearest(bits, |other| other.code.distance(&code));
             for k in [1, 10, 40] {
                 say(format!("knn {code} {k}{}", neighbors(&all[..k.min(all.len())])));
@@ -240,10 +285,38 @@ impl Fixture {
         out
     }
 
+    /// The best 20 by patches: those asked for, the address in front so that there is one.
+    fn patch_line(
+        &self,
+        patches: &[Address],
+        address: Address,
+        radius: u32,
+        counting: PatchCounting,
+    ) -> String {
+        let asked: Vec<_> = [&[address], patches].concat();
+        let score = |held: &Held| -> u32 {
+            let of_patch = |patch: &Address| {
+                let near = held.patches.iter().map(|own| own.distance(*patch));
+                let near = near.filter(|distance| *distance <= radius);
+                match counting {
+                    PatchCounting::Closest => near.min().map_or(0, |near| 1 << (radius - near)),
+                    PatchCounting::Every => near.map(|near| 1 << (radius - near)).sum(),
+                }
+            };
+            asked.iter().map(of_patch).sum()
+        };
+        let mut found: Vec<_> = self.held.values().map(|held| (score(held), held.id)).collect();
+        found.retain(|(score, _)| *score > 0);
+        found.sort_by_key(|(score, id)| (std::cmp::Reverse(*score), *id));
+        found.truncate(20);
+        let asked: Vec<_> = asked.iter().map(Address::to_string).collect();
+        format!("patches {} {radius} {counting:?}{}", asked.join(","), neighbors(&found))
+    }
+
     /// A hash of all records in the order of addresses, then ids.
     fn export(&self) -> blake3::Hash {
         let mut lines = BTreeMap::new();
-        for (key, Held { id, address, code, value }) in &self.held {
+        for (key, Held { id, address, code, value, .. }) in &self.held {
             let value = blake3::hash(value);
             lines.insert((address.value(), *id), format!("{id} {address} {code} {key} {value}\n"));
         }

@@ -56,13 +56,13 @@ pub use db::{
     Answer, Backup, BackupCreated, BackupProgress, BackupReport, BulkLoader, BulkOptions,
     BulkProgress, BulkReport, BulkStage, CheckpointInfo, Damage, Database, Digest, Duplicates,
     EncoderModel, ExplainedSource, Explanation, Filter, Generation, IndexOptions, Iter,
-    MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NOTE_BYTES, MAX_VALUE_BYTES, Options, Plan, Query,
-    QueryStats, Readable, Record, RepairOptions, RepairReport, SegmentStats, Snapshot, SpaceReport,
-    Stats, VerifyReport, WriteBatch, WriteOptions, Written,
+    MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NOTE_BYTES, MAX_VALUE_BYTES, Options, PatchAnswer,
+    PatchMatch, PatchQuery, Plan, Query, QueryStats, Readable, Record, RepairOptions, RepairReport,
+    SegmentStats, Snapshot, SpaceReport, Stats, VerifyReport, WriteBatch, WriteOptions, Written,
 };
 pub use error::{Corruption, Error, RecordError, Result};
 pub use hamming::Level;
-pub use index::Neighbor;
+pub use index::{MAX_PATCH_RADIUS, MAX_PATCHES, Neighbor, PatchCounting};
 pub use storage::layout::FORMAT_VERSION;
 
 /// The lower floors, for benches and fuzz targets only. No promise of stability.

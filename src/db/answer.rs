@@ -55,6 +55,8 @@ pub enum Plan {
     AddressScan,
     /// The records of the ball were ranked by their codes.
     BallThenCode,
+    /// The patches of the query were looked up in the patch tables.
+    Patches,
 }
 
 impl fmt::Display for Plan {
@@ -69,6 +71,7 @@ impl fmt::Display for Plan {
             Self::Ball => "ball",
             Self::AddressScan => "address-scan",
             Self::BallThenCode => "ball-then-code",
+            Self::Patches => "patches",
         })
     }
 }

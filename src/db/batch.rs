@@ -4,6 +4,7 @@ use crate::code::{Address, Code};
 use crate::db::notes::NoteChange;
 use crate::db::options::{MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::error::{Error, Result};
+use crate::index::MAX_PATCHES;
 use crate::storage::manifest::Schema;
 
 /// An ordered list of puts and deletes, detached from any database;
@@ -17,7 +18,7 @@ pub struct WriteBatch {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
-    Put { key: Vec<u8>, address: Address, code: Code, value: Vec<u8> },
+    Put { key: Vec<u8>, address: Address, code: Code, value: Vec<u8>, patches: Vec<Address> },
     Delete { key: Vec<u8> },
 }
 
@@ -31,8 +32,22 @@ impl WriteBatch {
     /// Inserts a record, or replaces the one with this key. A record that is replaced gets a new
     /// id.
     pub fn put(&mut self, key: &[u8], address: Address, code: Code, value: &[u8]) {
-        let (key, value) = (key.to_vec(), value.to_vec());
-        self.operations.push(Operation::Put { key, address, code, value });
+        self.put_with_patches(key, address, code, value, &[]);
+    }
+
+    /// The same for a record with patch addresses, 0 to 256 of the database's width, the same one more than
+    /// once if it is so: what [`Query::patches`](crate::Query::patches) searches. They belong to the record: one
+    /// that is replaced loses them.
+    pub fn put_with_patches(
+        &mut self,
+        key: &[u8],
+        address: Address,
+        code: Code,
+        value: &[u8],
+        patches: &[Address],
+    ) {
+        let (key, value, patches) = (key.to_vec(), value.to_vec(), patches.to_vec());
+        self.operations.push(Operation::Put { key, address, code, value, patches });
     }
 
     /// Deletes the record with this key, if there is one.
@@ -91,12 +106,13 @@ impl Operation {
     fn validate(&self, schema: &Schema) -> Result<usize> {
         match self {
             Self::Delete { key } => validate_key(key).map(|()| key.len()),
-            Self::Put { key, address, code, value } => {
+            Self::Put { key, address, code, value, patches } => {
                 validate_key(key)?;
                 validate_code(code, schema)?;
                 validate_address(*address, schema)?;
                 validate_value(value)?;
-                Ok(key.len() + code.as_bytes().len() + value.len())
+                validate_patches(patches, schema)?;
+                Ok(key.len() + code.as_bytes().len() + value.len() + 4 * patches.len())
             }
         }
     }
@@ -134,4 +150,13 @@ pub(crate) fn validate_address(address: Address, schema: &Schema) -> Result<()> 
         return Ok(());
     }
     Err(Error::AddressWidth { expected: schema.address_bits, found: address.bits() })
+}
+
+/// Checks the number of patch addresses and that each has the width of the database.
+pub(crate) fn validate_patches(patches: &[Address], schema: &Schema) -> Result<()> {
+    if patches.len() > MAX_PATCHES {
+        let rule = format!("must be at most {MAX_PATCHES}, not {}", patches.len());
+        return Err(Error::invalid("patch addresses", rule));
+    }
+    patches.iter().try_for_each(|patch| validate_address(*patch, schema))
 }

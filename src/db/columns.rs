@@ -1,6 +1,6 @@
 //! Rows in memory, column by column, in the byte order of a segment.
 
-use crate::index::Rows;
+use crate::index::{PatchLists, Rows};
 
 /// Ids, addresses and codes of some records.
 #[derive(Debug, Clone, Default)]
@@ -8,6 +8,7 @@ pub(crate) struct Columns {
     pub(crate) ids: Vec<u8>,
     pub(crate) addresses: Vec<u8>,
     pub(crate) codes: Vec<u8>,
+    pub(crate) patches: PatchLists,
     code_bytes: usize,
 }
 
@@ -21,8 +22,21 @@ impl Columns {
             ids: Vec::with_capacity(rows * 8),
             addresses: Vec::with_capacity(rows * 4),
             codes: Vec::with_capacity(rows * code_bytes),
+            patches: PatchLists::default(),
             code_bytes,
         }
+    }
+
+    /// Adds a row with patch addresses.
+    pub(crate) fn push_patched(
+        &mut self,
+        id: u64,
+        address: u32,
+        code: &[u8],
+        patches: impl IntoIterator<Item = u32>,
+    ) {
+        self.patches.push(self.len(), patches);
+        self.push(id, address, code);
     }
 
     pub(crate) fn push(&mut self, id: u64, address: u32, code: &[u8]) {
@@ -37,9 +51,11 @@ impl Columns {
         self.ids.clear();
         self.addresses.clear();
         self.codes.clear();
+        self.patches.clear();
     }
 
     pub(crate) fn extend(&mut self, other: &Self) {
+        self.patches.extend(self.len(), &other.patches);
         self.ids.extend_from_slice(&other.ids);
         self.addresses.extend_from_slice(&other.addresses);
         self.codes.extend_from_slice(&other.codes);
@@ -79,6 +95,7 @@ impl Columns {
             ids: self.ids[row * 8..].to_vec(),
             addresses: self.addresses[row * 4..].to_vec(),
             codes: self.codes[row * self.code_bytes..].to_vec(),
+            patches: self.patches.tail(row),
             code_bytes: self.code_bytes,
         }
     }

@@ -12,7 +12,7 @@ use crate::db::record::{KeyEntry, Location, encode_id, encode_pending, encode_re
 use crate::db::ticket::{Ticket, Written};
 use crate::error::{Corruption, Error, Result};
 use crate::storage::failpoint;
-use crate::storage::manifest::{STATE_KEY, State};
+use crate::storage::manifest::{SCHEMA_KEY, STATE_KEY, State};
 use crate::storage::records::{Family, RecordsBatch};
 
 /// What a group changes, gathered before anything is written.
@@ -82,6 +82,9 @@ impl Engine {
         }
         let sync = accepted.iter().any(|(ticket, _)| ticket.sync);
         let Group { mut changes, added, deleted, state, .. } = group;
+        if !added.patches.is_empty() {
+            changes.put(Family::Meta, SCHEMA_KEY, self.schema.encode_patched());
+        }
         changes.put(Family::Meta, STATE_KEY, state.encode());
         failpoint::reach("commit.begin");
         if let Err(error) = self.records().write(changes, sync) {
@@ -142,7 +145,7 @@ impl Group<'_> {
                         written.deleted += 1;
                     }
                 }
-                Operation::Put { key, address, code, value } => {
+                Operation::Put { key, address, code, value, patches } => {
                     match self.find(key) {
                         Some(entry) => {
                             self.remove(entry);
@@ -154,19 +157,21 @@ impl Group<'_> {
                     let entry = KeyEntry { location, has_value: !value.is_empty() };
                     self.state.next_id += 1;
                     self.state.record_count += 1;
-                    let record = encode_record(code, key, entry.has_value);
+                    let patches = patches.iter().map(|patch| patch.value());
+                    let record = encode_record(code, key, entry.has_value, patches.clone());
                     let id = encode_id(location.id);
                     self.changes.put(Family::Records, location.encode(), record);
                     self.changes.put(Family::Keys, key.as_slice(), entry.encode());
                     self.changes.put(
                         Family::Pending,
                         id.as_slice(),
-                        encode_pending(*address, code),
+                        encode_pending(*address, code, patches.clone()),
                     );
                     if entry.has_value {
                         self.changes.put(Family::Values, id, value.as_slice());
                     }
-                    self.added.push(location.id, location.address, code.as_bytes());
+                    let code = code.as_bytes();
+                    self.added.push_patched(location.id, location.address, code, patches);
                     self.keys.insert(key.clone(), Some(entry));
                 }
             }

@@ -22,6 +22,8 @@ use crate::storage::records::{Family, RecordsBatch};
 
 /// Segments of like size that are merged at once; keeps their number logarithmic.
 const FAN_IN: usize = 4;
+/// Patch addresses that the background merges at once: it takes some 13 bytes of memory for each.
+const MERGED_PATCHES: u64 = 1 << 27;
 /// Segments at which who seals waits for merges: some four times what merging leaves in the largest
 /// database.
 pub(super) const MOST_SEGMENTS: usize = 128;
@@ -117,15 +119,18 @@ impl Engine {
             return Ok(wasteful);
         }
         let (mut wasted, mut left) = (0, self.options.segment_records);
+        let mut patches_left = MERGED_PATCHES;
         for segment in &view.segments {
             let rows = segment.rows()?;
             let dead = (0..rows.len()).filter(|row| !view.is_live(rows.id(*row))).count();
             let live = (rows.len() - dead) as u64;
             // What would become too large is for the next time.
-            if dead * 2 >= rows.len() && (live <= left || wasteful.is_empty()) {
+            let fits = live <= left && segment.patch_count() <= patches_left;
+            if dead * 2 >= rows.len() && (fits || wasteful.is_empty()) {
                 wasteful.push(Arc::clone(segment));
                 wasted += dead;
                 left = left.saturating_sub(live);
+                patches_left = patches_left.saturating_sub(segment.patch_count());
             }
         }
         if wasted < self.options.memtable_records {
@@ -142,13 +147,15 @@ impl Engine {
         let class = |segment: &Segment| (segment.row_count() / unit).max(1).ilog(FAN_IN as u64);
         let largest = view.segments.iter().map(|segment| class(segment)).max()?;
         (0..=largest).find_map(|wanted| {
-            let mut left = self.options.segment_records;
+            let (mut left, mut patches_left) = (self.options.segment_records, MERGED_PATCHES);
             let mut members: Vec<_> =
                 view.segments.iter().filter(|segment| class(segment) == wanted).cloned().collect();
             members.sort_by_key(|segment| segment.row_count());
             members.retain(|segment| {
-                let fits = segment.row_count() <= left;
-                left = left.saturating_sub(segment.row_count());
+                let (rows, patches) = (segment.row_count(), segment.patch_count());
+                let fits = rows <= left && patches <= patches_left;
+                left = left.saturating_sub(rows);
+                patches_left = patches_left.saturating_sub(patches);
                 fits
             });
             (members.len() >= FAN_IN).then_some(members)
@@ -160,10 +167,15 @@ impl Engine {
         drop(self.lock_commit()?);
         failpoint::reach("merge.begin");
         let view = self.view();
-        let sources = inputs.iter().map(|segment| segment.rows()).collect::<Result<Vec<_>>>()?;
+        let patches = inputs.iter().map(|segment| segment.patch_lists());
+        let patches = patches.collect::<Result<Vec<_>>>()?;
+        let sources =
+            inputs.iter().zip(&patches).map(|(input, patches)| Ok((input.rows()?, patches)));
+        let sources = sources.collect::<Result<Vec<_>>>()?;
         let code_bytes = usize::from(self.schema.code_bits / 8);
         let Gathered { columns, mut dropped } =
             gather(&sources, code_bytes, |id| view.is_live(id))?;
+        drop(patches);
         failpoint::reach("merge.gathered");
         let number = self.reserve_segment_number();
         let index = *self.index.lock();

@@ -18,6 +18,8 @@ use crate::storage::records::Family;
 
 /// What the hash begins with: the name of this definition.
 const NAME: &[u8; 16] = b"hashdb digest 1\0";
+/// Stands before patch addresses, with their number.
+const PATCHES: u32 = 1 << 31;
 /// Records that are looked up together.
 const CHUNK: usize = 8192;
 /// Of these, a thread takes this many at least.
@@ -30,7 +32,7 @@ const HASHED_BYTES: usize = 128 << 10;
 const KEPT_BYTES: usize = 4 << 20;
 
 /// The digest of the records of one state. Two databases have the same if and only if they have the
-/// same widths and the same records by key, address, code and value.
+/// same widths and the same records by key, address, code, value and patch addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest {
     /// The BLAKE3 hash that storage-format.md defines in section 10.
@@ -170,5 +172,11 @@ fn add(snapshot: &Snapshot, found: Found, bytes: &mut Vec<u8>) -> Result<()> {
     bytes.extend(record.code.as_bytes());
     bytes.extend((value.len() as u64).to_le_bytes());
     bytes.extend(&value);
+    if !record.patches.is_empty() {
+        // No key is as long as this says, and behind the last record stand eight bytes alone.
+        let count = u32::try_from(record.patches.len()).unwrap_or(u32::MAX);
+        bytes.extend((PATCHES | count).to_le_bytes());
+        bytes.extend(record.patch_values().flat_map(u32::to_le_bytes));
+    }
     Ok(())
 }

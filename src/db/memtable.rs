@@ -30,6 +30,11 @@ impl Memtable {
         self.runs.iter().map(|run| run.rows())
     }
 
+    /// The runs themselves.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &Columns> {
+        self.runs.iter().map(Arc::as_ref)
+    }
+
     /// Adds rows whose ids are above all others.
     pub(crate) fn append(&mut self, mut added: Columns) {
         if added.is_empty() {

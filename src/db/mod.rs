@@ -26,6 +26,7 @@ mod maintenance;
 mod memtable;
 mod notes;
 mod options;
+mod patches;
 #[cfg(feature = "__internals")]
 mod probe;
 mod published;
@@ -65,6 +66,7 @@ pub use options::{
     EncoderModel, IndexOptions, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NOTE_BYTES, MAX_VALUE_BYTES,
     Options, WriteOptions,
 };
+pub use patches::{PatchAnswer, PatchMatch, PatchQuery};
 #[cfg(feature = "__internals")]
 pub use probe::{
     EntryKind, PlantedEntry, ProbedSuperblock, list_entries, plant_entries, probe_entry,
@@ -222,6 +224,24 @@ impl Database {
     pub fn put(&self, key: &[u8], address: Address, code: Code, value: &[u8]) -> Result<()> {
         let mut batch = WriteBatch::new();
         batch.put(key, address, code, value);
+        self.write(batch, WriteOptions::default()).map(|_| ())
+    }
+
+    /// The same for a record with patch addresses ([`WriteBatch::put_with_patches`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::write`].
+    pub fn put_with_patches(
+        &self,
+        key: &[u8],
+        address: Address,
+        code: Code,
+        value: &[u8],
+        patches: &[Address],
+    ) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.put_with_patches(key, address, code, value, patches);
         self.write(batch, WriteOptions::default()).map(|_| ())
     }
 

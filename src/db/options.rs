@@ -12,7 +12,7 @@ pub const MAX_KEY_BYTES: usize = 4096;
 pub const MAX_VALUE_BYTES: usize = 64 << 20;
 /// Largest note in bytes.
 pub const MAX_NOTE_BYTES: usize = 1 << 20;
-/// Most bytes of keys, codes and values in one [`WriteBatch`](crate::WriteBatch).
+/// Most bytes of keys, codes, values and patch addresses in one [`WriteBatch`](crate::WriteBatch).
 pub const MAX_BATCH_BYTES: usize = 1 << 30;
 
 /// How a database is created or opened. Every default is written beside its setter.
@@ -189,7 +189,7 @@ impl Options {
     }
 
     /// Records that the memtable holds before it is sealed into a segment, default 100,000. Each
-    /// costs its code and 12 bytes of memory. At least 1.
+    /// costs its code, 12 bytes of memory and 4 for each of its patch addresses. At least 1.
     #[must_use]
     pub fn memtable_records(mut self, count: usize) -> Self {
         self.memtable_records = count.max(1);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::db::options::IndexOptions;
 use crate::db::record::{
-    KeyEntry, Location, decode_id, decode_pending, decode_record, encode_id, encode_pending,
-    encode_record,
+    KeyEntry, Location, Pending, decode_id, decode_pending, decode_record, encode_id,
+    encode_pending, encode_record,
 };
 use crate::error::{Corruption, Result};
 use crate::storage::layout::Layout;
@@ -79,7 +79,11 @@ pub fn probe_entry(
     let schema = Schema { database_id: [0; 16], code_bits, address_bits };
     let same_key = |value| Ok((key.to_vec(), value));
     match kind {
-        EntryKind::Schema => same_key(Schema::decode(value)?.encode()),
+        EntryKind::Schema => {
+            let schema = Schema::decode(value)?;
+            let patched = Schema::is_patched(value);
+            same_key(if patched { schema.encode_patched() } else { schema.encode() })
+        }
         EntryKind::State => same_key(State::decode(value)?.encode()),
         EntryKind::Index => same_key(IndexOptions::decode(Some(value))?.encode()),
         EntryKind::Segment => {
@@ -93,15 +97,18 @@ pub fn probe_entry(
             let location = Location::decode(key)?;
             let record = decode_record(&schema, location, value)?;
             let location = Location { address: record.address.value(), id: record.id };
-            Ok((location.encode(), encode_record(&record.code, &record.key, record.has_value)))
+            let (code, patches) = (&record.code, record.patch_values());
+            let value = encode_record(code, &record.key, record.has_value, patches);
+            Ok((location.encode(), value))
         }
         EntryKind::Pending => {
             let id = decode_id(key)?;
-            let (address, code) = decode_pending(&schema, value)?;
+            let Pending { address, code, patches } = decode_pending(&schema, value)?;
+            let patches = patches.into_iter();
             let wide = |_error| Corruption::OutOfRange { field: "address", value: address.into() };
             let address = crate::code::Address::new(address, address_bits).map_err(wide)?;
             let value = crate::code::Code::from_bytes(code)
-                .map_or_else(|_| value.to_vec(), |code| encode_pending(address, &code));
+                .map_or_else(|_| value.to_vec(), |code| encode_pending(address, &code, patches));
             Ok((encode_id(id), value))
         }
     }

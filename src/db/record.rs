@@ -3,6 +3,7 @@
 use crate::bytes::{Reader, Writer};
 use crate::code::{Address, Code};
 use crate::error::{Corruption, Result};
+use crate::index::MAX_PATCHES;
 use crate::storage::manifest::Schema;
 
 /// One record without its value, which may be large and is read on its own.
@@ -16,10 +17,21 @@ pub struct Record {
     pub code: Code,
     /// The user's key.
     pub key: Vec<u8>,
+    /// The patch addresses, in the order in which they were put; mostly none
+    /// ([`WriteBatch::put_with_patches`](crate::WriteBatch::put_with_patches)).
+    pub patches: Vec<Address>,
     pub(crate) has_value: bool,
 }
 
+impl Record {
+    /// The patch addresses as numbers.
+    pub(crate) fn patch_values(&self) -> impl ExactSizeIterator<Item = u32> {
+        self.patches.iter().map(|patch| patch.value())
+    }
+}
+
 const HAS_VALUE: u8 = 1;
+const HAS_PATCHES: u8 = 2;
 
 /// Where a record lies: the key of the family `records`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,27 +89,45 @@ impl KeyEntry {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Corruption> {
         let mut input = Reader::new(bytes);
         let location = Location::read(&mut input)?;
-        let has_value = decode_flags(input.u8()?)?;
+        let flags = input.u8()?;
+        if flags & !HAS_VALUE != 0 {
+            return Err(Corruption::OutOfRange { field: "record flags", value: u64::from(flags) });
+        }
+        let has_value = flags == HAS_VALUE;
         input.end("key entry length")?;
         Ok(Self { location, has_value })
     }
 }
 
-fn decode_flags(flags: u8) -> Result<bool, Corruption> {
-    match flags {
-        0 => Ok(false),
-        HAS_VALUE => Ok(true),
-        _ => Err(Corruption::OutOfRange { field: "record flags", value: u64::from(flags) }),
+/// The value of the family `records`, appended to `out`.
+pub(crate) fn write_record(
+    out: &mut Vec<u8>,
+    code: &[u8],
+    key: &[u8],
+    has_value: bool,
+    patches: impl ExactSizeIterator<Item = u32>,
+) {
+    let flags = if patches.len() == 0 { 0 } else { HAS_PATCHES };
+    out.push(flags | u8::from(has_value));
+    out.extend_from_slice(code);
+    if patches.len() > 0 {
+        // At most 256: whoever put them was told so.
+        out.push(u8::try_from(patches.len() - 1).unwrap_or(u8::MAX));
+        out.extend(patches.take(MAX_PATCHES).flat_map(u32::to_be_bytes));
     }
+    out.extend_from_slice(key);
 }
 
 /// The value of the family `records`.
-pub(crate) fn encode_record(code: &Code, key: &[u8], has_value: bool) -> Vec<u8> {
-    let mut out = Writer::new();
-    out.u8(u8::from(has_value));
-    out.bytes(code.as_bytes());
-    out.bytes(key);
-    out.finish()
+pub(crate) fn encode_record(
+    code: &Code,
+    key: &[u8],
+    has_value: bool,
+    patches: impl ExactSizeIterator<Item = u32>,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_record(&mut out, code.as_bytes(), key, has_value, patches);
+    out
 }
 
 /// Reads an entry of the family `records`.
@@ -107,8 +137,19 @@ pub(crate) fn decode_record(
     value: &[u8],
 ) -> Result<Record, Corruption> {
     let mut input = Reader::new(value);
-    let has_value = decode_flags(input.u8()?)?;
+    let flags = input.u8()?;
+    if flags & !(HAS_VALUE | HAS_PATCHES) != 0 {
+        return Err(Corruption::OutOfRange { field: "record flags", value: u64::from(flags) });
+    }
     let code = input.bytes(usize::from(schema.code_bits / 8))?;
+    let mut patches = Vec::new();
+    if flags & HAS_PATCHES != 0 {
+        let count = usize::from(input.u8()?) + 1;
+        patches.reserve_exact(count);
+        for patch in decode_patches(schema, input.bytes(4 * count)?) {
+            patches.push(patch?);
+        }
+    }
     let key = input.rest();
     if key.is_empty() {
         return Err(Corruption::Truncated { missing: 1 });
@@ -121,29 +162,62 @@ pub(crate) fn decode_record(
             .map_err(out_of_range("address", value))?,
         code: Code::from_bytes(code).map_err(out_of_range("code length", code.len() as u64))?,
         key: key.to_vec(),
-        has_value,
+        patches,
+        has_value: flags & HAS_VALUE != 0,
+    })
+}
+
+/// Patch addresses, each a `u32` BE.
+fn decode_patches(
+    schema: &Schema,
+    bytes: &[u8],
+) -> impl Iterator<Item = Result<Address, Corruption>> {
+    let bits = schema.address_bits;
+    bytes.as_chunks().0.iter().map(move |patch| {
+        let value = u32::from_be_bytes(*patch);
+        let field = "patch address";
+        Address::new(value, bits)
+            .map_err(|_| Corruption::OutOfRange { field, value: u64::from(value) })
     })
 }
 
 /// An entry of the family `pending`: what the memtable needs of a record that is in no segment.
-pub(crate) fn encode_pending(address: Address, code: &Code) -> Vec<u8> {
+pub(crate) fn encode_pending(
+    address: Address,
+    code: &Code,
+    patches: impl Iterator<Item = u32>,
+) -> Vec<u8> {
     let mut out = Writer::new();
     out.u32_be(address.value());
     out.bytes(code.as_bytes());
+    patches.for_each(|patch| out.u32_be(patch));
     out.finish()
 }
 
-/// Reads an entry of the family `pending`: address and code.
+/// An entry of the family `pending`, read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Pending<'a> {
+    pub(crate) address: u32,
+    pub(crate) code: &'a [u8],
+    pub(crate) patches: Vec<u32>,
+}
+
+/// Reads an entry of the family `pending`.
 pub(crate) fn decode_pending<'a>(
     schema: &Schema,
     value: &'a [u8],
-) -> Result<(u32, &'a [u8]), Corruption> {
+) -> Result<Pending<'a>, Corruption> {
     let mut input = Reader::new(value);
     let address = input.u32_be()?;
     if u64::from(address) >> schema.address_bits != 0 {
         return Err(Corruption::OutOfRange { field: "address", value: u64::from(address) });
     }
     let code = input.bytes(usize::from(schema.code_bits / 8))?;
-    input.end("pending entry length")?;
-    Ok((address, code))
+    let rest = input.rest();
+    if !rest.len().is_multiple_of(4) || rest.len() > 4 * MAX_PATCHES {
+        let value = rest.len() as u64;
+        return Err(Corruption::OutOfRange { field: "pending entry length", value });
+    }
+    let patches = decode_patches(schema, rest).map(|patch| patch.map(Address::value));
+    Ok(Pending { address, code, patches: patches.collect::<Result<_, _>>()? })
 }

@@ -13,7 +13,7 @@ use crate::db::deleted::DeletedIds;
 use crate::db::engine::{Engine, Recovered, SearchTools};
 use crate::db::memtable::Memtable;
 use crate::db::options::{IndexOptions, Options, is_fingerprint, validate_widths};
-use crate::db::record::{decode_id, decode_pending};
+use crate::db::record::{Pending, decode_id, decode_pending};
 use crate::db::segment::Segment;
 use crate::db::view::View;
 use crate::error::{Corruption, Error, Result};
@@ -415,8 +415,8 @@ fn read_pending(schema: &Schema, state: &State, records: &RecordsSnapshot) -> Re
         if !(state.sealed_bound..state.next_id).contains(&id) {
             return Err(damage(Corruption::OutOfRange { field: "pending id", value: id }));
         }
-        let (address, code) = decode_pending(schema, value).map_err(damage)?;
-        columns.push(id, address, code);
+        let Pending { address, code, patches } = decode_pending(schema, value).map_err(damage)?;
+        columns.push_patched(id, address, code, patches);
         Ok(ControlFlow::Continue(()))
     })?;
     let mut memtable = Memtable::default();

@@ -52,7 +52,8 @@ impl Engine {
         }
         failpoint::reach("seal.begin");
         let bound = view.state.next_id;
-        let sources: Vec<_> = view.memtable.rows().collect();
+        let runs = view.memtable.runs();
+        let sources: Vec<_> = runs.map(|run| (run.rows(), &run.patches)).collect();
         let code_bytes = usize::from(self.schema.code_bits / 8);
         let Gathered { columns, .. } = gather(&sources, code_bytes, |id| view.is_live(id))?;
         let number = self.reserve_segment_number();

@@ -12,9 +12,10 @@ use crate::db::digest::{Digest, digest};
 use crate::db::engine::SearchTools;
 use crate::db::explain::{Explanation, Trace};
 use crate::db::iter::Iter;
+use crate::db::patches::{PatchAnswer, PatchQuery};
 use crate::db::query::Query;
 use crate::db::record::{KeyEntry, Location, Record, decode_record, encode_id};
-use crate::db::search::{proposed_radius, search, search_batch};
+use crate::db::search::{proposed_radius, search, search_batch, search_patches};
 use crate::db::view::View;
 use crate::error::{Corruption, Error, Result};
 use crate::index::Neighbor;
@@ -216,6 +217,21 @@ pub trait Readable {
         let snapshot = self.snapshot();
         let answers = search(&snapshot.tools, &snapshot.view, from_ref(query), &mut Trace::off())?;
         Ok(only(answers))
+    }
+
+    /// Answers a query over patch addresses and tells how. Cost: in each segment some 30 buckets for each patch
+    /// of the query at radius 3, whose entries of two bytes are compared; the memtable's patches are all
+    /// compared. Joined with a ranking by codes: a scan of those, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AddressWidth`](crate::Error::AddressWidth) or
+    /// [`Error::CodeWidth`](crate::Error::CodeWidth) for a patch or a code of another width,
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for no or too many patches, a radius out of
+    /// range, and weights that make no ranking.
+    fn search_patches(&self, query: &PatchQuery) -> Result<PatchAnswer> {
+        let snapshot = self.snapshot();
+        search_patches(&snapshot.tools, &snapshot.view, query)
     }
 
     /// Answers many queries over one state with `threads` threads, 0 for one a core; the neighbours

@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::db::columns::Columns;
 use crate::db::engine::Engine;
 use crate::db::record::{
-    KeyEntry, Location, Record, decode_id, decode_pending, decode_record, encode_id,
+    KeyEntry, Location, Pending, Record, decode_id, decode_pending, decode_record, encode_id,
 };
 use crate::db::view::View;
 use crate::error::{Error, Result};
-use crate::index::Rows;
-
+use crate::index::{Rows, fingerprint};
+use crate::storage::manifest::{SCHEMA_KEY, Schema};
 use crate::storage::records::Family;
 use crate::storage::superblock::Superblock;
 use crate::storage::watermark;
@@ -61,8 +62,10 @@ struct Verifier<'a> {
     engine: &'a Engine,
     view: &'a View,
     report: VerifyReport,
-    /// Rows of the memtable by id.
-    memtable: HashMap<u64, (Rows<'a>, usize)>,
+    /// Rows of the memtable by id, each with the run that it is in.
+    memtable: HashMap<u64, (&'a Columns, usize)>,
+    /// Records have patches, which the schema must tell.
+    patched: bool,
     cursors: Vec<Cursor<'a>>,
     /// Records in the memtable, to find rows without a record.
     memtable_records: u64,
@@ -74,6 +77,8 @@ struct Verifier<'a> {
 struct Cursor<'a> {
     path: &'a Path,
     rows: Rows<'a>,
+    /// The fingerprint of each row's patches; `None` where no row has any.
+    patches: Option<Vec<u64>>,
     next: usize,
 }
 
@@ -85,6 +90,7 @@ impl Engine {
             view: &view,
             report: VerifyReport::default(),
             memtable: HashMap::new(),
+            patched: false,
             cursors: Vec::new(),
             memtable_records: 0,
             deleted_rows: 0,
@@ -171,10 +177,11 @@ impl<'a> Verifier<'a> {
         for segment in &self.view.segments {
             self.report.segments += 1;
             self.report.bytes += segment.file_bytes();
-            match segment.verify().and_then(|()| segment.rows()) {
-                Ok(rows) => {
+            let read = segment.verify().and_then(|patches| Ok((segment.rows()?, patches)));
+            match read {
+                Ok((rows, patches)) => {
                     self.report.segment_rows += rows.len() as u64;
-                    self.cursors.push(Cursor { path: segment.path(), rows, next: 0 });
+                    self.cursors.push(Cursor { path: segment.path(), rows, patches, next: 0 });
                 }
                 Err(error) => self.error(&error),
             }
@@ -182,10 +189,11 @@ impl<'a> Verifier<'a> {
     }
 
     fn memtable(&mut self) {
-        for rows in self.view.memtable.rows() {
+        for run in self.view.memtable.runs() {
+            let rows = run.rows();
             for row in 0..rows.len() {
                 if self.view.is_live(rows.id(row)) {
-                    self.memtable.insert(rows.id(row), (rows, row));
+                    self.memtable.insert(rows.id(row), (run, row));
                 }
             }
         }
@@ -200,6 +208,7 @@ impl<'a> Verifier<'a> {
             let location = Location::decode(key).map_err(damage)?;
             let record = decode_record(&schema, location, value).map_err(damage)?;
             self.report.records += 1;
+            self.patched |= !record.patches.is_empty();
             self.key_of(&record, location)?;
             self.value_of(&record)?;
             self.row_of(&record, location);
@@ -211,6 +220,10 @@ impl<'a> Verifier<'a> {
         if self.memtable_records != self.memtable.len() as u64 {
             let (pending, found) = (self.memtable.len(), self.memtable_records);
             self.record_damage(format!("pending names {pending} records, {found} are there"));
+        }
+        let stored = view.records.get(Family::Meta, SCHEMA_KEY)?;
+        if self.patched && !stored.is_some_and(|schema| Schema::is_patched(&schema)) {
+            self.record_damage("records have patch addresses, of which the schema says nothing");
         }
         let (expected, found) = (view.state.record_count, self.report.records);
         if expected != found {
@@ -241,10 +254,14 @@ impl<'a> Verifier<'a> {
     /// The record must be one row of one segment, or of the memtable, with the same code.
     fn row_of(&mut self, record: &Record, location: Location) {
         let code = record.code.as_bytes();
+        let patches = fingerprint(record.patch_values());
         if record.id >= self.view.state.sealed_bound {
             let row = self.memtable.get(&record.id);
-            let equal = row.is_some_and(|(rows, row)| {
-                rows.code(*row) == code && rows.address(*row) == location.address
+            let equal = row.is_some_and(|(run, row)| {
+                let rows = run.rows();
+                rows.code(*row) == code
+                    && rows.address(*row) == location.address
+                    && fingerprint(run.patches.of(*row)) == patches
             });
             self.memtable_records += u64::from(row.is_some());
             if !equal {
@@ -264,11 +281,12 @@ impl<'a> Verifier<'a> {
                 cursor.next += 1;
                 found += 1;
                 let (path, equal) = (cursor.path, cursor.rows.code(row) == code);
-                if !equal {
-                    self.damage(
-                        path,
-                        format!("the code of record {} differs from the record", record.id),
-                    );
+                let same = cursor.patches.as_ref().map_or(0, |rows| rows[row]) == patches;
+                for (what, equal) in [("code", equal), ("patches", same)] {
+                    if !equal {
+                        let id = record.id;
+                        self.damage(path, format!("the {what} of record {id} differ from it"));
+                    }
                 }
             }
         }
@@ -342,11 +360,15 @@ impl<'a> Verifier<'a> {
         view.records.scan(Family::Pending, &[], |key, value| {
             let damage = |what| view.records.damage(&what);
             let id = decode_id(key).map_err(damage)?;
-            let (address, code) = decode_pending(&schema, value).map_err(damage)?;
-            let row = self.memtable.get(&id);
-            if row
-                .is_none_or(|(rows, row)| rows.address(*row) != address || rows.code(*row) != code)
-            {
+            let Pending { address, code, patches } =
+                decode_pending(&schema, value).map_err(damage)?;
+            let equal = self.memtable.get(&id).is_some_and(|(run, row)| {
+                let (rows, row) = (run.rows(), *row);
+                rows.address(row) == address
+                    && rows.code(row) == code
+                    && fingerprint(run.patches.of(row)) == fingerprint(patches)
+            });
+            if !equal {
                 self.record_damage(format!("pending entry {id} is no row of the memtable"));
             }
             count += 1;

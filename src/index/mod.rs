@@ -19,6 +19,7 @@ mod columns;
 mod flat;
 mod multi;
 mod neighbor;
+mod patches;
 mod prefix;
 mod radii;
 mod rows;
@@ -37,6 +38,10 @@ pub use collect::{Collect, Within};
 pub use flat::{ball_scan, rerank, scan};
 pub use multi::{MOST_SORTERS, MultiCost, MultiIndex, MultiIndexColumns, Prepared};
 pub use neighbor::Neighbor;
+pub use patches::{
+    MAX_PATCH_RADIUS, MAX_PATCHES, PatchCounting, PatchLists, PatchSide, PatchSideColumns,
+    PatchTable, PatchTally, fingerprint,
+};
 pub use prefix::{PrefixColumn, Prefixes};
 pub use rows::Rows;
 pub use table::{HalfBalls, PairTable, PairTableColumns};

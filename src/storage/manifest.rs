@@ -16,6 +16,9 @@ pub(crate) const INDEX_KEY: &[u8] = b"index";
 pub(crate) const NOTE_PREFIX: &[u8] = b"note/";
 const SEGMENT_PREFIX: &[u8] = b"segment/";
 
+/// The version of the entries of a record store of which a record has, or had, patch addresses.
+pub(crate) const PATCHED_VERSION: u16 = 2;
+
 /// What never changes after a database was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Schema {
@@ -26,8 +29,17 @@ pub(crate) struct Schema {
 
 impl Schema {
     pub(crate) fn encode(&self) -> Vec<u8> {
+        self.encode_as(FORMAT_VERSION)
+    }
+
+    /// The entry of a store with patch addresses, which a release that does not know them must refuse.
+    pub(crate) fn encode_patched(&self) -> Vec<u8> {
+        self.encode_as(PATCHED_VERSION)
+    }
+
+    fn encode_as(&self, version: u16) -> Vec<u8> {
         let mut out = Writer::new();
-        out.u16(FORMAT_VERSION);
+        out.u16(version);
         out.u16(self.code_bits);
         out.u8(self.address_bits);
         out.bytes(&self.database_id);
@@ -38,21 +50,28 @@ impl Schema {
     /// store that holds it.
     pub(crate) fn check_version(bytes: &[u8], path: &Path) -> Result<(), Error> {
         match Reader::new(bytes).u16() {
-            Ok(found) if found != FORMAT_VERSION => Err(Error::UnsupportedFormat {
-                path: path.to_path_buf(),
-                found,
-                oldest: FORMAT_VERSION,
-                newest: FORMAT_VERSION,
-            }),
+            Ok(found) if !(FORMAT_VERSION..=PATCHED_VERSION).contains(&found) => {
+                Err(Error::UnsupportedFormat {
+                    path: path.to_path_buf(),
+                    found,
+                    oldest: FORMAT_VERSION,
+                    newest: PATCHED_VERSION,
+                })
+            }
             // What is too short is damaged, as decoding it says.
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
+    /// Whether an entry says that records may have patch addresses.
+    pub(crate) fn is_patched(bytes: &[u8]) -> bool {
+        Reader::new(bytes).u16() == Ok(PATCHED_VERSION)
+    }
+
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Corruption> {
         let mut input = Reader::new(bytes);
         let version = input.u16()?;
-        if version != FORMAT_VERSION {
+        if !(FORMAT_VERSION..=PATCHED_VERSION).contains(&version) {
             let value = u64::from(version);
             return Err(Corruption::OutOfRange { field: "format version", value });
         }

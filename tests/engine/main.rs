@@ -17,6 +17,7 @@ mod format;
 mod limits;
 mod newer;
 mod oracle;
+mod patches;
 mod plans;
 #[cfg(feature = "__internals")]
 mod planted;

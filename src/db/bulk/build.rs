@@ -12,7 +12,7 @@ use super::work::{Counter, Meter, deal};
 use crate::db::columns::Columns;
 use crate::db::engine::Engine;
 use crate::db::options::IndexOptions;
-use crate::db::record::{KeyEntry, Location};
+use crate::db::record::{KeyEntry, Location, write_record};
 use crate::db::segment::Segment;
 use crate::db::threads::Threads;
 use crate::db::view::View;
@@ -30,6 +30,10 @@ const TABLE_BYTES: usize = 64 << 20;
 
 /// Rows of a segment at least: fewer would not make the memory that is taken any less.
 const LEAST_ROWS: u64 = 1 << 12;
+
+/// Patch addresses of a segment at least, and at most.
+const LEAST_PATCHES: usize = 1 << 16;
+const MOST_PATCHES: usize = 1 << 31;
 
 /// What a load is built from.
 pub(super) struct Build<'a> {
@@ -265,9 +269,8 @@ impl Build<'_> {
                 key[..4].copy_from_slice(&entry.address.to_be_bytes());
                 key[4..].copy_from_slice(&entry.id.to_be_bytes());
                 value.clear();
-                value.push(u8::from(entry.has_value));
-                value.extend_from_slice(entry.code);
-                value.extend_from_slice(entry.key);
+                let patches = entry.patches.iter().map(|patch| u32::from_le_bytes(*patch));
+                write_record(&mut value, entry.code, entry.key, entry.has_value, patches);
                 table.put(&key, &value)?;
             }
             counter.look()
@@ -288,6 +291,8 @@ impl Build<'_> {
         // Segments of one size, rather than full ones and a rest.
         let rows = kept.div_ceil(kept.div_ceil(most).max(1));
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        // Each takes four bytes here and six in the side of the table that is being made.
+        let most_patches = (self.options.memory_budget / 4 / 10).clamp(LEAST_PATCHES, MOST_PATCHES);
         let mut records = Merge::new(by_row, Order::Row, &Range::default(), self.reading())?;
         let mut columns = Columns::with_capacity(code_bytes, rows);
         let threads = Threads::of(self.options.threads);
@@ -303,8 +308,9 @@ impl Build<'_> {
             if dropped.contains(entry.id) {
                 continue;
             }
-            columns.push(entry.id, entry.address, entry.code);
-            if columns.len() == rows {
+            let patches = entry.patches.iter().map(|patch| u32::from_le_bytes(*patch));
+            columns.push_patched(entry.id, entry.address, entry.code, patches);
+            if columns.len() == rows || columns.patches.len() >= most_patches {
                 write(&mut columns)?;
             }
         }

@@ -77,7 +77,8 @@ impl Chunk {
     #[inline]
     pub(super) fn entry(&self, place: Place) -> Entry<'_> {
         let read = Entry::read(self.bytes_at(place), self.code_bytes);
-        read.map_or(Entry { id: 0, address: 0, has_value: false, code: &[], key: &[] }, |(e, _)| e)
+        let none = Entry { id: 0, address: 0, has_value: false, code: &[], patches: &[], key: &[] };
+        read.map_or(none, |(entry, _)| entry)
     }
 
     fn places(&self) -> impl Iterator<Item = (Place, Entry<'_>)> {

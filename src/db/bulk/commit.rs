@@ -19,7 +19,7 @@ use crate::db::record::{Location, encode_id};
 use crate::db::view::View;
 use crate::error::Result;
 use crate::storage::failpoint;
-use crate::storage::manifest::{STATE_KEY, SegmentEntry, State};
+use crate::storage::manifest::{SCHEMA_KEY, STATE_KEY, SegmentEntry, State};
 use crate::storage::records::Family;
 use crate::storage::tables::{Table, TableWriter, write_table};
 
@@ -35,6 +35,8 @@ pub(super) struct Load {
     pub(super) built: Built,
     pub(super) notes: Vec<NoteChange>,
     pub(super) state: State,
+    /// Records have patch addresses.
+    pub(super) patched: bool,
 }
 
 /// What notes say in the end, by their names in the store.
@@ -55,7 +57,7 @@ impl Engine {
         options: &BulkOptions,
     ) -> Result<()> {
         let names = passes.names;
-        let Load { mut built, notes, state } = load;
+        let Load { mut built, notes, state, patched } = load;
         if let Some(progress) = &options.progress {
             let done = built.inserted + built.replaced.count;
             progress(BulkProgress { stage: BulkStage::Commit, done: 0, total: done });
@@ -64,9 +66,12 @@ impl Engine {
         self.undo(&mut tables, &built, passes)?;
         let gone = built.replaced.ids(BY_ID, passes)?;
         let meta = write_table(&names.next("sst"), Family::Meta, |table| {
-            // In the order of their names: notes, segments, the state.
+            // In the order of their names: notes, the schema, segments, the state.
             for (name, text) in last_of_each(notes) {
                 table.put(&name, &text)?;
+            }
+            if patched {
+                table.put(SCHEMA_KEY, &self.schema.encode_patched())?;
             }
             let mut segments: Vec<_> =
                 built.segments.iter().map(|segment| segment.entry()).collect();

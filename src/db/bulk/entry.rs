@@ -1,12 +1,14 @@
 //! One record on its way through a load, and the orders in which records are needed.
 //!
-//! In memory and in spilled runs an entry is: u64 id, u32 address, u16 length of the key, u8 flags, a
-//! zero byte, the code, the key.
+//! In memory and in spilled runs an entry is: u64 id, u32 address, u16 length of the key, u8 flags (bit 0
+//! has a value, bit 1 has patches), u8 number of patches less one, the code, the patches, the key.
 
 use std::cmp::Ordering;
 
 /// Bytes before the code.
 const HEAD_BYTES: usize = 16;
+const HAS_VALUE: u8 = 1;
+const HAS_PATCHES: u8 = 2;
 
 /// A record without its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub(super) struct Entry<'a> {
     pub(super) address: u32,
     pub(super) has_value: bool,
     pub(super) code: &'a [u8],
+    /// Little-endian; there where the code is.
+    pub(super) patches: &'a [[u8; 4]],
     pub(super) key: &'a [u8],
 }
 
@@ -27,8 +31,14 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>) {
     head[8..12].copy_from_slice(&entry.address.to_le_bytes());
     head[12..14].copy_from_slice(&length.to_le_bytes());
     head[14] = u8::from(entry.has_value);
+    if let Some(count) = entry.patches.len().checked_sub(1) {
+        // At most 256 of them: the caller looked.
+        head[14] |= HAS_PATCHES;
+        head[15] = u8::try_from(count).unwrap_or(u8::MAX);
+    }
     out.extend_from_slice(&head);
     out.extend_from_slice(entry.code);
+    out.extend_from_slice(entry.patches.as_flattened());
     out.extend_from_slice(entry.key);
 }
 
@@ -36,16 +46,20 @@ impl<'a> Entry<'a> {
     /// The entry at the start of `bytes`, and its length; none if it ends too early.
     pub(super) fn read(bytes: &'a [u8], code_bytes: usize) -> Option<(Self, usize)> {
         let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
-        let [i0, i1, i2, i3, i4, i5, i6, i7, a0, a1, a2, a3, k0, k1, flags, _] = *head;
+        let [i0, i1, i2, i3, i4, i5, i6, i7, a0, a1, a2, a3, k0, k1, flags, count] = *head;
         let length = usize::from(u16::from_le_bytes([k0, k1]));
+        let patched = flags & HAS_PATCHES != 0;
+        let patch_bytes = if patched { 4 * (usize::from(count) + 1) } else { 0 };
+        let key = code_bytes + patch_bytes;
         let entry = Self {
             id: u64::from_le_bytes([i0, i1, i2, i3, i4, i5, i6, i7]),
             address: u32::from_le_bytes([a0, a1, a2, a3]),
-            has_value: flags != 0,
+            has_value: flags & HAS_VALUE != 0,
             code: rest.get(..code_bytes)?,
-            key: rest.get(code_bytes..code_bytes + length)?,
+            patches: rest.get(code_bytes..key)?.as_chunks().0,
+            key: rest.get(key..key + length)?,
         };
-        Some((entry, HEAD_BYTES + code_bytes + length))
+        Some((entry, HEAD_BYTES + key + length))
     }
 }
 
@@ -61,7 +75,7 @@ pub(super) enum Order {
 }
 
 impl Order {
-    /// Whether whoever reads records in this order looks at their codes.
+    /// Whether whoever reads records in this order looks at their codes and patches.
     pub(super) fn needs_codes(self) -> bool {
         self == Self::Row
     }

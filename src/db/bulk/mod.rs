@@ -26,7 +26,9 @@ pub use options::{BulkOptions, BulkProgress, BulkReport, BulkStage, Duplicates};
 
 use crate::code::{Address, Code};
 use crate::db::Database;
-use crate::db::batch::{WriteBatch, validate_address, validate_code, validate_key, validate_value};
+use crate::db::batch::{
+    WriteBatch, validate_address, validate_code, validate_key, validate_patches, validate_value,
+};
 use crate::db::engine::Engine;
 use crate::db::notes::NoteChange;
 use crate::db::options::WriteOptions;
@@ -68,6 +70,8 @@ pub struct BulkLoader {
     names: Names,
     first_id: u64,
     count: u64,
+    /// A record with patch addresses was put.
+    patched: bool,
     notes: Vec<NoteChange>,
     /// Something could not be written: what was put is no longer whole.
     failed: bool,
@@ -148,6 +152,7 @@ impl BulkLoader {
             names: Names::new(folder),
             first_id: reservation.first_id,
             count: 0,
+            patched: false,
             notes: Vec::new(),
             failed: false,
             options,
@@ -163,11 +168,28 @@ impl BulkLoader {
     /// breaks a limit: it is not taken in, and the load goes on. [`Error::Io`] or [`Error::Records`] if
     /// the disk fails, [`Error::Cancelled`] if the load shall stop: it cannot go on.
     pub fn put(&mut self, key: &[u8], address: Address, code: &Code, value: &[u8]) -> Result<()> {
+        self.put_with_patches(key, address, code, value, &[])
+    }
+
+    /// Adds a record with patch addresses, as [`WriteBatch::put_with_patches`](crate::WriteBatch::put_with_patches).
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkLoader::put`].
+    pub fn put_with_patches(
+        &mut self,
+        key: &[u8],
+        address: Address,
+        code: &Code,
+        value: &[u8],
+        patches: &[Address],
+    ) -> Result<()> {
         let schema = &self.reservation.engine().schema;
         validate_key(key)?;
         validate_code(code, schema)?;
         validate_address(address, schema)?;
         validate_value(value)?;
+        validate_patches(patches, schema)?;
         if self.failed || self.count >= RESERVED_IDS {
             return Err(given_up());
         }
@@ -179,7 +201,9 @@ impl BulkLoader {
             return Err(error);
         }
         let (address, code, has_value) = (address.value(), code.as_bytes(), !value.is_empty());
-        self.chunk.push(&Entry { id, address, has_value, code, key });
+        self.patched |= !patches.is_empty();
+        let patches: Vec<_> = patches.iter().map(|patch| patch.value().to_le_bytes()).collect();
+        self.chunk.push(&Entry { id, address, has_value, code, patches: &patches, key });
         self.count += 1;
         if self.chunk.is_full(self.chunk_budget)
             && let Err(error) = self.spill()
@@ -294,7 +318,7 @@ impl BulkLoader {
             segments: built.segments.iter().count() as u64,
             runs,
         };
-        let load = Load { built, notes, state };
+        let load = Load { built, notes, state, patched: self.patched };
         engine.commit_load(&mut commit, &view, load, &passes, &self.options)?;
         drop(commit);
         engine.keep_ballast();

@@ -68,7 +68,14 @@ impl<'a> Removals<'a> {
             for KeyEntry { location, has_value } in entries.iter() {
                 let (id, address) = (location.id, location.address);
                 let has_value = *has_value;
-                writer.push(&Entry { id, address, has_value, code: &[], key: &[] })?;
+                writer.push(&Entry {
+                    id,
+                    address,
+                    has_value,
+                    code: &[],
+                    patches: &[],
+                    key: &[],
+                })?;
             }
             runs.push(writer.finish()?);
         }

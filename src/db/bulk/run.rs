@@ -13,7 +13,7 @@ use crate::storage::fs::{Fs, FsFile};
 
 /// A block ends with the entry that reaches this.
 pub(super) const BLOCK_BYTES: usize = 64 << 10;
-/// No block is longer: an entry has at most 5 KiB.
+/// No block is longer: an entry has at most 6 KiB.
 const MOST_BLOCK_BYTES: usize = BLOCK_BYTES + (8 << 10);
 const HEAD_BYTES: usize = 8;
 
@@ -57,8 +57,11 @@ impl RunWriter {
         if self.block.len() == HEAD_BYTES {
             self.run.blocks.push((self.run.file_bytes, self.order.bound(entry)));
         }
-        let code = if self.run.code_bytes == 0 { &[] } else { entry.code };
-        entry::write(&mut self.block, &Entry { code, ..*entry });
+        let (code, patches): (&[u8], &[_]) = match self.run.code_bytes {
+            0 => (&[], &[]),
+            _ => (entry.code, entry.patches),
+        };
+        entry::write(&mut self.block, &Entry { code, patches, ..*entry });
         if self.block.len() >= BLOCK_BYTES { self.flush() } else { Ok(()) }
     }
 

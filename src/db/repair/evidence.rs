@@ -1,5 +1,6 @@
 //! What the segments say: which rows have a record, and the code of a record whose entry is gone.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use roaring::RoaringTreemap;
@@ -8,7 +9,7 @@ use super::Repair;
 use crate::db::record::Location;
 use crate::db::segment::Segment;
 use crate::error::{Corruption, Error, Result};
-use crate::index::Rows;
+use crate::index::{PatchLists, Rows};
 use crate::storage::manifest::{Schema, SegmentEntry};
 
 /// A segment that has to go, and why.
@@ -21,6 +22,10 @@ pub(super) struct BadSegment {
 /// A segment that can be read, and what the records say about its rows.
 pub(super) struct Witness {
     segment: Arc<Segment>,
+    /// The fingerprint of each row's patches; `None` where no row has any.
+    patches: Option<Vec<u64>>,
+    /// The patches themselves, once a record has to be made from its row.
+    lists: OnceCell<PatchLists>,
     next: usize,
     /// Ids of rows that have their record.
     pub(super) covered: RoaringTreemap,
@@ -42,9 +47,9 @@ impl Repair {
         for &entry in entries {
             let path = self.layout.segment(entry.number);
             let opened = Segment::open(&self.fs, &path, schema, entry, true)
-                .and_then(|segment| segment.verify().map(|()| segment));
-            let segment = match opened {
-                Ok(segment) => segment,
+                .and_then(|segment| segment.verify().map(|patches| (segment, patches)));
+            let (segment, patches) = match opened {
+                Ok(opened) => opened,
                 Err(error) => {
                     bad.push(BadSegment { number: entry.number, reason: damage_of(error)? });
                     continue;
@@ -56,6 +61,8 @@ impl Repair {
             }
             sound.push(Witness {
                 segment: Arc::new(segment),
+                patches,
+                lists: OnceCell::new(),
                 next: 0,
                 covered: RoaringTreemap::new(),
                 dead: RoaringTreemap::new(),
@@ -91,7 +98,12 @@ impl Witness {
     }
 
     /// Walks on to `location`, or to the end: rows on the way have no record.
-    pub(super) fn advance(&mut self, location: Option<Location>, code: &[u8]) -> Result<()> {
+    pub(super) fn advance(
+        &mut self,
+        location: Option<Location>,
+        code: &[u8],
+        patches: u64,
+    ) -> Result<()> {
         let segment = Arc::clone(&self.segment);
         let rows = segment.rows()?;
         while self.next < rows.len() {
@@ -110,20 +122,29 @@ impl Witness {
                 let id = here.id;
                 self.wrong = Some(format!("the code of record {id} differs from the record"));
             }
+            if self.patches.as_ref().map_or(0, |rows| rows[row]) != patches {
+                let id = here.id;
+                self.wrong = Some(format!("the patches of record {id} differ from the record"));
+            }
             break;
         }
         Ok(())
     }
 
-    /// The code of the row at a location.
-    pub(super) fn code_at(&self, location: Location) -> Result<Option<Vec<u8>>> {
+    /// The code and the patches of the row at a location.
+    pub(super) fn row_at(&self, location: Location) -> Result<Option<(Vec<u8>, Vec<u32>)>> {
         let rows = self.rows()?;
         let (mut low, mut high) = (0, rows.len());
         while low < high {
             let middle = usize::midpoint(low, high);
             let here = Location { address: rows.address(middle), id: rows.id(middle) };
             if here == location {
-                return Ok(Some(rows.code(middle).to_vec()));
+                if self.lists.get().is_none() {
+                    let _already_set = self.lists.set(self.segment.patch_lists()?);
+                }
+                let patches =
+                    self.lists.get().map_or(Vec::new(), |lists| lists.of(middle).collect());
+                return Ok(Some((rows.code(middle).to_vec(), patches)));
             }
             if here < location {
                 low = middle + 1;

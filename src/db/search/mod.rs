@@ -2,16 +2,19 @@
 //!
 //! [`ball`] begins at addresses, [`nearest`] at codes; [`visit`] finds the cheapest way through a
 //! segment by the costs of [`planner`]; [`parallel`] hands many queries to threads; [`radius`] proposes one.
+//! [`patches`] begins at patch addresses.
 
 mod ball;
 mod collector;
 mod nearest;
 mod parallel;
+mod patches;
 pub(in crate::db) mod planner;
 mod radius;
 mod visit;
 
 pub(crate) use parallel::search_batch;
+pub(crate) use patches::search_patches;
 pub(crate) use radius::proposed_radius;
 
 use std::sync::Arc;

@@ -67,6 +67,8 @@ impl Drop for Segment {
 
 /// Fewer rows are checked in the time that a thread takes to start.
 const MANY_ROWS: u64 = 1 << 18;
+/// Pieces of bytes from which on threads check them.
+const MANY_PIECES: usize = 4;
 /// Rows that are checked as one piece.
 const PIECE_ROWS: usize = 1 << 17;
 
@@ -214,6 +216,18 @@ impl Segment {
         }
         let _checking = self.checking.lock();
         self.reader.check_by(tags, |count, job| self.threads().run(count, job))
+    }
+
+    /// The same for sections that may be long where rows are few.
+    fn ensure_all(&self, tags: &[Tag]) -> Result<()> {
+        if self.reader.are_checked(tags) {
+            return Ok(());
+        }
+        let _checking = self.checking.lock();
+        self.reader.check_by(tags, |count, job| match count {
+            0..MANY_PIECES => Threads::one().run(count, job),
+            _ => Threads::foreground().run(count, job),
+        })
     }
 
     /// Who checks what is read for the first time.

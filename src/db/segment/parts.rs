@@ -7,8 +7,10 @@ use self_cell::self_cell;
 use super::write::Carried;
 use super::{INFO, Segment};
 use crate::db::options::IndexOptions;
-use crate::error::{Corruption, Result};
-use crate::index::{ClusterColumns, Clusters, MultiIndex, PairTable, Prefixes};
+use crate::error::{Corruption, Error, Result};
+use crate::index::{
+    ClusterColumns, Clusters, MultiIndex, PairTable, PatchLists, PatchTable, Prefixes,
+};
 use crate::storage::segment::{SegmentReader, Tag};
 
 /// Tags and names of the sections of an index, in the order of its columns.
@@ -37,6 +39,14 @@ pub(super) const CLUSTERS: Sections<6> = [
     (*b"CLUST.CO", "section CLUST.CO"),
     (*b"CLUST.CA", "section CLUST.CA"),
 ];
+pub(super) const PATCHES: Sections<6> = [
+    (*b"PATCH.HO", "section PATCH.HO"),
+    (*b"PATCH.LS", "section PATCH.LS"),
+    (*b"PATCH.HR", "section PATCH.HR"),
+    (*b"PATCH.LO", "section PATCH.LO"),
+    (*b"PATCH.HS", "section PATCH.HS"),
+    (*b"PATCH.LR", "section PATCH.LR"),
+];
 pub(super) const PREFIXES: Sections<1> = [(*b"PREFIX  ", "section PREFIX")];
 
 self_cell!(
@@ -63,12 +73,21 @@ self_cell!(
     }
 );
 
+self_cell!(
+    struct OpenPatches {
+        owner: Arc<SegmentReader>,
+        #[covariant]
+        dependent: PatchTable,
+    }
+);
+
 /// Filled at first use; `None` inside where the segment has no such index.
 #[derive(Default)]
 pub(super) struct Parts {
     table: OnceLock<Option<OpenTable>>,
     multi_index: OnceLock<Option<OpenMultiIndex>>,
     clusters: OnceLock<Option<OpenClusters>>,
+    patches: OnceLock<Option<OpenPatches>>,
 }
 
 impl Segment {
@@ -142,6 +161,53 @@ impl Segment {
             Clusters::open(columns, height, width).map_err(|what| self.damaged(CLUSTERS[0].0, what))
         })
         .map(Some)
+    }
+
+    /// The patch table, if any row has patches.
+    pub(crate) fn patches(&self) -> Result<Option<&PatchTable<'_>>> {
+        if self.parts.patches.get().is_none() {
+            let opened = self.open_patches()?;
+            let _already_set = self.parts.patches.set(opened);
+        }
+        let opened = self.parts.patches.get().and_then(Option::as_ref);
+        Ok(opened.map(OpenPatches::borrow_dependent))
+    }
+
+    fn open_patches(&self) -> Result<Option<OpenPatches>> {
+        if !self.has(PATCHES) {
+            return Ok(None);
+        }
+        self.ensure_all(&PATCHES.map(|(tag, _)| tag))?;
+        let (rows, bits) = (self.rows_in_32_bits()? as usize, self.schema.address_bits);
+        OpenPatches::try_new(Arc::clone(&self.reader), |reader| {
+            PatchTable::open(columns(reader, PATCHES)?, rows, bits)
+                .map_err(|what| self.damaged(PATCHES[0].0, what))
+        })
+        .map(Some)
+    }
+
+    /// The patches of each row: none for all of them where there is no patch table.
+    pub(crate) fn patch_lists(&self) -> Result<PatchLists> {
+        let lists = self.patches()?.map(PatchTable::lists).transpose();
+        Ok(lists.map_err(|what| self.damaged(PATCHES[0].0, what))?.unwrap_or_default())
+    }
+
+    /// The fingerprint of the patches of each row, all of which are looked at; `None` where there is no patch
+    /// table.
+    pub(crate) fn patch_fingerprints(&self) -> Result<Option<Vec<u64>>> {
+        let fingerprints = self.patches()?.map(PatchTable::verify).transpose();
+        fingerprints.map_err(|what| self.damaged(PATCHES[0].0, what))
+    }
+
+    /// How many patches its rows have, deleted ones included.
+    pub(crate) fn patch_count(&self) -> u64 {
+        let (tag, name) = PATCHES[1];
+        self.reader.unchecked(tag, name).map_or(0, |suffixes| suffixes.len() as u64 / 2)
+    }
+
+    /// An error about what the patch table led to.
+    pub(crate) fn patch_damage(&self, what: Corruption) -> Error {
+        self.damaged(PATCHES[0].0, what)
     }
 
     /// The prefixes of the codes, if they are there.

@@ -128,7 +128,7 @@ impl ProbedSegment {
     ///
     /// [`Error::Corruption`](crate::Error::Corruption) for whatever is not as it was written.
     pub fn verify(&self) -> Result<()> {
-        self.segment.verify()
+        self.segment.verify().map(|_patches| ())
     }
 
     fn ball(&self, probe: &Probe, rows: &Rows<'_>) -> Result<Vec<(u64, u32)>> {

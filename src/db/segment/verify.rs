@@ -8,8 +8,9 @@ use crate::error::{Corruption, Result};
 use crate::index::{MultiIndexColumns, PairTableColumns, PrefixColumn};
 
 impl Segment {
-    /// Checksums, padding, order, and each index against one built anew from the rows.
-    pub(crate) fn verify(&self) -> Result<()> {
+    /// Checksums, padding, order, and each index against one built anew from the rows. Returns the
+    /// fingerprints of the rows' patches, which are to be held against the records: no other section has them.
+    pub(crate) fn verify(&self) -> Result<Option<Vec<u64>>> {
         self.reader.verify()?;
         let rows = self.rows()?;
         let expected = Carried::of(rows.len(), &self.schema, IndexOptions::none());
@@ -46,7 +47,7 @@ impl Segment {
                 self.compare(PREFIXES, [&built.bytes])?;
             }
         }
-        Ok(())
+        self.patch_fingerprints()
     }
 
     /// Holds the sections of an index against what they must be.

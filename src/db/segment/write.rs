@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::info::Info;
-use super::parts::{CLUSTERS, MULTI_INDEX, PAIR_TABLE, PREFIXES, Sections};
+use super::parts::{CLUSTERS, MULTI_INDEX, PAIR_TABLE, PATCHES, PREFIXES, Sections};
 use super::{ADDRESSES, CODES, IDS, INFO, Segment};
 use crate::db::columns::Columns;
 use crate::db::options::IndexOptions;
@@ -12,7 +12,7 @@ use crate::error::{Corruption, Result};
 use crate::hamming::Level;
 use crate::index::{
     ClusterColumns, Clusters, MultiIndex, MultiIndexColumns, PairTable, PairTableColumns,
-    PrefixColumn, Prefixes, Rows,
+    PatchSide, PatchSideColumns, PrefixColumn, Prefixes, Rows,
 };
 use crate::storage::fs::Fs;
 use crate::storage::manifest::{Schema, SegmentEntry};
@@ -73,7 +73,9 @@ impl Segment {
         let info = info(schema, &rows);
         let carried = Carried::of(rows.len(), schema, index);
         let id = SegmentId { database_id: schema.database_id, number };
-        let sections = u16::try_from(carried.sections()).unwrap_or(u16::MAX);
+        let has_patches = !columns.patches.is_empty();
+        let sections = carried.sections() + if has_patches { PATCHES.len() } else { 0 };
+        let sections = u16::try_from(sections).unwrap_or(u16::MAX);
         let mut writer = SegmentWriter::create(fs, draft, id, sections)?;
         writer.section(INFO, &info.encode())?;
         writer.section(IDS, &columns.ids)?;
@@ -99,6 +101,17 @@ impl Segment {
             && let Some(prefixes) = PrefixColumn::build(codes, width)
         {
             write_index(&mut writer, PREFIXES, [&prefixes.bytes])?;
+        }
+        if has_patches {
+            let [ho, ls, hr, lo, hs, lr] = PATCHES;
+            for (side, sections) in
+                [(PatchSide::High, [ho, ls, hr]), (PatchSide::Low, [lo, hs, lr])]
+            {
+                let (lists, bits) = (&columns.patches, schema.address_bits);
+                let side = PatchSideColumns::build(lists, rows.len(), bits, side);
+                let PatchSideColumns { offsets, suffixes, rows } = side.map_err(damaged)?;
+                write_index(&mut writer, sections, [&offsets, &suffixes, &rows])?;
+            }
         }
         let file_bytes = writer.finish(path)?;
         Ok(SegmentEntry { number, row_count: info.row_count, file_bytes })

@@ -12,6 +12,7 @@
 
 mod build;
 mod side;
+mod sides;
 mod split;
 
 #[cfg(test)]
@@ -20,32 +21,21 @@ mod tests;
 pub use build::PairTableColumns;
 pub use split::HalfBalls;
 
-use side::{Batch, PROBES, Side, Target};
-use split::Split;
+pub(super) use sides::{Order, Sides};
+pub(super) use split::Split;
 
-use super::columns::{check_length, check_offsets, check_rows};
-use super::radii::Radii;
+use super::columns::{check_length, check_rows};
 use super::{Counters, Neighbor, Rows, Workers};
 use std::slice;
 
-use crate::code::Address;
 use crate::error::Corruption;
 use crate::hamming::{self, Hit, Level};
-
-/// The two orders of the rows.
-#[derive(Debug, Clone, Copy)]
-enum Order {
-    High,
-    Low,
-}
 
 /// A pair table over the bytes of a segment.
 #[derive(Debug, Clone, Copy)]
 pub struct PairTable<'a> {
-    split: Split,
-    by_high: Side<'a>,
-    by_low: Side<'a>,
-    /// The row of each entry of `by_low`.
+    sides: Sides<'a>,
+    /// The row of each entry of the low side.
     positions: &'a [[u8; 4]],
 }
 
@@ -91,27 +81,12 @@ impl<'a> PairTable<'a> {
         address_bits: u8,
     ) -> Result<Self, Corruption> {
         let [high_offsets, low_suffixes, low_offsets, high_suffixes, positions] = columns;
-        if !Address::is_width(address_bits) {
-            return Err(Corruption::OutOfRange {
-                field: "address bits",
-                value: address_bits.into(),
-            });
-        }
-        let split = Split::new(address_bits);
-        check_length("low suffixes", low_suffixes, rows as usize, 2)?;
-        check_length("high suffixes", high_suffixes, rows as usize, 2)?;
+        let columns = [high_offsets, low_suffixes, low_offsets, high_suffixes];
+        let sides = Sides::open(columns, rows, address_bits)?;
         check_length("positions", positions, rows as usize, 4)?;
-        let by_high = Side {
-            offsets: checked_offsets("high offsets", high_offsets, split.high_bits, rows)?,
-            suffixes: low_suffixes.as_chunks().0,
-        };
-        let by_low = Side {
-            offsets: checked_offsets("low offsets", low_offsets, split.low_bits, rows)?,
-            suffixes: high_suffixes.as_chunks().0,
-        };
         let positions = positions.as_chunks().0;
         check_rows("positions", workers, positions, rows)?;
-        Ok(Self { split, by_high, by_low, positions })
+        Ok(Self { sides, positions })
     }
 
     /// Appends every row whose address lies within `radius` of `address`, each once, in no
@@ -127,7 +102,7 @@ impl<'a> PairTable<'a> {
         hits: &mut Vec<Hit>,
         counters: &mut Counters,
     ) {
-        let mut batches = self.batches(level, balls, address, radius, counters);
+        let mut batches = self.sides.batches(level, balls, address, radius, counters);
         // The hits from here on hold entries of the low side, which are to become rows.
         let mut entries = hits.len();
         let mut next = batches.next();
@@ -169,7 +144,7 @@ impl<'a> PairTable<'a> {
         counters: &mut Counters,
     ) {
         let first = found.len();
-        let mut batches = self.batches(level, balls, address, radius, counters);
+        let mut batches = self.sides.batches(level, balls, address, radius, counters);
         // Until their turn comes, neighbours hold in place of their ids their rows, and those from
         // here on entries of the low side.
         let (mut entries, mut hits) = (first, Vec::new());
@@ -182,14 +157,14 @@ impl<'a> PairTable<'a> {
                 hamming::collect_u16(level, slice::from_ref(band), &mut hits);
                 match order {
                     Order::High => found.extend(hits.iter().map(|hit| {
-                        let low = self.by_high.suffix(hit.row);
+                        let low = self.sides.by_high.suffix(hit.row);
                         rows.prefetch_id(level, hit.row);
-                        near(hit, self.split.address(half, low))
+                        near(hit, self.sides.split.address(half, low))
                     })),
                     Order::Low => found.extend(hits.iter().map(|hit| {
-                        let high = self.by_low.suffix(hit.row);
+                        let high = self.sides.by_low.suffix(hit.row);
                         hamming::prefetch_line(level, &self.positions[hit.row as usize]);
-                        near(hit, self.split.address(high, half))
+                        near(hit, self.sides.split.address(high, half))
                     })),
                 }
             }
@@ -216,35 +191,6 @@ impl<'a> PairTable<'a> {
         }
     }
 
-    /// Looks up the buckets of a ball, a few at a time.
-    fn batches<'t>(
-        &'t self,
-        level: Level,
-        balls: &'t HalfBalls,
-        address: u32,
-        radius: u32,
-        counters: &'t mut Counters,
-    ) -> impl Iterator<Item = (Order, Batch<'a>)> + 't {
-        let (high, low) = self.split.halves(address);
-        let radii = Radii::new(radius);
-        let masks = balls.high.within(radii.first);
-        let by_high = Target { bucket: high, suffix: low, least: 0, radius, masks };
-        let masks = radii.second.map_or(&[][..], |radius| balls.low.within(radius));
-        let by_low = Target { bucket: low, suffix: high, least: radii.first + 1, radius, masks };
-        counters.probes += (by_high.masks.len() + by_low.masks.len()) as u64;
-
-        let first = by_high.masks.chunks(PROBES).map(|masks| (Order::High, masks));
-        let second = by_low.masks.chunks(PROBES).map(|masks| (Order::Low, masks));
-        first.chain(second).map(move |(order, masks)| {
-            let batch = match order {
-                Order::High => self.by_high.gather(level, &by_high, masks),
-                Order::Low => self.by_low.gather(level, &by_low, masks),
-            };
-            counters.candidates += batch.entries();
-            (order, batch)
-        })
-    }
-
     /// Puts rows in the place of entries of the low side.
     fn set_rows(&self, hits: &mut [Hit]) {
         for hit in hits {
@@ -257,25 +203,8 @@ impl<'a> PairTable<'a> {
     /// A scan of the addresses compares as many values of four bytes as there are rows.
     #[must_use]
     pub fn cost(&self, balls: &HalfBalls, address: u32, radius: u32) -> u64 {
-        let (high, low) = self.split.halves(address);
-        let radii = Radii::new(radius);
-        let by_low =
-            radii.second.map_or(0, |radius| self.by_low.cost(low, balls.low.within(radius)));
-        self.by_high.cost(high, balls.high.within(radii.first)) + by_low
+        self.sides.cost(balls, address, radius)
     }
-}
-
-/// The offsets of a side, if they rise from 0 to `rows`.
-fn checked_offsets<'a>(
-    field: &'static str,
-    column: &'a [u8],
-    bits: u8,
-    rows: u32,
-) -> Result<&'a [[u8; 4]], Corruption> {
-    check_length(field, column, (1 << bits) + 1, 4)?;
-    let (offsets, _) = column.as_chunks();
-    check_offsets(field, offsets, rows)?;
-    Ok(offsets)
 }
 
 /// A neighbour whose id is not known yet; its row or entry stands there.

@@ -10,11 +10,11 @@ pub(super) const PROBES: usize = 8;
 
 /// Offsets and suffixes, whose offsets rise to the number of suffixes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Side<'a> {
+pub(in crate::index) struct Side<'a> {
     /// Where each bucket begins, and at last where the last one ends.
-    pub(super) offsets: &'a [[u8; 4]],
+    pub(in crate::index) offsets: &'a [[u8; 4]],
     /// The other half of each entry.
-    pub(super) suffixes: &'a [[u8; 2]],
+    pub(in crate::index) suffixes: &'a [[u8; 2]],
 }
 
 /// What is looked for on one side.
@@ -33,7 +33,7 @@ pub(super) struct Target<'a> {
 }
 
 /// Buckets that were looked up and are not scanned yet.
-pub(super) struct Batch<'a> {
+pub(in crate::index) struct Batch<'a> {
     bands: [Band<'a>; PROBES],
     /// The half that selects each bucket.
     halves: [u16; PROBES],
@@ -41,7 +41,7 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn bands(&self) -> &[Band<'a>] {
+    pub(in crate::index) fn bands(&self) -> &[Band<'a>] {
         &self.bands[..self.len]
     }
 
@@ -86,6 +86,13 @@ impl<'a> Side<'a> {
     /// How many entries the buckets of some masks hold.
     pub(super) fn cost(&self, bucket: u16, masks: &[u32]) -> u64 {
         masks.iter().map(|mask| self.bucket(u32::from(bucket) ^ mask).len() as u64).sum()
+    }
+
+    /// All buckets: the half and the entries of each.
+    pub(in crate::index) fn buckets(&self) -> impl Iterator<Item = (u16, Range<usize>)> {
+        let halves = 0..u16::try_from(self.offsets.len().saturating_sub(2)).unwrap_or(u16::MAX);
+        let last = halves.end;
+        halves.chain([last]).map(|half| (half, self.bucket(half.into())))
     }
 
     /// The entries of a bucket; none where there is no such bucket.

@@ -4,21 +4,21 @@ use crate::code::BallMasks;
 
 /// The widths of the halves.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Split {
-    pub(super) high_bits: u8,
-    pub(super) low_bits: u8,
+pub(in crate::index) struct Split {
+    pub(in crate::index) high_bits: u8,
+    pub(in crate::index) low_bits: u8,
 }
 
 impl Split {
     /// The high half takes the odd bit. `address_bits` is at most 32.
-    pub(super) fn new(address_bits: u8) -> Self {
+    pub(in crate::index) fn new(address_bits: u8) -> Self {
         Self { high_bits: address_bits.div_ceil(2), low_bits: address_bits / 2 }
     }
 
     /// The high and the low half of an address; bits beyond the width are dropped.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "halves have at most 16 bits")]
-    pub(super) fn halves(self, address: u32) -> (u16, u16) {
+    pub(in crate::index) fn halves(self, address: u32) -> (u16, u16) {
         let high = address >> self.low_bits & ((1 << self.high_bits) - 1);
         let low = address & ((1 << self.low_bits) - 1);
         (high as u16, low as u16)
@@ -26,7 +26,7 @@ impl Split {
 
     /// The address of two halves.
     #[inline]
-    pub(super) fn address(self, high: u16, low: u16) -> u32 {
+    pub(in crate::index) fn address(self, high: u16, low: u16) -> u32 {
         u32::from(high) << self.low_bits | u32::from(low)
     }
 }

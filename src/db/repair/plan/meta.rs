@@ -18,6 +18,9 @@ pub(in crate::db::repair) struct Meta {
     pub(in crate::db::repair) index: IndexOptions,
     /// The counters, where they can be read.
     pub(in crate::db::repair) state: Option<State>,
+    /// Whether the store has a schema, and whether that says that records may have patch addresses.
+    has_schema: bool,
+    says_patched: bool,
     /// The manifest.
     pub(in crate::db::repair) entries: Vec<SegmentEntry>,
     /// Entries to write.
@@ -38,7 +41,9 @@ impl Meta {
             // One of a newer format is not ours to touch.
             Schema::check_version(bytes, &repair.layout.records())?;
         }
+        let says_patched = stored.as_ref().is_some_and(|bytes| Schema::is_patched(bytes));
         let stored = stored.and_then(|bytes| Schema::decode(&bytes).ok());
+        let has_schema = stored.is_some();
         let known = repair.schema_of_superblock();
         let Some(schema) = stored.or(known) else {
             return Err(snapshot.damage(&Corruption::Missing { what: "the schema" }));
@@ -46,7 +51,6 @@ impl Meta {
         validate_widths(schema.code_bits, schema.address_bits)?;
         if stored.is_none() {
             findings.notes.push("the schema was taken from SUPERBLOCK".to_owned());
-            put.push((SCHEMA_KEY, schema.encode()));
         }
         if let (Some(stored), Some(known)) = (stored, known)
             && stored != known
@@ -82,11 +86,23 @@ impl Meta {
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(Self { schema, index: index.unwrap_or_default(), state, entries, put, remove })
+        let index = index.unwrap_or_default();
+        Ok(Self { schema, has_schema, says_patched, index, state, entries, put, remove })
     }
 
     /// Adds what has to change. The state goes with the manifest, last.
-    pub(super) fn count_changes(&self, records: u64, changes: &mut Changes<'_>) -> Result<()> {
+    pub(super) fn count_changes(
+        &self,
+        records: u64,
+        patched: bool,
+        changes: &mut Changes<'_>,
+    ) -> Result<()> {
+        let schema = self.schema;
+        if patched && !self.says_patched {
+            changes.put(Family::Meta, SCHEMA_KEY.to_vec(), schema.encode_patched())?;
+        } else if !self.has_schema {
+            changes.put(Family::Meta, SCHEMA_KEY.to_vec(), schema.encode())?;
+        }
         for (key, value) in &self.put {
             changes.put(Family::Meta, key.to_vec(), value.clone())?;
         }

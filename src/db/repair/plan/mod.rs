@@ -32,6 +32,9 @@ use meta::Meta;
 /// Rows of one rebuilt segment at most: what a merge of that size takes of memory.
 const SEGMENT_ROWS: usize = 4_000_000;
 
+/// Patch addresses of one rebuilt segment, about.
+const SEGMENT_PATCHES: usize = 1 << 26;
+
 /// What a plan comes to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Findings {
@@ -73,6 +76,8 @@ pub(super) struct Plan<'a> {
     contested: HashMap<Vec<u8>, Vec<(Location, bool)>>,
     /// Live ids that no segment has and none is pending.
     homeless: RoaringTreemap,
+    /// Records have patch addresses.
+    patched: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -101,6 +106,7 @@ impl<'a> Plan<'a> {
             replaced: RoaringTreemap::new(),
             contested: HashMap::new(),
             homeless: RoaringTreemap::new(),
+            patched: false,
         })
     }
 
@@ -123,7 +129,7 @@ impl<'a> Plan<'a> {
         self.settle_pending()?;
         self.settle_tombstones()?;
         self.settle_rows()?;
-        self.meta.count_changes(self.live.len(), &mut self.changes)?;
+        self.meta.count_changes(self.live.len(), self.patched, &mut self.changes)?;
         let findings = &mut self.findings;
         findings.recorded_count = self.meta.state.map(|state| state.record_count);
         findings.record_count = self.live.len();
@@ -185,13 +191,19 @@ impl<'a> Plan<'a> {
         let snapshot = &self.snapshot;
         snapshot.scan(Family::Pending, &[], |key, value| {
             let entry = decode_id(key).and_then(|id| Ok((id, decode_pending(&schema, value)?)));
-            let Ok((id, (address, code))) = entry else {
+            let Ok((id, pending)) = entry else {
                 wrong.push((key.to_vec(), None));
                 return Ok(ControlFlow::Continue(()));
             };
-            let record = snapshot.get(Family::Records, &Location { address, id }.encode())?;
+            let location = Location { address: pending.address, id };
+            let record = snapshot.get(Family::Records, &location.encode())?;
             // A record that is about to be made from this entry agrees with it.
-            let agrees = record.is_none_or(|record| record.get(1..=code.len()) == Some(code));
+            let agrees = record.is_none_or(|record| {
+                decode_record(&schema, location, &record).is_ok_and(|record| {
+                    record.code.as_bytes() == pending.code
+                        && record.patch_values().eq(pending.patches.iter().copied())
+                })
+            });
             if id >= bound && live.contains(id) && agrees {
                 right.insert(id);
             } else {
@@ -240,7 +252,8 @@ impl<'a> Plan<'a> {
             let (snapshot, changes) = (&self.snapshot, &mut self.changes);
             each_record(snapshot, &schema, |record| {
                 if homeless.contains(record.id) {
-                    let value = encode_pending(record.address, &record.code);
+                    let patches = record.patch_values();
+                    let value = encode_pending(record.address, &record.code, patches);
                     changes.put(Family::Pending, record.id.to_be_bytes().to_vec(), value)?;
                 }
                 Ok(())
@@ -267,8 +280,9 @@ impl<'a> Plan<'a> {
                 return Ok(());
             }
             found += 1;
-            columns.push(record.id, record.address.value(), record.code.as_bytes());
-            if columns.len() >= SEGMENT_ROWS {
+            let (address, code) = (record.address.value(), record.code.as_bytes());
+            columns.push_patched(record.id, address, code, record.patch_values());
+            if columns.len() >= SEGMENT_ROWS || columns.patches.len() >= SEGMENT_PATCHES {
                 each(std::mem::replace(&mut columns, Columns::new(width)))?;
             }
             Ok(())

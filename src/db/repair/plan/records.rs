@@ -3,8 +3,12 @@
 use std::ops::ControlFlow;
 
 use super::Plan;
-use crate::db::record::{KeyEntry, Location, Record, decode_pending, decode_record, encode_id};
+use crate::db::record::{
+    KeyEntry, Location, Pending, Record, decode_pending, decode_record, encode_id, encode_record,
+    write_record,
+};
 use crate::error::Result;
+use crate::index::fingerprint;
 use crate::storage::records::{Family, RecordsSnapshot};
 
 impl Plan<'_> {
@@ -34,7 +38,7 @@ impl Plan<'_> {
             }
         }
         for witness in &mut self.witnesses {
-            witness.advance(None, &[])?;
+            witness.advance(None, &[], 0)?;
         }
         Ok(())
     }
@@ -48,8 +52,10 @@ impl Plan<'_> {
             return self.changes.delete(Family::Records, key);
         };
         self.live.insert(record.id);
+        self.patched |= !record.patches.is_empty();
+        let patches = fingerprint(record.patch_values());
         for witness in &mut self.witnesses {
-            witness.advance(Some(location), record.code.as_bytes())?;
+            witness.advance(Some(location), record.code.as_bytes(), patches)?;
         }
         let has_value = self.value_of(&record, location)?;
         let expected = KeyEntry { location, has_value };
@@ -82,7 +88,7 @@ impl Plan<'_> {
             return Ok(true);
         }
         self.findings.lost_values += 1;
-        let value = crate::db::record::encode_record(&record.code, &record.key, false);
+        let value = encode_record(&record.code, &record.key, false, record.patch_values());
         self.changes.put(Family::Records, location.encode(), value)?;
         Ok(false)
     }
@@ -119,8 +125,8 @@ impl Plan<'_> {
         let KeyEntry { location, has_value } = entry;
         let id = location.id;
         let deleted = self.tombstones.contains(id) || self.live.contains(id);
-        let code = if deleted { None } else { self.code_of(location)? };
-        let Some(code) = code else {
+        let row = if deleted { None } else { self.row_of(location)? };
+        let Some((code, patches)) = row else {
             self.lost_unless_replaced(id);
             return self.changes.delete(Family::Keys, key);
         };
@@ -137,22 +143,24 @@ impl Plan<'_> {
             let entry = KeyEntry { location, has_value: false };
             self.changes.put(Family::Keys, key.to_vec(), entry.encode())?;
         }
-        let record = [&[u8::from(kept)], code.as_slice(), key].concat();
+        self.patched |= !patches.is_empty();
+        let mut record = Vec::new();
+        write_record(&mut record, &code, key, kept, patches.into_iter());
         self.changes.put(Family::Records, location.encode(), record)
     }
 
-    /// The code that a segment or a pending entry has for a location.
-    fn code_of(&self, location: Location) -> Result<Option<Vec<u8>>> {
+    /// The code and the patches that a segment or a pending entry has for a location.
+    fn row_of(&self, location: Location) -> Result<Option<(Vec<u8>, Vec<u32>)>> {
         let entry = self.snapshot.get(Family::Pending, &encode_id(location.id))?;
-        if let Some((address, code)) =
+        if let Some(Pending { address, code, patches }) =
             entry.as_deref().and_then(|entry| decode_pending(&self.meta.schema, entry).ok())
             && address == location.address
         {
-            return Ok(Some(code.to_vec()));
+            return Ok(Some((code.to_vec(), patches)));
         }
         for witness in self.witnesses.iter().filter(|witness| witness.wrong.is_none()) {
-            if let Some(code) = witness.code_at(location)? {
-                return Ok(Some(code));
+            if let Some(row) = witness.row_at(location)? {
+                return Ok(Some(row));
             }
         }
         Ok(None)

@@ -19,7 +19,8 @@ use crate::text;
 /// Write records to a table that hashdb load takes: numpy, Parquet, Arrow IPC, CSV, JSON lines
 ///
 /// One state of the database is written, in the order of addresses, also while another process writes
-/// to it. The table gets its name when it is whole. numpy: FILE becomes a folder of .npy files.
+/// to it. The table gets its name when it is whole. numpy: FILE becomes a folder of .npy files. Patch
+/// addresses have a place in JSON lines alone.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The database directory
@@ -100,7 +101,7 @@ fn copy(
     let passes = |record: &Record| {
         record.key.starts_with(prefix) && ids.as_ref().is_none_or(|ids| ids.contains(&record.id))
     };
-    let (mut rows, mut read, mut dumped) = (Rows::default(), 0, 0);
+    let (mut rows, mut read, mut dumped, mut left_out) = (Rows::default(), 0, 0, 0_u64);
     rows.clear(0);
     for record in snapshot.iter() {
         let record = record?;
@@ -110,6 +111,11 @@ fn copy(
             rows.keys.push(&record.key);
             rows.addresses.push(record.address.value());
             rows.values.push(&snapshot.value(&record)?);
+            let patches = record.patches.iter().flat_map(|patch| patch.value().to_le_bytes());
+            rows.patches.push(&patches.collect::<Vec<_>>());
+            if !record.patches.is_empty() && !sink.keeps_patches() {
+                left_out += 1;
+            }
             let pushed = rows.push_code(record.code.as_bytes());
             pushed.map_err(|what| anyhow!("{}: {what}", args.db.display()))?;
         }
@@ -128,6 +134,12 @@ fn copy(
         sink.write(&rows)?;
     }
     progress(read, dumped);
+    if left_out > 0 {
+        let records = text::count(left_out);
+        note(&format!(
+            "the patch addresses of {records} records were left out; --format jsonl keeps them"
+        ));
+    }
     Ok(Some(dumped))
 }
 

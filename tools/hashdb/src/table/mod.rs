@@ -2,7 +2,8 @@
 //! memory does not grow with the file. One file a format in `read` and in `write`.
 //!
 //! A table has the columns `key`, `code`, `address` and `value`. A table without addresses takes the
-//! first bits of each code; a value that is null, or empty, is none.
+//! first bits of each code; a value that is null, or empty, is none. JSON lines have `patches`, too; the other
+//! formats have no place for patch addresses.
 
 mod format;
 pub(crate) mod read;

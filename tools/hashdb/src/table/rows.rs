@@ -44,6 +44,8 @@ pub(crate) struct Row<'a> {
     pub(crate) address: Option<u32>,
     /// Empty for none.
     pub(crate) value: &'a [u8],
+    /// Little-endian; none where the table has no patch addresses.
+    pub(crate) patches: &'a [[u8; 4]],
 }
 
 /// Some rows. Keys, codes and values have an entry each; addresses too, unless the table has none.
@@ -53,6 +55,8 @@ pub(crate) struct Rows {
     pub(crate) codes: Vec<u8>,
     pub(crate) addresses: Vec<u32>,
     pub(crate) values: Strings,
+    /// The patch addresses of each row, four bytes each, little-endian; without entries where the table has none.
+    pub(crate) patches: Strings,
     code_bytes: usize,
     first: u64,
     lines: Vec<u64>,
@@ -65,6 +69,7 @@ impl Rows {
         self.codes.clear();
         self.addresses.clear();
         self.values.clear();
+        self.patches.clear();
         self.lines.clear();
         self.first = first;
     }
@@ -81,7 +86,8 @@ impl Rows {
 
     /// How many more rows a batch takes.
     pub(crate) fn room(&self) -> usize {
-        let bytes = self.keys.bytes.len() + self.codes.len() + self.values.bytes.len();
+        let strings = [&self.keys, &self.values, &self.patches].map(|strings| strings.bytes.len());
+        let bytes = strings.iter().sum::<usize>() + self.codes.len();
         if bytes >= MAX_BYTES { 0 } else { MAX_ROWS - self.len().min(MAX_ROWS) }
     }
 
@@ -120,6 +126,7 @@ impl Rows {
             code: self.codes.get(start..start + self.code_bytes).unwrap_or_default(),
             address: self.addresses.get(index).copied(),
             value: self.values.get(index),
+            patches: self.patches.get(index).as_chunks().0,
         }
     }
 

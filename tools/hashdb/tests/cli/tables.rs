@@ -364,3 +364,46 @@ fn without_addresses_they_are_the_first_bits_of_the_codes() {
         &["load", "narrow", "n.parquet"],
     );
 }
+
+#[test]
+fn patch_addresses_go_through_json_lines_and_other_formats_say_that_they_do_not_take_them() {
+    let place = Place::empty();
+    let options = Options::new().code_bits(64).address_bits(12).background(false);
+    let db = Database::create(place.path("db"), options).unwrap();
+    let address = |value| Address::new(value, 12).unwrap();
+    let code = Code::from_bytes(&[7; 8]).unwrap();
+    for number in 0..300_u32 {
+        let own: Vec<_> = (0..number % 4).map(|patch| address(number ^ patch << 9)).collect();
+        let key = number.to_string();
+        let place = address(number);
+        db.put_with_patches(key.as_bytes(), place, code.clone(), b"v", &own).unwrap();
+    }
+    drop(db);
+    place.ok(&["dump", "db", "patched.jsonl"]);
+    place.ok(&["load", "back", "patched.jsonl"]);
+    assert_eq!(place.digest("back"), place.digest("db"));
+    let ran = place.run(&["dump", "db", "without.csv"]);
+    assert_eq!(ran.code, Some(0));
+    assert!(
+        ran.stderr.contains("the patch addresses of 225 records were left out"),
+        "{}",
+        ran.stderr
+    );
+    place.ok(&["load", "without", "without.csv", "--code-bits", "64", "--address-bits", "12"]);
+    assert_ne!(place.digest("without"), place.digest("db"));
+
+    let line = |patches: &str| {
+        format!(r#"{{"key":"k","code":"0707070707070707","address":"0x001","patches":{patches}}}"#)
+    };
+    let many = format!("[{}]", vec!["1"; 257].join(","));
+    for (patches, says) in [
+        ("[\"12\"]", "patches: \"12\" does not begin with 0x"),
+        ("[4096]", "4096"),
+        (&many, "patch addresses must be at most 256, not 257"),
+    ] {
+        write(&place.path("bad.jsonl"), line(patches).as_bytes());
+        let ran = place.run(&["load", "db", "bad.jsonl"]);
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{patches}: {}", ran.stderr);
+    }
+}

@@ -1,6 +1,6 @@
 //! A JSON object a line: `key` or `key_base64`, `code` in hexadecimal, and
-//! optionally `address` as a number or as text that begins with 0x, `value` or `value_base64`. Other members are passed over, and so
-//! are empty lines. If the first object has an address, all must have one.
+//! optionally `address` as a number or as text that begins with 0x, `value` or `value_base64`, and `patches`, a list
+//! of addresses. Other members are passed over, and so are empty lines. If the first object has an address, all must have one.
 
 use std::borrow::Cow;
 use std::io::{BufRead as _, BufReader, Read};
@@ -39,6 +39,8 @@ struct Object<'a> {
     value: Option<Cow<'a, str>>,
     #[serde(borrow)]
     value_base64: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    patches: Vec<Address<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -105,6 +107,12 @@ impl JsonTable {
             (Some(_), false) => return Err("it has an address, the first line has none".into()),
             (None, true) => return Err("it has no address, the first line has one".into()),
         }
+        let mut patches = Vec::new();
+        for patch in &object.patches {
+            let (value, _) = patch.read().map_err(|what| format!("patches: {what}"))?;
+            patches.extend(value.to_le_bytes());
+        }
+        rows.patches.push(&patches);
         rows.keys.push(&key);
         rows.values.push(&value.unwrap_or_default());
         Ok(())

@@ -1,5 +1,5 @@
 //! A JSON object a line, with the members that are read again: `key` or `key_base64`, `code`, `address`, and
-//! if there is a value `value` or `value_base64`.
+//! if there is a value `value` or `value_base64`, if there are patch addresses `patches`, a list.
 
 use std::io::Write as _;
 
@@ -29,6 +29,8 @@ struct Object<'a> {
     value: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value_base64: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    patches: Vec<String>,
 }
 
 impl JsonFile {
@@ -43,6 +45,8 @@ impl Sink for JsonFile {
         for row in rows.iter() {
             let (key, key_base64) = split(row.key);
             let (value, value_base64) = split(row.value);
+            let patches = row.patches.iter().map(|patch| u32::from_le_bytes(*patch));
+            let patches = patches.map(|patch| of_table::of_address(patch, self.address_bits));
             let object = Object {
                 key,
                 key_base64,
@@ -50,6 +54,7 @@ impl Sink for JsonFile {
                 address: of_table::of_address(row.address.unwrap_or(0), self.address_bits),
                 value: value.filter(|value| !value.is_empty()),
                 value_base64,
+                patches: patches.collect(),
             };
             let written = serde_json::to_writer(&mut self.target, &object)
                 .map_err(Into::into)
@@ -57,6 +62,10 @@ impl Sink for JsonFile {
             written.map_err(|error| failed(&self.name, error))?;
         }
         Ok(())
+    }
+
+    fn keeps_patches(&self) -> bool {
+        true
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

@@ -27,6 +27,11 @@ pub(crate) trait Sink {
     /// Appends rows.
     fn write(&mut self, rows: &Rows) -> Result<()>;
 
+    /// Whether the format has a place for patch addresses.
+    fn keeps_patches(&self) -> bool {
+        false
+    }
+
     /// Ends the table and gives it its name.
     fn finish(self: Box<Self>) -> Result<()>;
 }
