@@ -53,7 +53,7 @@ impl Random {
 
     /// A number below `bound`, which is at least 1. The bias of at most bound / 2^64 is not
     /// measurable.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         let scaled = (u128::from(self.0.next_u64()) * bound as u128) >> 64;
         usize::try_from(scaled).unwrap_or(0)
     }

@@ -23,6 +23,7 @@ pub(crate) mod restore;
 pub(crate) mod scan;
 pub(crate) mod stats;
 pub(crate) mod train;
+mod train_kmeans;
 
 use std::path::Path;
 

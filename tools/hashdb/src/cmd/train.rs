@@ -11,6 +11,7 @@ use hashdb::model::{
 use serde::Serialize;
 use serde_json::json;
 
+use super::train_kmeans::{self, KmeansArgs};
 use crate::encoder::note_fallback;
 use crate::exit::{Exit, Usage};
 use crate::files;
@@ -45,6 +46,8 @@ pub(crate) struct Args {
     resume: bool,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    kmeans: KmeansArgs,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -93,6 +96,9 @@ struct Settings {
 
 /// Trains and writes the weights, or keeps a checkpoint.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if args.kmeans.is_asked()? {
+        return run_kmeans(args);
+    }
     let checkpoint = args.checkpoint.clone().unwrap_or_else(|| suffixed(&args.out, ".checkpoint"));
     if !args.resume && checkpoint.exists() {
         let checkpoint = checkpoint.display();
@@ -123,7 +129,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     match trained {
         Ok(encoder) => {
-            note_fallback(&encoder);
+            note_fallback(encoder.device());
             save(args, &encoder, &checkpoint)
         }
         Err(ModelError::Stopped) => {
@@ -132,6 +138,31 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Trains an encoder of patch features.
+fn run_kmeans(args: &Args) -> Result<Exit> {
+    let Settings { code_layers, address_layers, rbm_epochs, epochs, batch, .. } = &args.settings;
+    let Settings { linear_rate, binary_rate, rate, momentum, weight_decay, .. } = &args.settings;
+    let counts = [rbm_epochs, epochs, batch].iter().any(|count| count.is_some());
+    let rates = [linear_rate, binary_rate, rate, momentum, weight_decay];
+    let layers = code_layers.is_some() || address_layers.is_some();
+    if layers || counts || rates.iter().any(|rate| rate.is_some()) {
+        return Err(Usage("--preset kmeans-itq has no layers, epochs and rates".to_owned()).into());
+    }
+    if args.resume || args.checkpoint.is_some() {
+        return Err(Usage("--preset kmeans-itq keeps no checkpoint".to_owned()).into());
+    }
+    if let DeviceChoice::Cuda(_) = args.device {
+        return Err(Usage("--preset kmeans-itq computes on the CPU".to_owned()).into());
+    }
+    let interrupt = Interrupt::install()?;
+    let Some(pixels) = pictures(args, &interrupt)? else {
+        note("interrupted before the training began");
+        return Ok(Exit::Interrupted);
+    };
+    let config = args.kmeans.config(args.seed);
+    train_kmeans::run(&pixels, &config, &args.out, args.progress, args.json, &interrupt)
 }
 
 fn stopped(checkpoint: &Path) -> String {

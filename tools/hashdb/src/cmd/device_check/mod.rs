@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _, Precision};
+use hashdb::model::{DeviceChoice, Encoder as _, Model, Precision};
 use serde::Serialize;
 
 use crate::encoder::EncoderChoice;
@@ -153,7 +153,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(if answer.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-fn load(args: &Args, device: DeviceChoice) -> Result<Autoencoder> {
+fn load(args: &Args, device: DeviceChoice) -> Result<Model> {
     let encoder = args.encoder.load(device)?;
     encoder.ok_or_else(|| Usage("--encoder none encodes nothing".to_owned()).into())
 }
