@@ -28,7 +28,7 @@ pub struct KmeansConfig {
     /// Cells along a side of the picture over which answers are averaged, 1 to 27. Default 2.
     pub grid: usize,
     /// Pictures that are distorted in two ways each, to learn what does not matter; at most as many as there
-    /// are. Default 10,000.
+    /// are. Default 5000.
     pub distorted: usize,
     /// What is added to each variance between distortions, as a share of the mean variance of pictures, 0.0001 to
     /// 100. Default 0.1.
@@ -52,7 +52,7 @@ impl Default for KmeansConfig {
             whitening: 0.1,
             threshold: 0.5,
             grid: 2,
-            distorted: 10_000,
+            distorted: 5_000,
             shrinkage: 0.1,
             directions: None,
             turns: 50,

@@ -7,9 +7,10 @@
 //! picture a class of its own, so no label is needed. Iterative quantization (Gong and Lazebnik, CVPR 2011) turns
 //! them so that their signs lose least. A bit is the sign of one weighted sum of features.
 //!
-//! `patches`, `features` and `weights` are what an encoder is; `config`, `centroids`, `distort` and `train` make one.
+//! `patches`, `features` and `weights` are what an encoder is; `config`, `centroids`, `distort`, `bits` and `train` make one.
 //! It computes on the CPU in f32, whatever the device.
 
+mod bits;
 mod centroids;
 mod config;
 mod distort;

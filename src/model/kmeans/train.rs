@@ -9,12 +9,13 @@ use std::ops::ControlFlow;
 
 use half::f16;
 
+use super::bits::Source;
 use super::centroids::{Whitening, draw, gather};
 use super::config::{KmeansConfig, KmeansSummary};
 use super::distort::distorted;
 use super::features::Filters;
-use super::{KmeansItq, Parts, Projection, halves, on_the_cpu};
-use crate::linear::{Draws, LinearError, Matrix, leading_against, random_rotation, turn_to_signs};
+use super::{KmeansItq, Parts, on_the_cpu};
+use crate::linear::{LinearError, Matrix, leading_against};
 use crate::model::random::Random;
 use crate::model::{DeviceChoice, ModelError, Pixels};
 
@@ -90,16 +91,17 @@ pub fn train_kmeans(
     let directions_for = |bits| config.directions_for(bits, filters.width());
     let most = directions_for(config.code_bits).max(directions_for(config.address_bits));
     let (ratios, directions) = leading_against(&between, &within, most).map_err(wrong)?;
-    // Directions count by how much they tell: twice, once as their deviation is and once more.
+    // Along a direction the deviation is the root of its ratio; it is taken to the power of 1.5, so that what
+    // tells more has more of the bits.
     let directions = scaled(directions, &ratios);
     let numbers = features.along(&directions)?;
     report(KmeansPhase::Bits, 1, 3)?;
-    let mut turned = |bits, stream, step| {
-        let found = turned(&features, &numbers, &directions, bits, config, stream)?;
-        report(KmeansPhase::Bits, step, 3).map(|()| found)
-    };
-    let (code, code_entropy) = turned(config.code_bits, 0, 2)?;
-    let (address, address_entropy) = turned(config.address_bits, 1, 3)?;
+    let source =
+        Source { numbers: &numbers, directions: &directions, mean: &features.mean, config };
+    let (code, code_entropy) = source.code(config.code_bits)?;
+    report(KmeansPhase::Bits, 2, 3)?;
+    let (address, address_entropy) = source.address(config.address_bits)?;
+    report(KmeansPhase::Bits, 3, 3)?;
     #[expect(clippy::cast_possible_truncation, reason = "shown to a few digits")]
     let ratios = ratios.into_iter().map(|ratio| ratio as f32).collect();
     let training = Some(KmeansSummary {
@@ -261,67 +263,11 @@ fn mean_variance(covariance: &Matrix<f64>) -> f64 {
     covariance.numbers.iter().step_by(covariance.width + 1).sum::<f64>() / covariance.width as f64
 }
 
-/// Each direction times the root of its ratio.
+/// Each direction times the fourth root of its ratio.
 fn scaled(mut directions: Matrix<f64>, ratios: &[f64]) -> Matrix<f64> {
     for (row, ratio) in directions.numbers.chunks_exact_mut(directions.width).zip(ratios) {
-        let scale = ratio.max(0.0).sqrt();
+        let scale = ratio.max(0.0).sqrt().sqrt();
         row.iter_mut().for_each(|number| *number *= scale);
     }
     directions
-}
-
-/// So many bits out of the first directions, and their mean entropy.
-fn turned(
-    features: &Features,
-    numbers: &Matrix<f32>,
-    directions: &Matrix<f64>,
-    bits: usize,
-    config: &KmeansConfig,
-    stream: u64,
-) -> Result<(Projection, f32), ModelError> {
-    let used = config.directions_for(bits, directions.width);
-    let first = |row: &[f32]| row[..used].to_vec();
-    let numbers = Matrix::new(used, numbers.rows().flat_map(first).collect());
-    let draws = &mut Draws::new(config.seed.wrapping_mul(2).wrapping_add(stream));
-    let start = random_rotation(bits, draws);
-    let start = Matrix::new(used, start.rows().flat_map(|row| row[..used].to_vec()).collect());
-    let turn = turn_to_signs(&numbers, start, config.turns).map_err(wrong)?;
-    let entropy = mean_entropy(&numbers, &turn)?;
-    let used =
-        Matrix::new(directions.width, directions.numbers[..used * directions.width].to_vec());
-    let mut sums = turn.times(&used).map_err(wrong)?;
-    for row in sums.numbers.chunks_exact_mut(directions.width) {
-        // Signs do not depend on the scale; f16 does.
-        let largest = row.iter().fold(0.0_f64, |most, number| most.max(number.abs()));
-        let scale = if largest > 0.0 { largest.recip() } else { 0.0 };
-        row.iter_mut().for_each(|number| *number *= scale);
-    }
-    let weights = halves(sums.single().numbers);
-    let product = |row: &[f32]| {
-        let pairs = row.iter().zip(&features.mean);
-        pairs.map(|(&weight, &mean)| f64::from(weight) * f64::from(mean)).sum::<f64>()
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "an offset needs no more than f32")]
-    let offsets = weights.chunks_exact(directions.width).map(|row| product(row) as f32).collect();
-    Ok((Projection { weights, offsets }, entropy))
-}
-
-/// The mean entropy of the signs of turned numbers, in bits.
-#[expect(clippy::cast_precision_loss, reason = "counts of pictures and of bits")]
-#[expect(clippy::cast_possible_truncation, reason = "between 0 and 1")]
-fn mean_entropy(numbers: &Matrix<f32>, turn: &Matrix<f64>) -> Result<f32, ModelError> {
-    let mut on = vec![0_u64; turn.height()];
-    let directions = turn.single();
-    for block in numbers.numbers.chunks(BLOCK * numbers.width) {
-        let block = Matrix::new(numbers.width, block.to_vec());
-        for row in block.times_transposed(&directions).map_err(wrong)?.rows() {
-            on.iter_mut().zip(row).for_each(|(on, &number)| *on += u64::from(number > 0.0));
-        }
-    }
-    let part = |share: f64| if share > 0.0 { -share * share.log2() } else { 0.0 };
-    let entropy = |&on: &u64| {
-        let share = on as f64 / numbers.height().max(1) as f64;
-        part(share) + part(1.0 - share)
-    };
-    Ok((on.iter().map(entropy).sum::<f64>() / on.len().max(1) as f64) as f32)
 }

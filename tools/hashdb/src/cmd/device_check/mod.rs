@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// What to check: cuda, cuda:N or cpu
     #[arg(long, default_value_t = DeviceChoice::Cuda(0))]
     device: DeviceChoice,
-    /// The encoder: `default` or a weight file of `hashdb train`
+    /// The encoder: `default`, `kmeans-itq` or a weight file of `hashdb train`
     #[arg(long, value_name = "ENCODER", default_value_t = EncoderChoice::Default)]
     encoder: EncoderChoice,
     /// Precisions to compare and measure
