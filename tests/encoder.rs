@@ -7,8 +7,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use hashdb::model::{
-    Autoencoder, BATCHES, DeviceChoice, Encoded, Encoder, ModelError, NetConfig, PREPROCESSING,
-    Pixels, Precision, Progress, TrainConfig, default_encoder, train,
+    Autoencoder, BATCHES, Descent, DeviceChoice, Encoded, Encoder, ModelError, NetConfig, PATCHES,
+    PREPROCESSING, PatchConfig, Pixels, Precision, Progress, Recipe, Thresholds, TrainConfig,
+    default_encoder, train, train_patches,
 };
 
 const CPU: DeviceChoice = DeviceChoice::Cpu;
@@ -33,11 +34,30 @@ fn small_encoder() -> Autoencoder {
 /// A training that takes a moment.
 fn small_config() -> TrainConfig {
     TrainConfig {
-        seed: 3,
-        batch: 16,
+        recipe: Recipe { seed: 3, batch: 16, ..Recipe::default() },
         code: NetConfig { layers: vec![10, 64], rbm_epochs: 2, tune_epochs: 2 },
         address: NetConfig { layers: vec![8], rbm_epochs: 1, tune_epochs: 2 },
-        ..TrainConfig::default()
+        continued: false,
+    }
+}
+
+/// The paper's way of training, with a net of addresses that continues the net of codes.
+fn paper_config() -> TrainConfig {
+    let paper = TrainConfig::kh2011_28();
+    TrainConfig {
+        recipe: Recipe { seed: 3, batch: 16, first_deviation: 0.2, ..paper.recipe },
+        code: NetConfig { layers: vec![20, 64], rbm_epochs: 2, tune_epochs: 2 },
+        address: NetConfig { layers: vec![20, 64, 8], rbm_epochs: 2, tune_epochs: 2 },
+        continued: true,
+    }
+}
+
+/// The training of a patch net, on three patches of a picture in each pass.
+fn patch_config() -> PatchConfig {
+    PatchConfig {
+        recipe: paper_config().recipe,
+        net: NetConfig { layers: vec![12, 8], rbm_epochs: 1, tune_epochs: 2 },
+        places: 3,
     }
 }
 
@@ -47,12 +67,21 @@ fn small_dataset() -> Vec<u8> {
 
 /// Trains until report number `stop`, counting ends of epochs only.
 fn train_small(stop: usize, checkpoint: Option<&Path>) -> Result<Autoencoder, ModelError> {
+    train(&small_dataset(), &small_config(), CPU, &mut stops(stop), checkpoint)
+}
+
+/// An observer that stops at the end of epoch `stop`, counted from 1; 0 never.
+fn stops(stop: usize) -> impl FnMut(&Progress) -> ControlFlow<()> {
     let mut ends = 0;
-    let mut observer = |progress: &Progress| {
+    move |progress| {
         ends += usize::from(progress.images == progress.total);
-        if ends == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    train(&small_dataset(), &small_config(), CPU, &mut observer, checkpoint)
+        if stop > 0 && ends == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// An observer that lets a training go on.
+fn lets(_: &Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 #[test]
@@ -282,7 +311,12 @@ fn numbers_that_no_training_yields_are_refused() {
 
 #[test]
 fn damaged_weights_are_an_error_or_an_encoder_but_never_a_panic() {
-    let original = small_encoder().to_bytes().unwrap();
+    damage(&small_encoder());
+    damage(&small_encoder().with_random_patches(&[8], 7).unwrap());
+}
+
+fn damage(encoder: &Autoencoder) {
+    let original = encoder.to_bytes().unwrap();
     let header = u64::from_le_bytes(original[..8].try_into().unwrap());
     let header = usize::try_from(header).unwrap() + 8;
     let mut state = 1_u64;
@@ -306,6 +340,8 @@ fn damaged_weights_are_an_error_or_an_encoder_but_never_a_panic() {
         }
         if let Ok(encoder) = Autoencoder::from_bytes(&bytes, CPU) {
             assert_eq!(encoder.encode(&images).unwrap().len(), 3);
+            let patches = encoder.patch_bits().map(|_| encoder.patch_addresses(&images).unwrap());
+            assert!(patches.is_none_or(|patches| patches.len() == 3));
         }
     }
 }
@@ -323,14 +359,29 @@ fn impossible_layers_are_refused() {
 #[test]
 fn impossible_trainings_are_refused() {
     let attempt = |dataset: &[u8], config: &TrainConfig| {
-        let error = train(dataset, config, CPU, &mut |_| ControlFlow::Continue(()), None);
+        let error = train(dataset, config, CPU, &mut lets, None);
         assert!(matches!(error, Err(ModelError::Setting { .. })));
     };
     attempt(&[], &small_config());
     attempt(&[0; 3073], &small_config());
-    attempt(&small_dataset(), &TrainConfig { batch: 0, ..small_config() });
-    attempt(&small_dataset(), &TrainConfig { tune_rate: f32::NAN, ..small_config() });
-    attempt(&small_dataset(), &TrainConfig { momentum: 1.0, ..small_config() });
+    let with = |recipe: Recipe| TrainConfig { recipe, ..small_config() };
+    let recipe = || small_config().recipe;
+    attempt(&small_dataset(), &with(Recipe { batch: 0, ..recipe() }));
+    attempt(&small_dataset(), &with(Recipe { tune_rate: f32::NAN, ..recipe() }));
+    attempt(&small_dataset(), &with(Recipe { momentum: 1.0, ..recipe() }));
+    attempt(&small_dataset(), &with(Recipe { first_deviation: -1.0, ..recipe() }));
+    let other = NetConfig { layers: vec![21, 64, 8], ..paper_config().address };
+    attempt(&small_dataset(), &TrainConfig { address: other, ..paper_config() });
+
+    let patches = |config: &PatchConfig| {
+        let error = train_patches(&small_encoder(), &small_dataset(), config, &mut lets, None);
+        assert!(matches!(error, Err(ModelError::Setting { .. })));
+    };
+    for places in [0, PATCHES + 1] {
+        patches(&PatchConfig { places, ..patch_config() });
+    }
+    let net = NetConfig { layers: vec![12, 33], ..patch_config().net };
+    patches(&PatchConfig { net, ..patch_config() });
 }
 
 #[test]
@@ -369,11 +420,10 @@ fn training_is_fixed_by_its_seed_and_reports_each_epoch() {
 fn fine_tuning_beats_the_mean_picture() {
     let config = TrainConfig {
         code: NetConfig { layers: vec![64], rbm_epochs: 2, tune_epochs: 40 },
-        tune_rate: 0.01,
+        recipe: Recipe { tune_rate: 0.01, ..small_config().recipe },
         ..small_config()
     };
-    let encoder =
-        train(&small_dataset(), &config, CPU, &mut |_| ControlFlow::Continue(()), None).unwrap();
+    let encoder = train(&small_dataset(), &config, CPU, &mut lets, None).unwrap();
     let summary = &encoder.training().unwrap().code;
     assert!(summary.loss < 0.5, "{summary:?}");
 }
@@ -393,6 +443,166 @@ fn resumed_training_equals_an_uninterrupted_one() {
 }
 
 #[test]
+fn a_resumed_training_by_the_paper_equals_an_uninterrupted_one() {
+    let run = |stop, checkpoint: Option<&Path>| {
+        train(&small_dataset(), &paper_config(), CPU, &mut stops(stop), checkpoint)
+    };
+    let mut phases = Vec::new();
+    let mut observer = |progress: &Progress| {
+        if progress.images == progress.total {
+            phases.push(format!("{} {}", progress.net, progress.phase));
+        }
+        ControlFlow::Continue(())
+    };
+    let whole = train(&small_dataset(), &paper_config(), CPU, &mut observer, None).unwrap();
+    phases.dedup();
+    // The net of addresses takes over the first two machines.
+    let expected = [
+        "code rbm 1/2",
+        "code rbm 2/2",
+        "code fine-tuning",
+        "address rbm 3/3",
+        "address fine-tuning",
+    ];
+    assert_eq!(phases, expected);
+    let summary = whole.training().unwrap();
+    assert_eq!(summary.address.rbm_losses[..2], summary.code.rbm_losses);
+    let folder = tempfile::tempdir().unwrap();
+    for stop in 1..=10 {
+        let path = folder.path().join(format!("{stop}.checkpoint"));
+        let stopped = run(stop, Some(&path)).unwrap_err();
+        assert!(matches!(stopped, ModelError::Stopped), "{stopped}");
+        let resumed = run(0, Some(&path)).unwrap();
+        assert!(resumed.to_bytes().unwrap() == whole.to_bytes().unwrap(), "after epoch {stop}");
+    }
+}
+
+#[test]
+fn a_resumed_training_of_patches_equals_an_uninterrupted_one() {
+    let base = small_encoder();
+    let run = |stop, checkpoint: Option<&Path>| {
+        train_patches(&base, &small_dataset(), &patch_config(), &mut stops(stop), checkpoint)
+    };
+    let whole = run(0, None).unwrap();
+    assert_ne!(whole.fingerprint(), base.fingerprint());
+    assert_eq!((base.patch_bits(), whole.patch_bits()), (None, Some(8)));
+    let training = whole.patch_training().unwrap();
+    assert_eq!((&training.config, training.images), (&patch_config(), 50));
+    let folder = tempfile::tempdir().unwrap();
+    for stop in 1..=4 {
+        let path = folder.path().join(format!("{stop}.checkpoint"));
+        assert!(matches!(run(stop, Some(&path)), Err(ModelError::Stopped)));
+        let resumed = run(0, Some(&path)).unwrap();
+        assert!(resumed.to_bytes().unwrap() == whole.to_bytes().unwrap(), "after epoch {stop}");
+    }
+    // What gave codes and addresses gives the same ones.
+    let images = pixels(5);
+    assert_eq!(whole.encode(&images).unwrap(), base.encode(&images).unwrap());
+}
+
+#[test]
+fn patch_addresses_do_not_depend_on_the_batch_and_outlive_a_file() {
+    let encoder = small_encoder().with_random_patches(&[24, 28], 5).unwrap();
+    let images = pixels(7);
+    let together = encoder.patch_addresses(&images).unwrap();
+    assert_eq!((together.len(), encoder.patch_bits()), (7, Some(28)));
+    let all: Vec<u32> = together.iter().flatten().copied().collect();
+    assert!(all.iter().all(|address| address >> 28 == 0) && all.iter().any(|a| a >> 27 == 1));
+    for (image, expected) in images.iter().zip(&together) {
+        let alone = encoder.patch_addresses(std::slice::from_ref(image)).unwrap();
+        assert_eq!(alone[0], *expected);
+    }
+    let bytes = encoder.to_bytes().unwrap();
+    let read = Autoencoder::from_bytes(&bytes, CPU).unwrap();
+    assert_eq!(read.fingerprint(), encoder.fingerprint());
+    assert_eq!(read.patch_addresses(&images).unwrap(), together);
+    assert!(read.to_bytes().unwrap() == bytes);
+    let other = small_encoder().with_random_patches(&[24, 28], 6).unwrap();
+    assert_ne!(other.fingerprint(), encoder.fingerprint());
+    assert!(encoder.patch_addresses(&[]).unwrap().is_empty());
+    let without = small_encoder().patch_addresses(&images).unwrap_err();
+    assert!(matches!(without, ModelError::NoPatches), "{without}");
+}
+
+/// A picture that is moved by two pixels shows each retina at the next place: the addresses move along.
+#[test]
+fn patches_of_a_moved_picture_have_moved_addresses() {
+    let encoder = small_encoder().with_random_patches(&[24, 28], 5).unwrap();
+    let picture = waves(9);
+    let mut moved = vec![0; Pixels::BYTES];
+    for y in 0..32 {
+        let row = &picture[y * 96 + 6..(y + 1) * 96];
+        moved[y * 96..y * 96 + row.len()].copy_from_slice(row);
+    }
+    let images = [picture, moved].map(|bytes| Pixels::new(bytes).unwrap());
+    let addresses = encoder.patch_addresses(&images).unwrap();
+    for place in (0..PATCHES).filter(|place| place % 9 < 8) {
+        assert_eq!(addresses[0][place + 1], addresses[1][place], "place {place}");
+    }
+}
+
+/// The loss of a step is taken before its weights are changed. So the last step of a pass could leave
+/// weights that are no numbers under a loss that was one, and the checkpoint of that pass replaced the last good
+/// one: a training that had run away after days could not be gone on with.
+#[test]
+fn a_training_that_runs_away_says_where_and_keeps_the_last_good_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    // One step a pass, so that a loss that is a number comes with weights that are none.
+    let config = TrainConfig {
+        recipe: Recipe { batch: 64, linear_rate: 10.0, ..small_config().recipe },
+        code: NetConfig { layers: vec![10, 64], rbm_epochs: 100, tune_epochs: 2 },
+        ..small_config()
+    };
+    let mut good = Vec::new();
+    let mut observer = |progress: &Progress| {
+        assert!(progress.loss.is_finite());
+        good = std::fs::read(&path).unwrap();
+        ControlFlow::Continue(())
+    };
+    let error = train(&small_dataset(), &config, CPU, &mut observer, Some(&path)).unwrap_err();
+    let ModelError::Diverged { phase, step, steps, epoch, rate } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!((phase.as_str(), *step, *steps, *rate), ("rbm 1/2 of the code net", 1, 1, 10.0));
+    assert!(*epoch > 1, "{error}");
+    let message = error.to_string();
+    assert!(message.contains("at step 1 of 1 of pass") && message.contains("rate 10"), "{message}");
+    assert!(!good.is_empty() && std::fs::read(&path).unwrap() == good, "the checkpoint changed");
+    // It is one that can be gone on with: the same error comes at the same place.
+    let again = train(&small_dataset(), &config, CPU, &mut lets, Some(&path)).unwrap_err();
+    assert_eq!(again.to_string(), message);
+}
+
+#[test]
+fn fine_tuning_that_runs_away_names_its_rate() {
+    let config = TrainConfig {
+        recipe: Recipe { tune_rate: 10.0, descent: Descent::Plain, ..small_config().recipe },
+        ..small_config()
+    };
+    let error = train(&small_dataset(), &config, CPU, &mut lets, None).unwrap_err();
+    let ModelError::Diverged { phase, rate, .. } = &error else { panic!("{error}") };
+    assert!(phase.starts_with("fine-tuning of the") && *rate == 10.0, "{error}");
+}
+
+#[test]
+fn the_papers_networks_are_those_of_the_paper() {
+    let (code, both) = (TrainConfig::kh2011_256(), TrainConfig::kh2011_28());
+    assert_eq!(code.code.layers, [8192, 4096, 2048, 1024, 512, 256]);
+    assert_eq!(both.code, code.code);
+    assert_eq!(both.address.layers, [8192, 4096, 2048, 1024, 512, 256, 128, 64, 28]);
+    assert!(both.continued);
+    let patch = PatchConfig::kh2011();
+    assert_eq!(patch.net.layers, [1024, 512, 256, 128, 64, 28]);
+    assert_eq!((patch.places, patch.net.rbm_epochs, patch.net.tune_epochs), (81, 80, 5));
+    for recipe in [&code.recipe, &both.recipe, &patch.recipe] {
+        assert_eq!((recipe.batch, recipe.momentum, recipe.tune_rate), (128, 0.9, 1e-6));
+        assert_eq!((recipe.linear_rate, recipe.binary_rate), (0.001, 0.01));
+        assert_eq!((recipe.descent, recipe.thresholds), (Descent::Plain, Thresholds::Half));
+    }
+}
+
+#[test]
 fn checkpoints_of_another_training_or_damaged_ones_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint");
@@ -402,8 +612,18 @@ fn checkpoints_of_another_training_or_damaged_ones_are_refused() {
             .unwrap_err()
             .to_string()
     };
-    let other = resume(&small_dataset(), &TrainConfig { seed: 4, ..small_config() });
-    assert!(other.ends_with("it was made with other settings"), "{other}");
+    let recipe = Recipe { seed: 4, ..small_config().recipe };
+    let other = resume(&small_dataset(), &TrainConfig { recipe, ..small_config() });
+    assert!(other.ends_with("made with other settings: seed was 3, now it is 4"), "{other}");
+    let code = NetConfig { layers: vec![12, 64], ..small_config().code };
+    let other = resume(&small_dataset(), &TrainConfig { code, ..small_config() });
+    let both = "it is of the networks code 3072-10-64, address 3072-8; this training is of code \
+                3072-12-64, address 3072-8";
+    assert!(other.ends_with(both), "{other}");
+    let patches =
+        train_patches(&small_encoder(), &small_dataset(), &patch_config(), &mut lets, Some(&path));
+    let other = patches.unwrap_err().to_string();
+    assert!(other.ends_with("this training is of patch 336-12-8"), "{other}");
     let other = resume(&waves(1), &small_config());
     assert!(other.ends_with("it was made with other pictures"), "{other}");
     let bytes = std::fs::read(&path).unwrap();

@@ -19,7 +19,7 @@ pub use collisions::{CodeStatistics, code_statistics};
 pub use error::EvalError;
 pub use labels::{Classes, LabelSource, LabelTable};
 pub use ranking::{Harmonic, Tie, precision_at, relevant_within};
-pub use ranks::{LabelledCodes, Own};
+pub use ranks::{Ball, LabelledCodes, Own};
 pub use scores::{CUT, CurvePoint, Estimate, PLACES, QueryScore, Scorer, Summary};
 
 use crate::linear::Draws;

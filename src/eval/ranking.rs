@@ -19,6 +19,14 @@ pub struct Tie {
     pub relevant: u64,
 }
 
+impl Tie {
+    /// One item more.
+    pub(super) fn add(&mut self, is_relevant: bool) {
+        self.items += 1;
+        self.relevant += u64::from(is_relevant);
+    }
+}
+
 /// Sums of 1/1, 1/2, and so on, which averages over ties are made of.
 #[derive(Debug, Clone)]
 pub struct Harmonic(Vec<f64>);

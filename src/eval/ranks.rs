@@ -20,6 +20,15 @@ pub enum Own {
     PassedOver,
 }
 
+/// The addresses that the first of two stages lets through.
+#[derive(Debug, Clone, Copy)]
+pub struct Ball<'a> {
+    /// The address of the query, as many bytes as the items' have.
+    pub centre: &'a [u8],
+    /// Bits that may differ, inclusive.
+    pub radius: u32,
+}
+
 /// Codes with a label each.
 #[derive(Debug, Clone)]
 pub struct LabelledCodes {
@@ -63,28 +72,34 @@ impl LabelledCodes {
         self.codes.is_empty()
     }
 
+    /// How many items have a label.
+    #[must_use]
+    pub fn relevant(&self, label: u16) -> u64 {
+        let class = usize::from(label);
+        let begin =
+            class.checked_sub(1).map_or(0, |before| self.ends.get(before).copied().unwrap_or(0));
+        self.ends.get(class).map_or(0, |end| (end - begin) as u64)
+    }
+
     /// Ranks all items by their distance to a query of the same width; relevant are those of its label.
     /// One entry a distance, the nearest first, those of distances that no item has too.
     #[must_use]
     pub fn rank(&self, level: Level, query: &[u8], label: u16, own: Own) -> Vec<Tie> {
         let query = filled(query, self.width);
-        let mut ties = vec![Tie { items: 0, relevant: 0 }; 8 * self.width + 1];
+        let mut ties = self.no_ties();
         let mut found = [0; BLOCK];
-        let mut begin = 0;
-        for (class, &end) in self.ends.iter().enumerate() {
-            let relevant = class == usize::from(label);
-            let rows = &self.codes[begin * self.width..end * self.width];
-            for block in rows.chunks(BLOCK * self.width) {
-                let found = &mut found[..block.len() / self.width];
-                distances(level, &query, block, found);
-                for &mut distance in found {
-                    let tie = &mut ties[distance as usize];
-                    tie.items += 1;
-                    tie.relevant += u64::from(relevant);
-                }
+        self.for_each_block(|rows, class| {
+            let found = &mut found[..rows.len()];
+            distances(
+                level,
+                &query,
+                &self.codes[rows.start * self.width..rows.end * self.width],
+                found,
+            );
+            for &mut distance in found {
+                ties[distance as usize].add(class == label);
             }
-            begin = end;
-        }
+        });
         if own == Own::PassedOver
             && let Some(first) = ties.first_mut()
         {
@@ -92,6 +107,50 @@ impl LabelledCodes {
             first.relevant = first.relevant.saturating_sub(1);
         }
         ties
+    }
+
+    /// Ranks as [`rank`](Self::rank) does, but the items alone whose addresses lie within a ball: the two
+    /// stages of Krizhevsky and Hinton 2011, section 5. `addresses` are those of the same items, made of
+    /// the same labels.
+    #[must_use]
+    pub fn rank_in_ball(
+        &self,
+        level: Level,
+        addresses: &Self,
+        ball: Ball<'_>,
+        query: &[u8],
+        label: u16,
+    ) -> Vec<Tie> {
+        let query = filled(query, self.width);
+        let centre = filled(ball.centre, addresses.width);
+        let mut ties = self.no_ties();
+        let (mut near, mut found) = ([0; BLOCK], [0; BLOCK]);
+        self.for_each_block(|rows, class| {
+            let (near, found) = (&mut near[..rows.len()], &mut found[..rows.len()]);
+            let of = |width| rows.start * width..rows.end * width;
+            distances(level, &centre, &addresses.codes[of(addresses.width)], near);
+            distances(level, &query, &self.codes[of(self.width)], found);
+            for (_, &distance) in near.iter().zip(&*found).filter(|(near, _)| **near <= ball.radius)
+            {
+                ties[distance as usize].add(class == label);
+            }
+        });
+        ties
+    }
+
+    fn no_ties(&self) -> Vec<Tie> {
+        vec![Tie { items: 0, relevant: 0 }; 8 * self.width + 1]
+    }
+
+    /// Visits the items block by block, each with the label of its items.
+    fn for_each_block(&self, mut visit: impl FnMut(std::ops::Range<usize>, u16)) {
+        let mut begin = 0;
+        for (class, &end) in (0..=u16::MAX).zip(&self.ends) {
+            for first in (begin..end).step_by(BLOCK) {
+                visit(first..end.min(first + BLOCK), class);
+            }
+            begin = end;
+        }
     }
 
     /// Scores every query: codes of `width` bytes, one after the other, and a label for each.
@@ -139,6 +198,24 @@ mod tests {
         let ties = items.rank(Level::best(), &[0], 2, Own::PassedOver);
         assert_eq!(ties[0], tie(1, 0));
         assert!(LabelledCodes::new(&[], 4, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_ball_lets_through_what_lies_within_its_radius() {
+        let (codes, labels) = ([0b0000, 0b0001, 0b0011, 0b0111, 0b0001_u8], [0, 2, 0, 2, 2]);
+        let addresses = [0b1111, 0b1110, 0b0000, 0b1100, 0b0001_u8];
+        let items = LabelledCodes::new(&codes, 1, &labels);
+        let stage = LabelledCodes::new(&addresses, 1, &labels);
+        let rank = |radius| {
+            let ball = Ball { centre: &[0b1111], radius };
+            items.rank_in_ball(Level::best(), &stage, ball, &[0], 2)
+        };
+        assert_eq!(rank(0)[..4], [tie(1, 0), tie(0, 0), tie(0, 0), tie(0, 0)]);
+        assert_eq!(rank(1)[..4], [tie(1, 0), tie(1, 1), tie(0, 0), tie(0, 0)]);
+        assert_eq!(rank(2)[..4], [tie(1, 0), tie(1, 1), tie(0, 0), tie(1, 1)]);
+        assert_eq!(rank(3)[..4], [tie(1, 0), tie(2, 2), tie(0, 0), tie(1, 1)]);
+        assert_eq!(rank(4), items.rank(Level::best(), &[0], 2, Own::Absent));
+        assert_eq!([0, 1, 2, 3].map(|label| items.relevant(label)), [2, 0, 3, 0]);
     }
 
     #[test]

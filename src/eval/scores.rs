@@ -68,6 +68,17 @@ impl Scorer {
         }
     }
 
+    /// Scores a ranking that leaves items out: `relevant` is how many relevant ones there are in all. What is
+    /// left out counts as never found.
+    #[must_use]
+    pub fn score_part(&self, ties: &[Tie], relevant: u64) -> QueryScore {
+        let mut score = self.score(ties);
+        let found = score.relevant;
+        score.relevant = real(relevant);
+        score.all *= if relevant > 0 { found / score.relevant } else { 0.0 };
+        score
+    }
+
     /// The means over all queries; the seed decides the draws of the intervals.
     #[must_use]
     pub fn summary(&self, scores: &[QueryScore], seed: u64) -> Summary {

@@ -8,11 +8,12 @@ use super::kind::ModelKind;
 use super::tensors::Reader;
 use super::{
     Autoencoder, Calibration, DeviceChoice, DeviceInUse, Encoded, Encoder, Fingerprint, InFlight,
-    KmeansItq, ModelError, Pixels, Precision, StageTimes, autoencoder, default_encoder,
+    KmeansItq, ModelError, PATCHES, Pixels, Precision, StageTimes, autoencoder, default_encoder,
 };
 
 /// An encoder of any kind. What a kind cannot do (compute on a GPU, in a narrow precision) is an error there.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a program has one or two, and in no list")]
 pub enum Model {
     /// The networks of Krizhevsky and Hinton.
     Autoencoder(Autoencoder),
@@ -207,5 +208,13 @@ impl Encoder for Model {
 
     fn encode(&self, images: &[Pixels]) -> Result<Vec<Encoded>, ModelError> {
         self.encoder().encode(images)
+    }
+
+    fn patch_bits(&self) -> Option<u8> {
+        self.encoder().patch_bits()
+    }
+
+    fn patch_addresses(&self, images: &[Pixels]) -> Result<Vec<[u32; PATCHES]>, ModelError> {
+        self.encoder().patch_addresses(images)
     }
 }

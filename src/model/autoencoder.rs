@@ -12,13 +12,17 @@ use super::device::Opened;
 use super::error::{Lift, ModelError};
 use super::forward::Forward;
 use super::in_flight::State;
-use super::network::{Network, check_address_units, check_code_units, numbers, with_numbers};
+use super::network::{
+    Network, check_address_units, check_code_units, check_patch_units, numbers, with_numbers,
+};
 use super::normal::Normalizer;
+use super::patch_net::PatchNet;
+use super::patches::PATCH_INPUTS;
 use super::random::Random;
-use super::train::TrainingSummary;
+use super::train::{PatchSummary, TrainingSummary};
 use super::{
-    DeviceChoice, DeviceInUse, Encoded, Encoder, Fingerprint, InFlight, PREPROCESSING, Pixels,
-    Precision, StageTimes, weights,
+    DeviceChoice, DeviceInUse, Encoded, Encoder, Fingerprint, InFlight, PATCHES, PREPROCESSING,
+    Pixels, Precision, StageTimes, weights,
 };
 use crate::code::{Address, Code};
 use crate::error::Error;
@@ -37,11 +41,11 @@ const MAX_FILE_BYTES: u64 = 4 << 30;
 /// The weights of the encoder that ships with the crate.
 static DEFAULT: &[u8] = include_bytes!("default.safetensors");
 
-/// Two trained networks: pixels to codes, and pixels to addresses.
+/// Two trained networks: pixels to codes, and pixels to addresses. It may have a third one for patches.
 #[derive(Debug, Clone)]
 pub struct Autoencoder {
     pub(super) parts: Parts,
-    opened: Opened,
+    pub(super) opened: Opened,
     precision: Precision,
     forward: Forward,
     #[cfg(feature = "cuda")]
@@ -68,6 +72,8 @@ pub(super) struct Parts {
     pub(super) normalizer: Normalizer,
     pub(super) code: Network,
     pub(super) address: Network,
+    /// The network for patches, if there is one.
+    pub(super) patch: Option<PatchNet>,
     pub(super) training: Option<TrainingSummary>,
 }
 
@@ -132,7 +138,31 @@ impl Autoencoder {
         };
         let (code, address) = (net(code, 0)?, net(address, 1)?);
         let normalizer = Normalizer::neutral();
-        Self::new(Parts { normalizer, code, address, training: None }, opened)
+        Self::new(Parts { normalizer, code, address, patch: None, training: None }, opened)
+    }
+
+    /// The encoder with a network for patches that learned nothing; `units` as in [`Autoencoder::random`].
+    ///
+    /// # Errors
+    /// [`ModelError::Setting`] if the layers break the rules.
+    pub fn with_random_patches(&self, units: &[usize], seed: u64) -> Result<Self, ModelError> {
+        check_patch_units(units)?;
+        let random = &mut Random::new(seed, 2);
+        let network = Network::random(PATCH_INPUTS, units, random, &self.opened.device).lift()?;
+        let normalizer = Normalizer::neutral_patch();
+        self.with_patch_net(PatchNet { normalizer, network, training: None })
+    }
+
+    /// The encoder with this network for patches, in the same precision.
+    pub(super) fn with_patch_net(&self, patch: PatchNet) -> Result<Self, ModelError> {
+        let parts = Parts { patch: Some(patch), ..self.parts.clone() };
+        Self::new(parts, self.opened.clone())?.with_precision(self.precision)
+    }
+
+    /// What the training of its network for patches was given and came to, if it has one that was trained.
+    #[must_use]
+    pub fn patch_training(&self) -> Option<&PatchSummary> {
+        self.parts.patch.as_ref().and_then(|patch| patch.training.as_ref())
     }
 
     /// What its training was given and came to; nothing for random weights.
@@ -343,6 +373,18 @@ impl Encoder for Autoencoder {
     fn encode(&self, images: &[Pixels]) -> Result<Vec<Encoded>, ModelError> {
         self.submit(images)?.finish()
     }
+
+    fn patch_bits(&self) -> Option<u8> {
+        self.parts.patch.as_ref().map(PatchNet::bits)
+    }
+
+    fn patch_addresses(&self, images: &[Pixels]) -> Result<Vec<[u32; PATCHES]>, ModelError> {
+        let nets = self.parts.patch.as_ref().zip(self.forward.patch.as_ref());
+        let (patch, network) = nets.ok_or(ModelError::NoPatches)?;
+        #[cfg(feature = "cuda")]
+        let _turn = self.line.as_ref().map(|line| line.turn());
+        patch.addresses(network, images, &self.opened.device)
+    }
 }
 
 /// The bytes of a weight file, if it is not too long to be one.
@@ -397,6 +439,14 @@ fn fingerprint(parts: &Parts, precision: Precision) -> Result<Fingerprint, Model
             with_numbers(&layer.bias, &mut add)?;
         }
         add(&[]);
+    }
+    if let Some(patch) = &parts.patch {
+        add(patch.normalizer.mean());
+        add(&[patch.normalizer.deviation()]);
+        for layer in patch.network.layers() {
+            with_numbers(&layer.weight, &mut add)?;
+            with_numbers(&layer.bias, &mut add)?;
+        }
     }
     if precision != Precision::F32 {
         hasher.update(precision.to_string().as_bytes());

@@ -164,11 +164,23 @@ pub enum ModelError {
     /// The training was stopped by its observer. Where it had a checkpoint, the same call resumes it.
     #[error("the training was stopped")]
     Stopped,
-    /// The training ran away: its loss is no number any more. Lower the rates.
-    #[error("the training diverged in {phase}; lower its rate")]
+    /// The training ran away: its loss or its weights are no numbers any more. Lower the rates. A checkpoint
+    /// holds the pass before.
+    #[error(
+        "the training diverged in {phase}: no finite numbers at step {step} of {steps} of pass {epoch}, at \
+        rate {rate}; lower the rate"
+    )]
     Diverged {
         /// The phase, as shown in its progress.
         phase: String,
+        /// The step of the pass, from 1.
+        step: usize,
+        /// Steps in a pass.
+        steps: usize,
+        /// The pass, from 1.
+        epoch: usize,
+        /// The rate of that step.
+        rate: f32,
     },
     /// A decomposition of a matrix did not come to an end, as where the training pictures are all the same.
     #[error("the {decomposition} did not converge")]
@@ -176,6 +188,9 @@ pub enum ModelError {
         /// Which one.
         decomposition: &'static str,
     },
+    /// The encoder has no network for patches. Train one: `hashdb train --preset kh2011-patch`.
+    #[error("the encoder has no patch net")]
+    NoPatches,
     /// The device failed in the middle of a computation, for example for lack of memory.
     #[error("the computation failed: {cause}")]
     Compute {

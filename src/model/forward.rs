@@ -14,6 +14,8 @@ use super::network::Network;
 pub(super) struct Forward {
     code: Network,
     address: Network,
+    /// The network for patches, if there is one.
+    pub(super) patch: Option<Network>,
     /// The mean picture (1, 3072) on the device, where bytes become inputs there.
     mean: Tensor,
     scale: f64,
@@ -27,6 +29,10 @@ impl Forward {
         Ok(Self {
             code: parts.code.in_precision(precision, device)?,
             address: parts.address.in_precision(precision, device)?,
+            patch: match &parts.patch {
+                Some(patch) => Some(patch.in_precision(precision, device)?),
+                None => None,
+            },
             mean: Tensor::from_slice(mean, (1, mean.len()), device)?,
             scale: parts.normalizer.deviation().recip().into(),
             zero: Tensor::zeros((1, 1), DType::F32, device)?,

@@ -24,6 +24,8 @@ mod kmeans;
 mod network;
 mod normal;
 mod ops;
+mod patch_net;
+mod patches;
 mod pixels;
 mod precision;
 mod random;
@@ -43,10 +45,14 @@ pub use kind::ModelKind;
 pub use kmeans::{
     KmeansConfig, KmeansItq, KmeansPhase, KmeansProgress, KmeansSummary, train_kmeans,
 };
+pub use patches::PATCHES;
 pub use pixels::{PREPROCESSING, Pixels};
 pub use precision::Precision;
 pub use stages::StageTimes;
-pub use train::{Net, NetConfig, NetSummary, Phase, Progress, TrainConfig, TrainingSummary, train};
+pub use train::{
+    Descent, Net, NetConfig, NetSummary, PatchConfig, PatchSummary, Phase, Progress, Recipe,
+    Thresholds, TrainConfig, TrainingSummary, train, train_patches,
+};
 
 use crate::code::{Address, Code};
 
@@ -78,4 +84,20 @@ pub trait Encoder: Send + Sync {
     /// # Errors
     /// [`ModelError::Compute`] if the device fails, for example for lack of memory.
     fn encode(&self, images: &[Pixels]) -> Result<Vec<Encoded>, ModelError>;
+
+    /// Width of the addresses of patches in bits, 8 to 32; nothing if it gives none.
+    fn patch_bits(&self) -> Option<u8> {
+        None
+    }
+
+    /// The addresses of the patches of `images`, in order: [`PATCHES`] each, those of nine rows of nine
+    /// windows of 16 x 16 pixels, two pixels apart, from the top left, row by row. The address stands in the
+    /// low [`Encoder::patch_bits`] bits. Equal pixels give equal addresses in any batch and any thread.
+    ///
+    /// # Errors
+    /// [`ModelError::NoPatches`] if the encoder gives none, [`ModelError::Compute`] if the device fails.
+    fn patch_addresses(&self, images: &[Pixels]) -> Result<Vec<[u32; PATCHES]>, ModelError> {
+        let _not_looked_at = images;
+        Err(ModelError::NoPatches)
+    }
 }

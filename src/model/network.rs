@@ -174,6 +174,11 @@ pub(super) fn check_address_units(units: &[usize]) -> std::result::Result<(), Mo
     check_units(units, |bits| (8..=32).contains(&bits), "the address net", "8 to 32")
 }
 
+/// Checks the layers of a net that gives the addresses of patches.
+pub(super) fn check_patch_units(units: &[usize]) -> std::result::Result<(), ModelError> {
+    check_units(units, |bits| (8..=32).contains(&bits), "the patch net", "8 to 32")
+}
+
 /// Shows the numbers of a tensor, row by row, without a copy of them where they lie in memory.
 pub(super) fn with_numbers<T>(
     tensor: &Tensor,

@@ -11,6 +11,10 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::error::{Corruption, Error, Result};
+use crate::storage::fs::Fs;
+use crate::storage::tree::is_absent;
+
 /// Records do not cross blocks of this size; what is left of a block is zeros.
 const BLOCK_BYTES: usize = 32 << 10;
 /// The header of a record: its checksum, its length, its type.
@@ -70,6 +74,77 @@ impl Ending {
         let file = File::open(path);
         Self::of(file.ok()?).ok()
     }
+}
+
+/// Refuses a store of whose logs or manifests one has a record of the kinds that logs have which are used again.
+/// None of ours is, so its type is not what was written; RocksDB 11.8 never returns from reading it.
+pub(super) fn refuse_recycled(fs: &dyn Fs, records: &Path) -> Result<()> {
+    for file in fs.list(records)?.into_iter().filter(|file| is_framed(file)) {
+        match recycled_record(fs, &file) {
+            // Its owner removed it meanwhile.
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error),
+            Ok(None) => {}
+            Ok(Some((at, kind))) => {
+                let what = Corruption::OutOfRange { field: "record type", value: kind.into() };
+                return Err(what.at(&file, at));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many bytes of a file RocksDB can be given to read.
+pub(super) fn readable_bytes(fs: &dyn Fs, file: &Path) -> Result<u64> {
+    if !is_framed(file) {
+        return Ok(u64::MAX);
+    }
+    Ok(recycled_record(fs, file)?.map_or(u64::MAX, |(at, _)| at))
+}
+
+/// Whether a file of the store is a log or a manifest.
+fn is_framed(file: &Path) -> bool {
+    file.extension().is_some_and(|kind| kind == "log")
+        || file
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with("MANIFEST-"))
+}
+
+/// Where the first such record of a file lies, and its type.
+fn recycled_record(fs: &dyn Fs, file: &Path) -> Result<Option<(u64, u8)>> {
+    let failed = |source| Error::Io { path: file.to_path_buf(), op: "read", source };
+    first_recycled(fs.open_read(file)?).map_err(failed)
+}
+
+fn first_recycled(mut log: impl io::Read) -> io::Result<Option<(u64, u8)>> {
+    let mut block = Vec::with_capacity(BLOCK_BYTES);
+    let mut begin = 0;
+    loop {
+        block.clear();
+        log.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
+        if let Some((at, kind)) = recycled_in(&block) {
+            return Ok(Some((begin + at as u64, kind)));
+        }
+        begin += block.len() as u64;
+        if block.len() < BLOCK_BYTES {
+            return Ok(None);
+        }
+    }
+}
+
+/// Walks the records of a block as RocksDB does, but for their checksums: where it would stop for one of
+/// these, the block is damaged all the more.
+fn recycled_in(block: &[u8]) -> Option<(usize, u8)> {
+    let mut at = 0;
+    while let Some(header) = block.get(at..at + HEADER_BYTES) {
+        let kind = header[6];
+        if matches!(kind, 5..=8 | 11 | 131) {
+            return Some((at, kind));
+        }
+        at += HEADER_BYTES + usize::from(u16::from_le_bytes([header[4], header[5]]));
+    }
+    None
 }
 
 /// The first log of a store that is not whole.
@@ -195,6 +270,24 @@ mod tests {
                 matches!(found, Ending::Damaged { .. }) || is_length,
                 "flipped at {at}: {found:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_log_that_is_used_again_is_found_wherever_it_is_reached() {
+        let whole =
+            [log(&[300, 40, BLOCK_BYTES - 354 - 7 - 3]), vec![0; 3], log(&[100, 200])].concat();
+        let second = BLOCK_BYTES + 107;
+        let found = |bytes: &[u8]| first_recycled(bytes).unwrap();
+        assert_eq!(found(&whole), None);
+        for at in [0, 307, 354, BLOCK_BYTES, second] {
+            for kind in [5, 6, 7, 8, 11, 131] {
+                let mut changed = whole.clone();
+                changed[at + 6] = kind;
+                assert_eq!(found(&changed), Some((at as u64, kind)), "{at}");
+                // As large as a whole log can be without it.
+                assert_eq!(found(&changed[..at]), None, "{at}");
+            }
         }
     }
 

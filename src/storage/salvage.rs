@@ -9,6 +9,7 @@ use super::records::{Access, Family, Records, RecordsSnapshot, scan_options, sto
 use crate::error::Result;
 use crate::storage::failpoint;
 use crate::storage::fs::Fs;
+use crate::storage::log;
 use crate::storage::tree::{copy, ensure_dir, link_or_copy, remove_tree};
 
 /// A stretch of a family that could not be read.
@@ -37,7 +38,7 @@ pub(crate) fn copy_store(fs: &dyn Fs, from: &Path, to: &Path) -> Result<()> {
         if fixed {
             link_or_copy(fs, &file, &target)?;
         } else {
-            copy(fs, &file, &target, u64::MAX, |_| ())?;
+            copy(fs, &file, &target, log::readable_bytes(fs, &file)?, |_| ())?;
         }
     }
     fs.sync_dir(to)

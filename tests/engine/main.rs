@@ -21,6 +21,7 @@ mod plans;
 #[cfg(feature = "__internals")]
 mod planted;
 mod processes;
+mod radius;
 mod read_only;
 mod reader;
 mod repair;

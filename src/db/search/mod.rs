@@ -1,16 +1,18 @@
 //! Runs queries over the memtable and the segments of one view and merges the answers.
 //!
 //! [`ball`] begins at addresses, [`nearest`] at codes; [`visit`] finds the cheapest way through a
-//! segment by the costs of [`planner`]; [`parallel`] hands many queries to threads.
+//! segment by the costs of [`planner`]; [`parallel`] hands many queries to threads; [`radius`] proposes one.
 
 mod ball;
 mod collector;
 mod nearest;
 mod parallel;
 pub(in crate::db) mod planner;
+mod radius;
 mod visit;
 
 pub(crate) use parallel::search_batch;
+pub(crate) use radius::proposed_radius;
 
 use std::sync::Arc;
 

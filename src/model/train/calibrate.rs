@@ -6,6 +6,7 @@
 //! mean for the same reason.
 
 use super::dataset::Dataset;
+use super::recipe::Thresholds;
 use crate::model::error::{Lift, ModelError};
 use crate::model::network::{Network, numbers};
 
@@ -22,13 +23,16 @@ pub(super) struct Balance {
     pub(super) dead: usize,
 }
 
-/// Moves the thresholds of `network` to the medians and says how the bits are spread then.
+/// Moves the thresholds of `network` to the medians, if asked to, and says how the bits are spread then.
 pub(super) fn calibrate(
     network: &mut Network,
     dataset: &Dataset<'_>,
+    thresholds: Thresholds,
 ) -> Result<Balance, ModelError> {
-    let medians = units(network, dataset)?.iter_mut().map(|sums| median(sums)).collect();
-    network.shift_bits(medians).lift()?;
+    if thresholds == Thresholds::Median {
+        let medians = units(network, dataset)?.iter_mut().map(|sums| median(sums)).collect();
+        network.shift_bits(medians).lift()?;
+    }
     let shares = units(network, dataset)?.into_iter().map(|sums| share_on(&sums));
     let shares: Vec<f64> = shares.collect();
     let entropy = shares.iter().map(|&share| entropy(share)).sum::<f64>();

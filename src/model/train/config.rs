@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::ModelError;
-use crate::model::network::{check_address_units, check_code_units};
+use super::recipe::{Recipe, is_default};
+use crate::model::network::{check_address_units, check_code_units, check_patch_units};
+use crate::model::{ModelError, PATCHES, Pixels};
 
 /// The settings of one network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetConfig {
-    /// Units of each layer behind the 3072 inputs, 1 to 16,384; the last are the bits.
+    /// Units of each layer behind the inputs, 1 to 16,384; the last are the bits.
     pub layers: Vec<usize>,
     /// Passes over the pictures for each restricted Boltzmann machine; 0 skips the pretraining.
     pub rbm_epochs: usize,
@@ -20,67 +21,107 @@ pub struct NetConfig {
 /// the default encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainConfig {
-    /// Fixes every random choice. Default 1.
-    pub seed: u64,
-    /// Pictures in a step, 1 to 65,536. Default 128.
-    pub batch: usize,
-    /// Rate of the first machine, whose visible units are linear. Default 0.001.
-    pub linear_rate: f32,
-    /// Rate of the machines above it, whose visible units are binary. Default 0.01.
-    pub binary_rate: f32,
-    /// Share of the last step that a machine's next step keeps, 0 to below 1. Default 0.9.
-    pub momentum: f32,
-    /// Pull of the machines' weights towards zero. Default 0.0002.
-    pub weight_decay: f32,
-    /// Rate of Adam at the start of the fine-tuning; it falls to zero along half a cosine. Default
-    /// 0.002.
-    pub tune_rate: f32,
+    /// What both networks share.
+    #[serde(flatten)]
+    pub recipe: Recipe,
     /// The network that gives codes: 64 to 1024 bits in steps of 64.
     pub code: NetConfig,
     /// The network that gives addresses: 8 to 32 bits.
     pub address: NetConfig,
+    /// The address network begins with the code network's layers, and with their machines as the
+    /// pretraining left them. Default no.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub continued: bool,
+}
+
+/// The settings of the training of a patch network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PatchConfig {
+    /// How it is trained.
+    #[serde(flatten)]
+    pub recipe: Recipe,
+    /// The network, over the 336 inputs of a patch; 8 to 32 bits.
+    pub net: NetConfig,
+    /// Patches of a picture in each pass, 1 to 81: all 81, or so many at random places.
+    pub places: usize,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
-            seed: 1,
-            batch: 128,
-            linear_rate: 0.001,
-            binary_rate: 0.01,
-            momentum: 0.9,
-            weight_decay: 0.0002,
-            tune_rate: 0.002,
+            recipe: Recipe::default(),
             code: NetConfig { layers: vec![768, 256], rbm_epochs: 1, tune_epochs: 10 },
             address: NetConfig { layers: vec![320, 28], rbm_epochs: 1, tune_epochs: 12 },
+            continued: false,
         }
     }
 }
 
+/// Passes of the paper: 80 for each machine, 5 of fine-tuning.
+fn kh2011(layers: &[usize]) -> NetConfig {
+    NetConfig { layers: layers.to_vec(), rbm_epochs: 80, tune_epochs: 5 }
+}
+
 impl TrainConfig {
+    /// The 256-bit network of Krizhevsky and Hinton 2011, 3072-8192-4096-2048-1024-512-256, for codes. A
+    /// smaller one, which the paper does not have, gives addresses.
+    #[must_use]
+    pub fn kh2011_256() -> Self {
+        Self {
+            recipe: Recipe::kh2011(),
+            code: kh2011(&[8192, 4096, 2048, 1024, 512, 256]),
+            address: kh2011(&[512, 256, 128, 64, 28]),
+            continued: false,
+        }
+    }
+
+    /// The same 256-bit network for codes, and for addresses its continuation to 28 bits,
+    /// 3072-8192-4096-2048-1024-512-256-128-64-28.
+    #[must_use]
+    pub fn kh2011_28() -> Self {
+        Self {
+            address: kh2011(&[8192, 4096, 2048, 1024, 512, 256, 128, 64, 28]),
+            continued: true,
+            ..Self::kh2011_256()
+        }
+    }
+
     /// Checks every setting against its documented range.
     pub(super) fn check(&self) -> Result<(), ModelError> {
         check_code_units(&self.code.layers)?;
         check_address_units(&self.address.layers)?;
-        if !(1..=65_536).contains(&self.batch) {
-            let rule = format!("is {}, expected 1 to 65536", self.batch);
-            return Err(ModelError::Setting { setting: "batch", rule });
+        if self.continued && !self.address.layers.starts_with(&self.code.layers) {
+            let code = shown(Pixels::BYTES, &self.code.layers);
+            let address = shown(Pixels::BYTES, &self.address.layers);
+            let rule = format!("is {address}, expected a continuation of {code}");
+            return Err(ModelError::Setting { setting: "the address net", rule });
         }
-        let ranges = [
-            ("the rate of the linear machine", self.linear_rate, 0.0..=10.0),
-            ("the rate of the binary machines", self.binary_rate, 0.0..=10.0),
-            ("momentum", self.momentum, 0.0..=0.9999),
-            ("weight decay", self.weight_decay, 0.0..=1.0),
-            ("the rate of fine-tuning", self.tune_rate, 0.0..=10.0),
-        ];
-        for (setting, value, range) in ranges {
-            if !range.contains(&value) {
-                let rule = format!("is {value}, expected {} to {}", range.start(), range.end());
-                return Err(ModelError::Setting { setting, rule });
-            }
-        }
-        Ok(())
+        self.recipe.check()
     }
+}
+
+impl PatchConfig {
+    /// The patch network of Krizhevsky and Hinton 2011, 336-1024-512-256-128-64-28, over all 81 patches.
+    #[must_use]
+    pub fn kh2011() -> Self {
+        let net = kh2011(&[1024, 512, 256, 128, 64, 28]);
+        Self { recipe: Recipe::kh2011(), net, places: PATCHES }
+    }
+
+    /// Checks every setting against its documented range.
+    pub(super) fn check(&self) -> Result<(), ModelError> {
+        check_patch_units(&self.net.layers)?;
+        if !(1..=PATCHES).contains(&self.places) {
+            let rule = format!("is {}, expected 1 to {PATCHES}", self.places);
+            return Err(ModelError::Setting { setting: "the number of patches", rule });
+        }
+        self.recipe.check()
+    }
+}
+
+/// Layers as the paper writes them: 3072-8192-256.
+pub(super) fn shown(inputs: usize, layers: &[usize]) -> String {
+    layers.iter().fold(inputs.to_string(), |text, units| format!("{text}-{units}"))
 }
 
 /// What the training of one network came to.
@@ -110,4 +151,15 @@ pub struct TrainingSummary {
     pub code: NetSummary,
     /// The network that gives addresses.
     pub address: NetSummary,
+}
+
+/// The same of a patch network, which is trained by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PatchSummary {
+    /// The settings.
+    pub config: PatchConfig,
+    /// How many pictures there were.
+    pub images: usize,
+    /// The network; losses are of a patch's inputs.
+    pub net: NetSummary,
 }

@@ -1,13 +1,18 @@
-//! The training pictures: borrowed bytes, normalised one batch at a time.
+//! The training pictures: borrowed bytes, made into inputs one batch at a time. An item is a picture, or one
+//! of the 81 patches of a picture.
 
 use candle_core::{Device, Tensor};
 
 use crate::model::normal::Normalizer;
+use crate::model::patches::{PATCH_INPUTS, PATCHES, Retinas};
+use crate::model::random::Random;
 use crate::model::{ModelError, Pixels};
 
 /// The pictures and how they become inputs.
 pub(super) struct Dataset<'a> {
     bytes: &'a [u8],
+    /// Patches of a picture in a pass; nothing if the items are pictures.
+    places: Option<usize>,
     pub(super) normalizer: Normalizer,
     pub(super) device: Device,
 }
@@ -15,16 +20,48 @@ pub(super) struct Dataset<'a> {
 impl<'a> Dataset<'a> {
     /// Takes [`Pixels::BYTES`] bytes a picture, one picture after the other.
     pub(super) fn new(bytes: &'a [u8], device: Device) -> Result<Self, ModelError> {
-        if bytes.is_empty() || !bytes.len().is_multiple_of(Pixels::BYTES) {
-            let rule = format!("has {} bytes, expected a multiple of 3072 above 0", bytes.len());
-            return Err(ModelError::Setting { setting: "the data set", rule });
-        }
-        Ok(Self { bytes, normalizer: Normalizer::of(bytes), device })
+        check(bytes)?;
+        Ok(Self { bytes, places: None, normalizer: Normalizer::of(bytes), device })
+    }
+
+    /// The same, cut into patches, of which each pass sees `places` of every picture.
+    pub(super) fn of_patches(
+        bytes: &'a [u8],
+        places: usize,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        check(bytes)?;
+        let normalizer = Normalizer::of_patches(bytes);
+        Ok(Self { bytes, places: Some(places), normalizer, device })
     }
 
     /// How many pictures there are, at least one.
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn pictures(&self) -> usize {
         self.bytes.len() / Pixels::BYTES
+    }
+
+    /// How many items there are.
+    pub(super) fn len(&self) -> usize {
+        self.pictures() * if self.places.is_some() { PATCHES } else { 1 }
+    }
+
+    /// Numbers of an item.
+    pub(super) fn inputs(&self) -> usize {
+        if self.places.is_some() { PATCH_INPUTS } else { Pixels::BYTES }
+    }
+
+    /// The items of a pass in random order.
+    pub(super) fn pass(&self, random: &mut Random) -> Vec<usize> {
+        match self.places {
+            Some(places) if places < PATCHES => {
+                let mut items = random.order(self.pictures() * places);
+                for item in &mut items {
+                    *item = *item / places * PATCHES + random.below(PATCHES);
+                }
+                items
+            }
+            _ => random.order(self.len()),
+        }
     }
 
     /// A hash of all pictures, by which a checkpoint knows its data.
@@ -32,13 +69,54 @@ impl<'a> Dataset<'a> {
         blake3::hash(self.bytes).to_hex().to_string()
     }
 
-    /// The inputs of the pictures with these numbers, shape (numbers, 3072).
-    pub(super) fn batch(&self, numbers: &[usize]) -> candle_core::Result<Tensor> {
-        let mut inputs = Vec::with_capacity(numbers.len() * Pixels::BYTES);
-        for number in numbers {
+    /// The inputs of these items, shape (items, inputs).
+    pub(super) fn batch(&self, items: &[usize]) -> candle_core::Result<Tensor> {
+        let mut inputs = Vec::with_capacity(items.len() * self.inputs());
+        let picture = |number: usize| {
             let start = number * Pixels::BYTES;
-            self.normalizer.append(&self.bytes[start..start + Pixels::BYTES], &mut inputs);
+            &self.bytes[start..start + Pixels::BYTES]
+        };
+        let mut quarters = Vec::with_capacity(PATCH_INPUTS);
+        for item in items {
+            if self.places.is_some() {
+                quarters.clear();
+                Retinas::new(picture(item / PATCHES)).append(item % PATCHES, &mut quarters);
+                self.normalizer.append_quarters(&quarters, &mut inputs);
+            } else {
+                self.normalizer.append(picture(*item), &mut inputs);
+            }
         }
-        Tensor::from_vec(inputs, (numbers.len(), Pixels::BYTES), &self.device)
+        Tensor::from_vec(inputs, (items.len(), self.inputs()), &self.device)
+    }
+}
+
+fn check(bytes: &[u8]) -> Result<(), ModelError> {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(Pixels::BYTES) {
+        let rule = format!("has {} bytes, expected a multiple of 3072 above 0", bytes.len());
+        return Err(ModelError::Setting { setting: "the data set", rule });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::{Dataset, PATCHES, Pixels};
+    use crate::model::random::Random;
+
+    #[test]
+    fn a_pass_sees_each_picture_as_often_as_it_was_asked_to() {
+        let bytes = vec![7; 5 * Pixels::BYTES];
+        for (places, pictures) in [(1, 5), (3, 15), (PATCHES, 5 * PATCHES)] {
+            let dataset = Dataset::of_patches(&bytes, places, Device::Cpu).unwrap();
+            let items = dataset.pass(&mut Random::new(1, 1));
+            assert_eq!(items.len(), pictures);
+            for picture in 0..5 {
+                let of = items.iter().filter(|&&item| item / PATCHES == picture).count();
+                assert_eq!(of, places);
+            }
+            assert_eq!(dataset.batch(&items[..2]).unwrap().dims(), [2, 336]);
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! Training of an [`Autoencoder`] from pictures without labels, as Krizhevsky and Hinton (ESANN 2011)
 //! describe it: a stack of restricted Boltzmann machines, unrolled and fine-tuned.
 //!
-//! What departs from the paper, and why: two layers a network, wider first weights and Adam with a
-//! falling rate instead of plain descent at 10^-6, because they reach a lower loss in the few thousand
-//! steps that a processor makes in minutes; f16 weights, because the file ships with the crate;
-//! thresholds at the medians (`calibrate`). Layers, epochs and rates are settings.
+//! What departs from the paper by default, and why: two layers a network, wider first weights and Adam with
+//! a falling rate instead of plain descent at 10^-6, because they reach a lower loss in the few thousand
+//! steps that a processor makes in minutes; thresholds at the medians (`calibrate`). All of it is settings, and
+//! [`TrainConfig::kh2011_256`] and its siblings are the paper's. Weights are always rounded to f16 at the end.
 //!
 //! The same pictures in the same order, settings and machine give the same bytes, interrupted or not.
 //! Another kind of processor may round matrix products otherwise, and its training may then differ.
@@ -16,6 +16,7 @@ mod dataset;
 mod optimizer;
 mod progress;
 mod rbm;
+mod recipe;
 mod state;
 mod trainer;
 mod tune;
@@ -23,12 +24,15 @@ mod tune;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-pub use config::{NetConfig, NetSummary, TrainConfig, TrainingSummary};
+pub use config::{NetConfig, NetSummary, PatchConfig, PatchSummary, TrainConfig, TrainingSummary};
 pub use progress::{Net, Phase, Progress};
+pub use recipe::{Descent, Recipe, Thresholds};
 
 use super::autoencoder::Parts;
+use super::patch_net::PatchNet;
 use super::{Autoencoder, DeviceChoice, ModelError};
 use dataset::Dataset;
+use state::Job;
 use trainer::Trainer;
 
 /// Trains an encoder on `dataset`, which holds [`Pixels::BYTES`](super::Pixels::BYTES) bytes a
@@ -45,7 +49,7 @@ use trainer::Trainer;
 /// # Errors
 /// [`ModelError::Setting`] if `config` or the length of `dataset` breaks a rule,
 /// [`ModelError::Stopped`] after a `Break`, [`ModelError::Checkpoint`] if the checkpoint is damaged or
-/// of another training, [`ModelError::Diverged`] if the loss is no number any more,
+/// of another training, [`ModelError::Diverged`] if the loss or a weight is no number any more,
 /// [`ModelError::Device`], [`ModelError::Io`] and [`ModelError::Compute`].
 pub fn train(
     dataset: &[u8],
@@ -57,16 +61,54 @@ pub fn train(
     config.check()?;
     let opened = device.open()?;
     let dataset = Dataset::new(dataset, opened.device.clone())?;
-    let nets = Trainer::new(config, &dataset, observer, checkpoint)?.run()?;
+    let (recipe, inputs) = (&config.recipe, dataset.inputs());
+    let continues = if config.continued { config.code.layers.len() } else { 0 };
+    let jobs = [
+        Job { net: Net::Code, config: &config.code, recipe, inputs, continues: 0 },
+        Job { net: Net::Address, config: &config.address, recipe, inputs, continues },
+    ];
+    let nets = Trainer::new(&jobs, settings(config)?, &dataset, observer, checkpoint)?.run()?;
     let Ok([(code, code_summary), (address, address_summary)]) = <[_; 2]>::try_from(nets) else {
         return Err(ModelError::Compute { cause: "a network is missing".to_owned() });
     };
     let training = Some(TrainingSummary {
         config: config.clone(),
-        images: dataset.len(),
+        images: dataset.pictures(),
         code: code_summary,
         address: address_summary,
     });
     let normalizer = dataset.normalizer;
-    Autoencoder::new(Parts { normalizer, code, address, training }, opened)
+    Autoencoder::new(Parts { normalizer, code, address, patch: None, training }, opened)
+}
+
+/// Trains a network for patches on `dataset`, on the device of `encoder`, and adds it to a copy of that, in
+/// place of the one that it may have. All else is as in [`train`].
+///
+/// # Errors
+/// Those of [`train`].
+pub fn train_patches(
+    encoder: &Autoencoder,
+    dataset: &[u8],
+    config: &PatchConfig,
+    observer: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    checkpoint: Option<&Path>,
+) -> Result<Autoencoder, ModelError> {
+    config.check()?;
+    let device = encoder.opened.device.clone();
+    let dataset = Dataset::of_patches(dataset, config.places, device)?;
+    let (recipe, inputs) = (&config.recipe, dataset.inputs());
+    let jobs = [Job { net: Net::Patch, config: &config.net, recipe, inputs, continues: 0 }];
+    let mut nets = Trainer::new(&jobs, settings(config)?, &dataset, observer, checkpoint)?.run()?;
+    let Some((network, net)) = nets.pop() else {
+        return Err(ModelError::Compute { cause: "a network is missing".to_owned() });
+    };
+    let images = dataset.pictures();
+    let training = Some(PatchSummary { config: config.clone(), images, net });
+    encoder.with_patch_net(PatchNet { normalizer: dataset.normalizer, network, training })
+}
+
+/// The settings as a checkpoint keeps them.
+fn settings(config: &impl serde::Serialize) -> Result<String, ModelError> {
+    serde_json::to_string(config)
+        .map_err(|error| ModelError::Description { cause: error.to_string() })
 }

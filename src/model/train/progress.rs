@@ -9,6 +9,8 @@ pub enum Net {
     Code,
     /// The one that gives addresses.
     Address,
+    /// The one that gives the addresses of patches.
+    Patch,
 }
 
 impl fmt::Display for Net {
@@ -16,6 +18,7 @@ impl fmt::Display for Net {
         f.write_str(match self {
             Self::Code => "code",
             Self::Address => "address",
+            Self::Patch => "patch",
         })
     }
 }
@@ -54,13 +57,17 @@ pub struct Progress {
     pub epoch: usize,
     /// Passes in this phase.
     pub epochs: usize,
-    /// Pictures seen in this pass.
+    /// Pictures, or patches, seen in this pass.
     pub images: usize,
-    /// Pictures in a pass; the pass has ended, and any checkpoint is written, once `images` reaches it.
+    /// Pictures, or patches, in a pass; the pass has ended, and any checkpoint is written, once `images` reaches it.
     pub total: usize,
     /// Mean squared reconstruction error so far in this pass, as in
     /// [`NetSummary`](super::NetSummary).
     pub loss: f32,
-    /// Pictures a second in this pass.
+    /// The rate of the last step.
+    pub rate: f32,
+    /// Seconds in this pass.
+    pub seconds: f64,
+    /// Pictures, or patches, a second in this pass.
     pub images_per_second: f64,
 }

@@ -50,6 +50,13 @@ impl Machine {
         })
     }
 
+    /// The machine without the memory of its optimiser, for one that is not trained any more.
+    pub(super) fn at_rest(&self) -> Result<Self> {
+        let rest = |parameter: &Parameter| Parameter::new(&parameter.value()?, Momentum::SLOTS);
+        let (weight, hidden) = (rest(&self.weight)?, rest(&self.hidden)?);
+        Ok(Self { kind: self.kind, weight, hidden, visible: rest(&self.visible)? })
+    }
+
     /// The way up, as a layer of an encoder.
     pub(super) fn up(&self) -> Result<Layer> {
         Ok(Layer { weight: self.weight.value()?, bias: self.hidden.value()? })
@@ -137,5 +144,142 @@ mod tests {
     fn binary_machine_learns_to_reconstruct() {
         let (first, last) = losses(Visible::Binary, 0.1);
         assert!(last < first * 0.5, "{first} {last}");
+    }
+
+    /// Loops over numbers as the rules stand in the paper, in f64: positive phase sampled with the
+    /// generator's numbers, mean reconstruction, probabilities after. Weights, velocities and biases are of one
+    /// machine.
+    struct Plain {
+        kind: Visible,
+        weight: Vec<Vec<f64>>,
+        hidden: Vec<f64>,
+        visible: Vec<f64>,
+        speed: (Vec<Vec<f64>>, Vec<f64>, Vec<f64>),
+    }
+
+    impl Plain {
+        fn up(&self, row: &[f64]) -> Vec<f64> {
+            let sum =
+                |weights: &Vec<f64>| -> f64 { weights.iter().zip(row).map(|(w, v)| w * v).sum() };
+            let sums = self.weight.iter().zip(&self.hidden).map(|(w, b)| sum(w) + b);
+            sums.map(|sum| 1.0 / (1.0 + (-sum).exp())).collect()
+        }
+
+        fn down(&self, row: &[f64]) -> Vec<f64> {
+            let unit = |v: usize| {
+                let sum: f64 = self.weight.iter().zip(row).map(|(w, h)| w[v] * h).sum();
+                let sum = sum + self.visible[v];
+                if self.kind == Visible::Linear { sum } else { 1.0 / (1.0 + (-sum).exp()) }
+            };
+            (0..self.visible.len()).map(unit).collect()
+        }
+
+        #[expect(clippy::needless_range_loop, reason = "as the sums are written on paper")]
+        fn learn(&mut self, data: &[Vec<f64>], step: Momentum, noise: &[f32]) -> f64 {
+            let (hidden, visible) = (self.hidden.len(), self.visible.len());
+            let mut by_weight = vec![vec![0.0; visible]; hidden];
+            let (mut by_hidden, mut by_visible) = (vec![0.0; hidden], vec![0.0; visible]);
+            let mut loss = 0.0;
+            let count = data.len() as f64;
+            for (row, noise) in data.iter().zip(noise.chunks(hidden)) {
+                let before = self.up(row);
+                let on =
+                    before.iter().zip(noise).map(|(p, &n)| f64::from(u8::from(f64::from(n) < *p)));
+                let again = self.down(&on.collect::<Vec<_>>());
+                let after = self.up(&again);
+                for h in 0..hidden {
+                    by_hidden[h] += (before[h] - after[h]) / count;
+                    for v in 0..visible {
+                        by_weight[h][v] += (before[h] * row[v] - after[h] * again[v]) / count;
+                    }
+                }
+                for v in 0..visible {
+                    by_visible[v] += (row[v] - again[v]) / count;
+                    loss += (row[v] - again[v]).powi(2) / count / visible as f64;
+                }
+            }
+            let [rate, momentum, decay] = [step.rate, step.momentum, step.decay].map(f64::from);
+            let move_by = |value: &mut f64, speed: &mut f64, gradient: f64, decay: f64| {
+                *speed = momentum * *speed + rate * (gradient - decay * *value);
+                *value += *speed;
+            };
+            for h in 0..hidden {
+                move_by(&mut self.hidden[h], &mut self.speed.1[h], by_hidden[h], 0.0);
+                for v in 0..visible {
+                    let speed = &mut self.speed.0[h][v];
+                    move_by(&mut self.weight[h][v], speed, by_weight[h][v], decay);
+                }
+            }
+            for v in 0..visible {
+                move_by(&mut self.visible[v], &mut self.speed.2[v], by_visible[v], 0.0);
+            }
+            loss
+        }
+    }
+
+    fn rows(tensor: &Tensor) -> Vec<Vec<f64>> {
+        let rows: Vec<Vec<f32>> = tensor.to_vec2().unwrap();
+        rows.into_iter().map(|row| row.into_iter().map(f64::from).collect()).collect()
+    }
+
+    #[test]
+    fn steps_of_contrastive_divergence_are_those_of_plain_loops() {
+        let (hidden, visible, count) = (5, 7, 9);
+        for kind in [Visible::Linear, Visible::Binary] {
+            let mut random = Random::new(9, 4);
+            let data = match kind {
+                Visible::Linear => random.normals(count * visible, 1.0),
+                Visible::Binary => random.units(count * visible),
+            };
+            let data = Tensor::from_vec(data, (count, visible), &Device::Cpu).unwrap();
+            let shape = (hidden, visible);
+            let mut machine = Machine::new(kind, shape, 0.5, &mut random, &Device::Cpu).unwrap();
+            let mut plain = Plain {
+                kind,
+                weight: rows(&machine.weight.value().unwrap()),
+                hidden: vec![0.0; hidden],
+                visible: vec![0.0; visible],
+                speed: (vec![vec![0.0; visible]; hidden], vec![0.0; hidden], vec![0.0; visible]),
+            };
+            let step = Momentum { rate: 0.3, momentum: 0.9, decay: 0.01 };
+            for number in 0..3 {
+                let noise = Random::new(9, 10 + number).units(count * hidden);
+                let expected = plain.learn(&rows(&data), step, &noise);
+                let found = machine.learn(&data, step, &mut Random::new(9, 10 + number)).unwrap();
+                assert!((f64::from(found) - expected).abs() < 1e-4, "{found} {expected}");
+            }
+            let close = |found: &Tensor, expected: &[Vec<f64>]| {
+                let found = rows(found).concat();
+                assert_eq!(found.len(), expected.concat().len());
+                for (found, expected) in found.iter().zip(expected.concat()) {
+                    assert!((found - expected).abs() < 1e-4, "{kind:?}: {found} {expected}");
+                }
+            };
+            close(&machine.weight.value().unwrap(), &plain.weight);
+            close(&machine.hidden.value().unwrap(), &[plain.hidden]);
+            close(&machine.visible.value().unwrap(), &[plain.visible]);
+        }
+    }
+
+    /// One hidden and one visible unit, weight 1, no noise below the probability: by hand the probability of
+    /// 2 is 0.8808, the reconstruction 1, the probability of that 0.7311. So the weight moves by
+    /// 0.1 (0.8808 * 2 - 0.7311 * 1) = 0.1031, the hidden bias by 0.0150, the visible one by 0.1.
+    #[test]
+    fn a_step_is_what_one_finds_by_hand() {
+        let mut random = Random::new(1, 0);
+        assert!(Random::new(1, 2).unit() < 0.88, "the hidden unit must be on");
+        let mut machine =
+            Machine::new(Visible::Linear, (1, 1), 0.0, &mut random, &Device::Cpu).unwrap();
+        let one = Tensor::new(&[[1.0_f32]], &Device::Cpu).unwrap();
+        machine.weight = super::Parameter::new(&one, Momentum::SLOTS).unwrap();
+        let data = Tensor::new(&[[2.0_f32]], &Device::Cpu).unwrap();
+        let step = Momentum { rate: 0.1, momentum: 0.9, decay: 0.0 };
+        let loss = machine.learn(&data, step, &mut Random::new(1, 2)).unwrap();
+        let value = |parameter: &super::Parameter| rows(&parameter.value().unwrap())[0][0];
+        let found =
+            [value(&machine.weight), value(&machine.hidden), value(&machine.visible), loss.into()];
+        for (found, expected) in found.into_iter().zip([1.1031, 0.0150, 0.1, 1.0]) {
+            assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+        }
     }
 }

@@ -3,19 +3,34 @@
 use candle_core::Device;
 
 use super::config::{NetConfig, NetSummary};
-use super::optimizer::{Adam, Momentum, Parameter};
-use super::progress::Phase;
+use super::optimizer::{Momentum, Parameter};
+use super::progress::{Net, Phase};
 use super::rbm::{Machine, Visible};
+use super::recipe::Recipe;
 use super::tune::Unrolled;
+use crate::model::ModelError;
 use crate::model::network::Network;
 use crate::model::random::Random;
-use crate::model::{ModelError, Pixels};
+
+/// A network to be trained.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub(super) net: Net,
+    pub(super) config: &'a NetConfig,
+    pub(super) recipe: &'a Recipe,
+    /// Numbers of an item of the data.
+    pub(super) inputs: usize,
+    /// Layers whose machines are those of the network before.
+    pub(super) continues: usize,
+}
 
 /// A training between two epochs.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
-    /// The networks that are done: none, the code net, or both.
+    /// The networks that are done.
     pub(super) done: Vec<(Network, NetSummary)>,
+    /// The pretrained machines of a network in fine-tuning, where the next network continues it.
+    pub(super) kept: Vec<Machine>,
     /// The network in training.
     pub(super) net: NetState,
 }
@@ -35,31 +50,61 @@ pub(super) struct NetState {
     pub(super) unrolled: Option<Unrolled>,
 }
 
+impl Job<'_> {
+    /// The phase of a number by name.
+    pub(super) fn phase(&self, number: usize) -> Phase {
+        let layers = self.config.layers.len();
+        if number < layers { Phase::Rbm { layer: number + 1, layers } } else { Phase::FineTuning }
+    }
+
+    /// Hidden and visible units of machine `number`.
+    fn machine_shape(&self, number: usize) -> (usize, usize) {
+        let visible = if number == 0 { self.inputs } else { self.config.layers[number - 1] };
+        (self.config.layers[number], visible)
+    }
+
+    /// A new machine for layer `number`.
+    ///
+    /// The paper's first weights are small, and grow in a million steps. The default scales them to give
+    /// sums of about unit variance from the start, as an autoencoder wants them: so the layers above see
+    /// variety however short the pretraining is. Probabilities vary less than pixels, hence the 2.
+    fn new_machine(
+        &self,
+        number: usize,
+        random: &mut Random,
+        device: &Device,
+    ) -> candle_core::Result<Machine> {
+        let (hidden, visible) = self.machine_shape(number);
+        #[expect(clippy::cast_precision_loss, reason = "a layer has at most 16384 units")]
+        let scaled = if number == 0 { 1.0 } else { 2.0 } / (visible as f32).sqrt();
+        let given = self.recipe.first_deviation;
+        let deviation = if given > 0.0 { given } else { scaled };
+        Machine::new(machine_kind(number), (hidden, visible), deviation, random, device)
+    }
+}
+
 impl NetState {
-    /// The phase by name.
-    pub(super) fn phase(&self, config: &NetConfig) -> Phase {
-        let layers = config.layers.len();
-        if self.phase < layers {
-            Phase::Rbm { layer: self.phase + 1, layers }
-        } else {
-            Phase::FineTuning
-        }
+    /// The state before the first epoch, with the machines that the network before has left and the losses
+    /// that it had.
+    pub(super) fn beginning(machines: Vec<Machine>, mut losses: Vec<f32>) -> Self {
+        losses.truncate(machines.len());
+        Self { phase: machines.len(), machines, losses, ..Self::default() }
     }
 
     /// Makes what the phase works on, unless it is there.
     pub(super) fn enter_phase(
         &mut self,
-        config: &NetConfig,
+        job: Job<'_>,
         random: &mut Random,
         device: &Device,
     ) -> candle_core::Result<()> {
-        if self.phase == config.layers.len() {
+        if self.phase == job.config.layers.len() {
             if self.unrolled.is_none() {
-                self.unrolled = Some(Unrolled::new(&self.machines)?);
+                self.unrolled = Some(Unrolled::new(&self.machines, job.recipe.descent)?);
                 self.machines.clear();
             }
         } else if self.machines.len() == self.phase {
-            self.machines.push(new_machine(config, self.phase, random, device)?);
+            self.machines.push(job.new_machine(self.phase, random, device)?);
         }
         if self.losses.len() == self.phase {
             self.losses.push(0.0);
@@ -69,13 +114,8 @@ impl NetState {
 
     /// Every parameter of the phase by its name in a checkpoint.
     pub(super) fn parameters(&self) -> Vec<(String, &Parameter)> {
-        let machines = self.machines.iter().enumerate().flat_map(|(number, machine)| {
-            [
-                (format!("machine.{number}.weight"), &machine.weight),
-                (format!("machine.{number}.hidden"), &machine.hidden),
-                (format!("machine.{number}.visible"), &machine.visible),
-            ]
-        });
+        let machines = self.machines.iter().enumerate();
+        let machines = machines.flat_map(|(number, machine)| named("machine", number, machine));
         let layers = self.unrolled.iter().flat_map(|unrolled| unrolled.layers.iter().enumerate());
         let layers = layers.flat_map(|(number, (weight, bias))| {
             [
@@ -89,63 +129,74 @@ impl NetState {
     /// Restores what a checkpoint holds. `read` gives the state of the parameter with a name and a
     /// shape.
     pub(super) fn restore(
-        config: &NetConfig,
+        job: Job<'_>,
         phase: usize,
-        mut read: impl FnMut(String, [usize; 3]) -> Result<Parameter, ModelError>,
+        read: &mut Read<'_>,
     ) -> Result<Self, ModelError> {
         let mut net = Self { phase, ..Self::default() };
-        let shapes = (0..config.layers.len()).map(|number| machine_shape(config, number));
-        if phase < config.layers.len() {
-            for (number, (hidden, visible)) in shapes.take(phase + 1).enumerate() {
-                let mut slot = |name, rows, columns| {
-                    read(format!("machine.{number}.{name}"), [Momentum::SLOTS, rows, columns])
-                };
-                net.machines.push(Machine {
-                    kind: machine_kind(number),
-                    weight: slot("weight", hidden, visible)?,
-                    hidden: slot("hidden", 1, hidden)?,
-                    visible: slot("visible", 1, visible)?,
-                });
+        let count = job.config.layers.len();
+        if phase < count {
+            for number in 0..=phase {
+                net.machines.push(restore_machine("machine", job, number, read)?);
             }
             return Ok(net);
         }
+        let shapes = (0..count).map(|number| job.machine_shape(number));
         let down = shapes.clone().rev().map(|(hidden, visible)| (visible, hidden));
+        let descent = job.recipe.descent;
         let mut layers = Vec::new();
         for (number, (units, inputs)) in shapes.chain(down).enumerate() {
             let mut slot = |name, rows, columns| {
-                read(format!("unrolled.{number}.{name}"), [Adam::SLOTS, rows, columns])
+                read(format!("unrolled.{number}.{name}"), [descent.slots(), rows, columns])
             };
             layers.push((slot("weight", units, inputs)?, slot("bias", 1, units)?));
         }
-        net.unrolled = Some(Unrolled { layers });
+        net.unrolled = Some(Unrolled { layers, descent });
         Ok(net)
     }
 }
 
-/// A new machine for layer `number`.
-///
-/// The paper's first weights are smaller, and grow in a million steps. Here they are scaled to give
-/// sums of about unit variance from the start, as an autoencoder wants them: so the layers above see
-/// variety however short the pretraining is. Probabilities vary less than pixels, hence the 2.
-fn new_machine(
-    config: &NetConfig,
+impl State {
+    /// Every parameter that a checkpoint keeps.
+    pub(super) fn parameters(&self) -> Vec<(String, &Parameter)> {
+        let kept = self.kept.iter().enumerate();
+        let kept = kept.flat_map(|(number, machine)| named("kept", number, machine));
+        kept.chain(self.net.parameters()).collect()
+    }
+}
+
+/// Reads the state of the parameter with a name and a shape.
+pub(super) type Read<'r> = dyn FnMut(String, [usize; 3]) -> Result<Parameter, ModelError> + 'r;
+
+/// The parameters of a machine by their names in a checkpoint.
+fn named<'m>(kind: &str, number: usize, machine: &'m Machine) -> [(String, &'m Parameter); 3] {
+    [
+        (format!("{kind}.{number}.weight"), &machine.weight),
+        (format!("{kind}.{number}.hidden"), &machine.hidden),
+        (format!("{kind}.{number}.visible"), &machine.visible),
+    ]
+}
+
+/// Restores machine `number` of a network.
+pub(super) fn restore_machine(
+    kind: &str,
+    job: Job<'_>,
     number: usize,
-    random: &mut Random,
-    device: &Device,
-) -> candle_core::Result<Machine> {
-    let (hidden, visible) = machine_shape(config, number);
-    #[expect(clippy::cast_precision_loss, reason = "a layer has at most 16384 units")]
-    let deviation = if number == 0 { 1.0 } else { 2.0 } / (visible as f32).sqrt();
-    Machine::new(machine_kind(number), (hidden, visible), deviation, random, device)
+    read: &mut Read<'_>,
+) -> Result<Machine, ModelError> {
+    let (hidden, visible) = job.machine_shape(number);
+    let mut slot = |name, rows, columns| {
+        read(format!("{kind}.{number}.{name}"), [Momentum::SLOTS, rows, columns])
+    };
+    Ok(Machine {
+        kind: machine_kind(number),
+        weight: slot("weight", hidden, visible)?,
+        hidden: slot("hidden", 1, hidden)?,
+        visible: slot("visible", 1, visible)?,
+    })
 }
 
 /// What the visible units of machine `number` are.
 fn machine_kind(number: usize) -> Visible {
     if number == 0 { Visible::Linear } else { Visible::Binary }
-}
-
-/// Hidden and visible units of machine `number`.
-fn machine_shape(config: &NetConfig, number: usize) -> (usize, usize) {
-    let visible = if number == 0 { Pixels::BYTES } else { config.layers[number - 1] };
-    (config.layers[number], visible)
 }

@@ -1,5 +1,5 @@
-//! The course of a training: the code net, then the address net; for each its machines from the
-//! pixels up, then the fine-tuning.
+//! The course of a training: one net after the other; for each its machines from the pixels up, then the
+//! fine-tuning.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -9,13 +9,15 @@ use candle_core::Tensor;
 
 use super::calibrate::calibrate;
 use super::checkpoint::Checkpoint;
-use super::config::{NetConfig, NetSummary, TrainConfig};
+use super::config::NetSummary;
 use super::dataset::Dataset;
 use super::optimizer::{Adam, Momentum};
-use super::progress::{Net, Phase, Progress};
-use super::state::{NetState, State};
+use super::progress::{Net, Progress};
+use super::recipe::Descent;
+use super::state::{Job, NetState, State};
+use super::tune::Step;
 use crate::model::error::{Lift, ModelError};
-use crate::model::network::Network;
+use crate::model::network::{Network, with_numbers};
 use crate::model::random::Random;
 
 /// Time between two reports within an epoch.
@@ -26,7 +28,7 @@ pub(super) type Observer<'a> = &'a mut dyn FnMut(&Progress) -> ControlFlow<()>;
 
 /// One training.
 pub(super) struct Trainer<'a> {
-    config: &'a TrainConfig,
+    jobs: &'a [Job<'a>],
     dataset: &'a Dataset<'a>,
     observer: Observer<'a>,
     checkpoint: Option<Checkpoint<'a>>,
@@ -34,46 +36,52 @@ pub(super) struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// A training at its start, or where the file at `checkpoint` left it.
+    /// A training of `jobs` at its start, or where the file at `path` left it. `settings` are all that decide
+    /// the result, but for the data.
     pub(super) fn new(
-        config: &'a TrainConfig,
+        jobs: &'a [Job<'a>],
+        settings: String,
         dataset: &'a Dataset<'a>,
         observer: Observer<'a>,
-        checkpoint: Option<&'a Path>,
+        path: Option<&'a Path>,
     ) -> Result<Self, ModelError> {
         let checkpoint =
-            checkpoint.map(|path| Checkpoint { path, config, dataset: dataset.digest() });
+            path.map(|path| Checkpoint { path, jobs, settings, dataset: dataset.digest() });
         let state = match &checkpoint {
             Some(checkpoint) => checkpoint.load(&dataset.device)?.unwrap_or_default(),
             None => State::default(),
         };
-        Ok(Self { config, dataset, observer, checkpoint, state })
+        Ok(Self { jobs, dataset, observer, checkpoint, state })
     }
 
-    /// Trains what is left to train: the code net and the address net.
+    /// Trains what is left to train.
     pub(super) fn run(mut self) -> Result<Vec<(Network, NetSummary)>, ModelError> {
-        let nets = [(Net::Code, &self.config.code), (Net::Address, &self.config.address)];
-        for (net, config) in nets.into_iter().skip(self.state.done.len()) {
-            while self.state.net.phase <= config.layers.len() {
-                self.run_phase(net, config)?;
+        for (number, &job) in self.jobs.iter().enumerate().skip(self.state.done.len()) {
+            while self.state.net.phase <= job.config.layers.len() {
+                self.run_phase(number, job)?;
             }
-            let done = self.finish(config)?;
+            let done = self.finish(job)?;
             self.state.done.push(done);
-            self.state.net = NetState::default();
+            let kept = std::mem::take(&mut self.state.kept);
+            let losses = std::mem::take(&mut self.state.net.losses);
+            self.state.net = NetState::beginning(kept, losses);
         }
         Ok(self.state.done)
     }
 
     /// Runs the epochs that are left of the current phase, and goes on to the next.
-    fn run_phase(&mut self, net: Net, config: &NetConfig) -> Result<(), ModelError> {
-        let mut random = Random::new(self.config.seed, stream(net, self.state.net.phase, 0));
-        self.state.net.enter_phase(config, &mut random, &self.dataset.device).lift()?;
-        let epochs = match self.state.net.phase(config) {
-            Phase::Rbm { .. } => config.rbm_epochs,
-            Phase::FineTuning => config.tune_epochs,
-        };
+    fn run_phase(&mut self, number: usize, job: Job<'_>) -> Result<(), ModelError> {
+        let tuning = self.state.net.phase == job.config.layers.len();
+        let continued = self.jobs.get(number + 1).is_some_and(|next| next.continues > 0);
+        if tuning && continued && self.state.net.unrolled.is_none() {
+            let kept = self.state.net.machines.iter().map(super::rbm::Machine::at_rest);
+            self.state.kept = kept.collect::<candle_core::Result<_>>().lift()?;
+        }
+        let mut random = Random::new(job.recipe.seed, stream(job.net, self.state.net.phase, 0));
+        self.state.net.enter_phase(job, &mut random, &self.dataset.device).lift()?;
+        let epochs = if tuning { job.config.tune_epochs } else { job.config.rbm_epochs };
         while self.state.net.epoch < epochs {
-            self.run_epoch(net, config, epochs)?;
+            self.run_epoch(job, epochs)?;
         }
         self.state.net.phase += 1;
         self.state.net.epoch = 0;
@@ -81,36 +89,50 @@ impl<'a> Trainer<'a> {
     }
 
     /// One pass over the pictures, in an order of its own. A stop in its middle loses the pass.
-    fn run_epoch(&mut self, net: Net, config: &NetConfig, epochs: usize) -> Result<(), ModelError> {
+    fn run_epoch(&mut self, job: Job<'_>, epochs: usize) -> Result<(), ModelError> {
         let start = Instant::now();
-        let total = self.dataset.len();
-        let phase = self.state.net.phase(config);
+        let phase = job.phase(self.state.net.phase);
         let epoch = self.state.net.epoch;
-        let number = stream(net, self.state.net.phase, epoch + 1);
-        let mut random = Random::new(self.config.seed, number);
-        let order = random.order(total);
-        let steps = order.len().div_ceil(self.config.batch);
+        let number = stream(job.net, self.state.net.phase, epoch + 1);
+        let mut random = Random::new(job.recipe.seed, number);
+        let order = self.dataset.pass(&mut random);
+        let total = order.len();
+        let steps = total.div_ceil(job.recipe.batch);
         let (mut images, mut sum, mut reported) = (0, 0.0, start);
-        for (step, numbers) in order.chunks(self.config.batch).enumerate() {
-            let data = self.dataset.batch(numbers).lift()?;
+        for (step, items) in order.chunks(job.recipe.batch).enumerate() {
+            let data = self.dataset.batch(items).lift()?;
             let time = Time { done: epoch * steps + step, all: epochs * steps };
-            let loss = self.learn(&data, time, &mut random).lift()?;
-            if !loss.is_finite() {
-                return Err(ModelError::Diverged { phase: format!("{phase} of the {net} net") });
-            }
-            images += numbers.len();
-            sum += f64::from(loss) * count(numbers.len());
+            let rate = self.rate(job, time);
+            let loss = self.learn(job, &data, rate, time, &mut random).lift()?;
+            images += items.len();
+            sum += f64::from(loss) * count(items.len());
             let last = images == total;
+            // A step can spoil the weights after the loss was taken; a checkpoint must not keep them.
+            if !loss.is_finite() || last && !self.is_finite()? {
+                let phase = format!("{phase} of the {} net", job.net);
+                let (step, steps, epoch) = (step + 1, steps, epoch + 1);
+                return Err(ModelError::Diverged { phase, step, steps, epoch, rate });
+            }
             if last {
                 self.end_epoch(mean(sum, images))?;
             }
             if last || reported.elapsed() >= REPORT_EVERY {
                 reported = Instant::now();
-                let seconds = start.elapsed().as_secs_f64().max(1e-9);
-                let images_per_second = count(images) / seconds;
-                let (loss, epoch) = (mean(sum, images), epoch + 1);
-                let report =
-                    Progress { net, phase, epoch, epochs, images, total, loss, images_per_second };
+                let seconds = start.elapsed().as_secs_f64();
+                let images_per_second = count(images) / seconds.max(1e-9);
+                let (net, loss, epoch) = (job.net, mean(sum, images), epoch + 1);
+                let report = Progress {
+                    net,
+                    phase,
+                    epoch,
+                    epochs,
+                    images,
+                    total,
+                    loss,
+                    rate,
+                    seconds,
+                    images_per_second,
+                };
                 if (self.observer)(&report).is_break() {
                     return Err(ModelError::Stopped);
                 }
@@ -119,16 +141,33 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    /// The rate of a step.
+    fn rate(&self, job: Job<'_>, time: Time) -> f32 {
+        let recipe = job.recipe;
+        match (&self.state.net.unrolled, recipe.descent) {
+            (Some(_), Descent::Adam) => recipe.tune_rate * time.half_cosine(),
+            (Some(_), Descent::Plain) => recipe.tune_rate,
+            (None, _) if self.state.net.phase == 0 => recipe.linear_rate,
+            (None, _) => recipe.binary_rate,
+        }
+    }
+
     /// One step of the current phase.
     fn learn(
         &mut self,
+        job: Job<'_>,
         data: &Tensor,
+        rate: f32,
         time: Time,
         random: &mut Random,
     ) -> candle_core::Result<f32> {
+        let (momentum, decay) = (job.recipe.momentum, job.recipe.weight_decay);
         if let Some(unrolled) = &mut self.state.net.unrolled {
-            let rate = self.config.tune_rate * time.half_cosine();
-            return unrolled.learn(data, Adam::at(time.done + 1, rate));
+            let step = match job.recipe.descent {
+                Descent::Adam => Step::Adam(Adam::at(time.done + 1, rate)),
+                Descent::Plain => Step::Plain(Momentum { rate, momentum, decay: 0.0 }),
+            };
+            return unrolled.learn(data, step);
         }
         let Some((machine, below)) = self.state.net.machines.split_last_mut() else {
             return Ok(0.0);
@@ -137,13 +176,18 @@ impl<'a> Trainer<'a> {
         for machine in below {
             data = machine.hidden_given(&data)?;
         }
-        let rate = if self.state.net.phase == 0 {
-            self.config.linear_rate
-        } else {
-            self.config.binary_rate
-        };
-        let (momentum, decay) = (self.config.momentum, self.config.weight_decay);
         machine.learn(&data, Momentum { rate, momentum, decay }, random)
+    }
+
+    /// Whether all numbers in training are numbers.
+    fn is_finite(&self) -> Result<bool, ModelError> {
+        for (_, parameter) in self.state.net.parameters() {
+            let finite = |numbers: &[f32]| numbers.iter().all(|number| number.is_finite());
+            if !with_numbers(parameter.state(), finite)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Counts a pass and keeps it.
@@ -155,20 +199,35 @@ impl<'a> Trainer<'a> {
         self.checkpoint.as_ref().map_or(Ok(()), |checkpoint| checkpoint.save(&self.state))
     }
 
-    /// The encoder out of the fine-tuned autoencoder, its bits balanced.
-    fn finish(&mut self, config: &NetConfig) -> Result<(Network, NetSummary), ModelError> {
+    /// The encoder out of the fine-tuned autoencoder, its bits cut as the recipe says.
+    fn finish(&mut self, job: Job<'_>) -> Result<(Network, NetSummary), ModelError> {
         let layers = match &self.state.net.unrolled {
             Some(unrolled) => unrolled.encoder().lift()?,
             None => Vec::new(),
         };
         let mut network = Network::new(&layers).lift()?;
-        let balance = calibrate(&mut network, self.dataset)?;
+        check_range(job.net, &network)?;
+        let balance = calibrate(&mut network, self.dataset, job.recipe.thresholds)?;
         let mut losses = self.state.net.losses.clone();
         let loss = losses.pop().unwrap_or_default();
-        losses.truncate(config.layers.len());
+        losses.truncate(job.config.layers.len());
         let (bit_entropy, dead_bits) = (balance.entropy, balance.dead);
         Ok((network, NetSummary { rbm_losses: losses, loss, bit_entropy, dead_bits }))
     }
+}
+
+/// Checks that no weight was too large for f16: the file of such a network could not be read again.
+fn check_range(net: Net, network: &Network) -> Result<(), ModelError> {
+    for (number, layer) in network.layers().iter().enumerate() {
+        for (name, tensor) in [("weight", &layer.weight), ("bias", &layer.bias)] {
+            let infinite = |numbers: &[f32]| numbers.iter().position(|number| !number.is_finite());
+            if let Some(index) = with_numbers(tensor, infinite)? {
+                let (tensor, value) = (format!("{net}.{number}.{name}"), "inf".to_owned());
+                return Err(ModelError::TensorValue { tensor, index, value });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// How far a phase is, in steps.
@@ -192,6 +251,7 @@ fn stream(net: Net, phase: usize, epoch: usize) -> u64 {
     let net = match net {
         Net::Code => 0,
         Net::Address => 1,
+        Net::Patch => 2,
     };
     net << 56 | (phase as u64) << 48 | epoch as u64
 }
@@ -204,4 +264,26 @@ fn count(number: usize) -> f64 {
 #[expect(clippy::cast_possible_truncation, reason = "a loss needs no more digits than an f32")]
 fn mean(sum: f64, images: usize) -> f32 {
     (sum / count(images.max(1))) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::{ModelError, Net, Network, check_range};
+    use crate::model::network::Layer;
+
+    /// Weights are kept as f16, which ends at 65,504. A training whose weights were larger wrote a file that
+    /// no release could read.
+    #[test]
+    fn weights_beyond_their_file_are_an_error() {
+        let network = |weight: f32| {
+            let weight = Tensor::from_vec(vec![0.0, weight], (1, 2), &Device::Cpu).unwrap();
+            let bias = Tensor::new(&[[0.5_f32]], &Device::Cpu).unwrap();
+            Network::new(&[Layer { weight, bias }]).unwrap()
+        };
+        check_range(Net::Code, &network(65_504.0)).unwrap();
+        let error = check_range(Net::Code, &network(-70_000.0)).unwrap_err();
+        assert!(matches!(error, ModelError::TensorValue { index: 1, .. }), "{error}");
+    }
 }

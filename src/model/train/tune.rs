@@ -3,15 +3,17 @@
 //! The loss is the squared error of the reconstruction. The code layer is logistic, rounded to 0 or 1
 //! on the way forward; the way back ignores the rounding, as in the paper.
 //!
-//! In here each layer passes on `2 p - 1` of its logistic outputs `p`, from -1 to 1. With the next
+//! Under Adam each layer passes on `2 p - 1` of its logistic outputs `p`, from -1 to 1. With the next
 //! layer's weights halved and its biases shifted this is the same network, but one whose inputs are
 //! centred, so that descent does not first have to learn their means (Le Cun et al., "Efficient
-//! backprop", 1998). [`Unrolled::encoder`] gives the plain logistic form back.
+//! backprop", 1998). [`Unrolled::encoder`] gives the plain logistic form back. Plain descent takes the
+//! network as the machines are, as the paper does.
 
 use candle_core::{DType, Result, Tensor};
 
-use super::optimizer::{Adam, Parameter};
+use super::optimizer::{Adam, Momentum, Parameter};
 use super::rbm::Machine;
+use super::recipe::Descent;
 use crate::model::network::Layer;
 use crate::model::ops::{logistic, through_logistic};
 
@@ -21,6 +23,35 @@ use crate::model::ops::{logistic, through_logistic};
 pub(super) struct Unrolled {
     /// Weight and bias of each layer, from the pixels to the reconstructed pixels.
     pub(super) layers: Vec<(Parameter, Parameter)>,
+    /// How it descends, which decides what layers pass on.
+    pub(super) descent: Descent,
+}
+
+/// The settings of one step.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step {
+    /// On the mean over the rows.
+    Adam(Adam),
+    /// On the sum over the rows; without decay.
+    Plain(Momentum),
+}
+
+impl Descent {
+    /// Slots of state of each parameter.
+    pub(super) fn slots(self) -> usize {
+        match self {
+            Self::Adam => Adam::SLOTS,
+            Self::Plain => Momentum::SLOTS,
+        }
+    }
+
+    /// What a layer passes on of its outputs: their multiple by the first and the second added.
+    fn passes(self) -> (f64, f64) {
+        match self {
+            Self::Adam => (2.0, -1.0),
+            Self::Plain => (1.0, 0.0),
+        }
+    }
 }
 
 /// What one batch asks for.
@@ -33,16 +64,17 @@ struct Gradients {
 
 impl Unrolled {
     /// The autoencoder that the machines are, up and down again.
-    pub(super) fn new(machines: &[Machine]) -> Result<Self> {
+    pub(super) fn new(machines: &[Machine], descent: Descent) -> Result<Self> {
         let up = machines.iter().map(Machine::up);
         let down = machines.iter().rev().map(Machine::down);
         let mut layers = Vec::with_capacity(2 * machines.len());
         for (number, layer) in up.chain(down).enumerate() {
-            let Layer { weight, bias } = if number == 0 { layer? } else { centred(&layer?)? };
-            let weight = Parameter::new(&weight, Adam::SLOTS)?;
-            layers.push((weight, Parameter::new(&bias, Adam::SLOTS)?));
+            let as_is = number == 0 || descent == Descent::Plain;
+            let Layer { weight, bias } = if as_is { layer? } else { centred(&layer?)? };
+            let weight = Parameter::new(&weight, descent.slots())?;
+            layers.push((weight, Parameter::new(&bias, descent.slots())?));
         }
-        Ok(Self { layers })
+        Ok(Self { layers, descent })
     }
 
     /// The layers from the pixels to the code, each taking the logistic outputs of the one below.
@@ -50,19 +82,31 @@ impl Unrolled {
         let layers = self.layers[..self.layers.len() / 2].iter().map(layer);
         layers
             .enumerate()
-            .map(|(number, layer)| if number == 0 { layer } else { plain(&layer?) })
+            .map(|(number, layer)| {
+                let as_is = number == 0 || self.descent == Descent::Plain;
+                if as_is { layer } else { plain(&layer?) }
+            })
             .collect()
     }
 
     /// One step on the batch `data`, shape (rows, inputs). Gives the mean squared error of a pixel
     /// before it.
-    pub(super) fn learn(&mut self, data: &Tensor, step: Adam) -> Result<f32> {
+    pub(super) fn learn(&mut self, data: &Tensor, step: Step) -> Result<f32> {
         let gradients = self.gradients(data, true)?;
+        let rows = f64::from(u32::try_from(data.dim(0)?).unwrap_or(u32::MAX));
         for ((weight, bias), (by_weight, by_bias)) in
             self.layers.iter_mut().rev().zip(&gradients.layers)
         {
-            weight.descend(by_weight, step)?;
-            bias.descend(by_bias, step)?;
+            match step {
+                Step::Adam(step) => {
+                    weight.descend(by_weight, step)?;
+                    bias.descend(by_bias, step)?;
+                }
+                Step::Plain(step) => {
+                    weight.ascend(&by_weight.affine(-rows, 0.0)?, step)?;
+                    bias.ascend(&by_bias.affine(-rows, 0.0)?, step)?;
+                }
+            }
         }
         Ok(gradients.loss)
     }
@@ -74,12 +118,13 @@ impl Unrolled {
         let mut smooth = Vec::with_capacity(layers.len());
         let mut passed = vec![data.clone()];
         let code = layers.len() / 2 - 1;
+        let (scale, shift) = self.descent.passes();
         for (number, layer) in layers.iter().enumerate() {
             let sums = layer.sums(&passed[number])?;
             let output = if number + 1 < layers.len() { logistic(sums)? } else { sums };
             let rounds = rounded && number == code;
             let seen = if rounds { output.gt(0.5)?.to_dtype(DType::F32)? } else { output.clone() };
-            passed.push(if number + 1 < layers.len() { seen.affine(2.0, -1.0)? } else { seen });
+            passed.push(if number + 1 < layers.len() { seen.affine(scale, shift)? } else { seen });
             smooth.push(output);
         }
 
@@ -91,7 +136,7 @@ impl Unrolled {
         for (number, layer) in layers.iter().enumerate().rev() {
             gradients.push((slope.t()?.matmul(&passed[number])?, slope.sum_keepdim(0)?));
             if number > 0 {
-                let slope_of_output = slope.matmul(&layer.weight)?.affine(2.0, 0.0)?;
+                let slope_of_output = slope.matmul(&layer.weight)?.affine(scale, 0.0)?;
                 slope = through_logistic(slope_of_output, &smooth[number - 1])?;
             }
         }
@@ -121,7 +166,7 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::super::rbm::Visible;
-    use super::{Adam, Machine, Parameter, Unrolled};
+    use super::{Adam, Descent, Machine, Momentum, Parameter, Step, Unrolled};
     use crate::model::network::Network;
     use crate::model::random::Random;
 
@@ -134,16 +179,22 @@ mod tests {
     }
 
     /// The autoencoder of these machines, and 7 rows for it.
-    fn example() -> (Unrolled, Tensor) {
+    fn example(descent: Descent) -> (Unrolled, Tensor) {
         let data = Random::new(5, 1).normals(7 * 6, 1.0);
         let data = Tensor::from_vec(data, (7, 6), &Device::Cpu).unwrap();
-        (Unrolled::new(&machines()).unwrap(), data)
+        (Unrolled::new(&machines(), descent).unwrap(), data)
     }
 
     #[test]
     fn gradients_agree_with_finite_differences() {
+        for descent in [Descent::Adam, Descent::Plain] {
+            agree_with_finite_differences(descent);
+        }
+    }
+
+    fn agree_with_finite_differences(descent: Descent) {
         const NUDGE: f32 = 1e-2;
-        let (net, data) = example();
+        let (net, data) = example(descent);
         let gradients = net.gradients(&data, false).unwrap().layers;
         for (number, (by_weight, _)) in gradients.iter().rev().enumerate() {
             let (rows, columns) = by_weight.dims2().unwrap();
@@ -168,21 +219,29 @@ mod tests {
 
     #[test]
     fn unrolling_keeps_what_the_machines_compute() {
-        let (net, data) = example();
-        let machines = machines();
-        let expected = machines[0].hidden_given(&data).unwrap();
-        let expected = machines[1].up().unwrap().sums(&expected).unwrap();
-        let encoder = net.encoder().unwrap();
-        let found = Network::new(&encoder).unwrap().sums(&data).unwrap();
-        let error = (found - expected).unwrap().abs().unwrap().max_all().unwrap();
-        assert!(error.to_scalar::<f32>().unwrap() < 1e-2, "{error}");
+        for descent in [Descent::Adam, Descent::Plain] {
+            let (net, data) = example(descent);
+            let machines = machines();
+            let expected = machines[0].hidden_given(&data).unwrap();
+            let expected = machines[1].up().unwrap().sums(&expected).unwrap();
+            let encoder = net.encoder().unwrap();
+            let found = Network::new(&encoder).unwrap().sums(&data).unwrap();
+            let error = (found - expected).unwrap().abs().unwrap().max_all().unwrap();
+            assert!(error.to_scalar::<f32>().unwrap() < 1e-2, "{error}");
+        }
     }
 
     #[test]
     fn fine_tuning_reduces_the_loss_through_rounded_codes() {
-        let (mut net, data) = example();
-        let losses: Vec<f32> =
-            (1..=300).map(|step| net.learn(&data, Adam::at(step, 0.02)).unwrap()).collect();
-        assert!(losses[299] < losses[0] * 0.5, "{} {}", losses[0], losses[299]);
+        let adam = |step| Step::Adam(Adam::at(step, 0.02));
+        let plain = |_| Step::Plain(Momentum { rate: 0.004, momentum: 0.9, decay: 0.0 });
+        let falls = |descent, step: &dyn Fn(usize) -> Step| {
+            let (mut net, data) = example(descent);
+            let losses: Vec<f32> =
+                (1..=300).map(|number| net.learn(&data, step(number)).unwrap()).collect();
+            assert!(losses[299] < losses[0] * 0.5, "{} {}", losses[0], losses[299]);
+        };
+        falls(Descent::Adam, &adam);
+        falls(Descent::Plain, &plain);
     }
 }

@@ -4,6 +4,7 @@
 //! Progress, notes and errors go to standard error; an error is one sentence. Exit codes are in
 //! [`exit`].
 
+mod chart;
 mod cmd;
 mod damages;
 mod encoder;
@@ -18,6 +19,7 @@ mod request;
 mod sheet;
 mod signals;
 mod size;
+mod stored;
 mod table;
 mod text;
 mod vectors;

@@ -112,8 +112,19 @@ pub(crate) fn make_image(kind: &str, image: &Path) -> Result<()> {
 
 /// The same of so many bytes.
 pub(crate) fn make_image_of(kind: &str, image: &Path, bytes: u64) -> Result<()> {
+    make_image_with(kind, image, bytes, &[])
+}
+
+/// The same, with options of `mkfs`.
+pub(crate) fn make_image_with(
+    kind: &str,
+    image: &Path,
+    bytes: u64,
+    options: &[&str],
+) -> Result<()> {
     let file = File::create(image).context("make an image")?;
     file.set_len(bytes).context("make an image")?;
     let quiet = if kind == "xfs" { "-f" } else { "-F" };
-    run(&format!("mkfs.{kind}"), &["-q", quiet, utf8(image)?])
+    let arguments = [&["-q", quiet], options, &[utf8(image)?]].concat();
+    run(&format!("mkfs.{kind}"), &arguments)
 }

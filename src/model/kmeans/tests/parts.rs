@@ -1,5 +1,8 @@
 //! The parts of `kmeans-itq` against plain definitions and cases computed by hand.
 
+#![expect(clippy::cast_possible_truncation, reason = "pixels are made from small numbers")]
+#![expect(clippy::cast_sign_loss, reason = "the same")]
+
 use crate::linear::Matrix;
 use crate::model::Pixels;
 use crate::model::kmeans::centroids::{Whitening, draw, gather};

@@ -23,7 +23,6 @@ pub(crate) mod restore;
 pub(crate) mod scan;
 pub(crate) mod stats;
 pub(crate) mod train;
-mod train_kmeans;
 
 use std::path::Path;
 

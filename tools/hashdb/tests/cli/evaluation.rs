@@ -147,6 +147,31 @@ fn codes_of_a_database_score_as_those_of_its_encoder() {
 }
 
 #[test]
+fn a_ball_of_every_address_leaves_the_ranking_as_it_is() {
+    let place = shards();
+    let [least, some, all, plain] = &rows(&place, &["--ball", "0,6,28"])[..] else {
+        panic!("a row for each radius, and one without a ball");
+    };
+    let names = [least, some, all, plain].map(|row| row["codes"].as_str().unwrap());
+    let name = "default encoder";
+    assert_eq!(names[..3], [0, 6, 28].map(|radius| format!("{name}, ball of {radius}")));
+    assert_eq!(names[3], name);
+    for field in ["map_1000", "map_all", "precision", "curve"] {
+        assert_eq!(all[field], plain[field], "{field}");
+    }
+    let candidates = [least, some, all].map(|row| number(row, "/ball/candidates_mean"));
+    assert!(candidates.is_sorted() && candidates[0] < candidates[2], "{candidates:?}");
+    assert_eq!(candidates[2], 40.0);
+    assert_eq!(number(all, "/ball/queries_below_100"), 1.0, "there are 40 items");
+    assert_eq!(plain["ball"], Value::Null);
+    // What is left out was not found.
+    assert!(number(least, "/map_all/mean") < number(all, "/map_all/mean"));
+    let table = place.ok(&[&SMALL[..], &["--ball", "28"]].concat());
+    assert!(table.contains("codes within a ball"), "{table}");
+    assert_eq!(place.run(&[&SMALL[..], &["--ball", "3", "--address"]].concat()).code, Some(2));
+}
+
+#[test]
 fn labels_may_stand_in_a_table_that_must_match() {
     let place = shards();
     let shard = |split: &str, count: u8| {

@@ -88,3 +88,135 @@ fn trainings_that_cannot_be_are_refused() {
     let resume = ["train", "photos", "--resume"];
     place.fails(1, "no checkpoint w.checkpoint", &[&resume[..], &out].concat());
 }
+
+/// What a paper's preset is cut down to, so that it trains in a moment.
+const QUICK: [&str; 8] =
+    ["--rbm-epochs", "2", "--epochs", "3", "--batch", "16", "--progress", "none"];
+
+/// The lines of a log of losses, as "net phase epoch".
+fn logged(place: &Place, name: &str) -> Vec<String> {
+    let text = String::from_utf8(crate::read(&place.path(name))).unwrap();
+    let line = |line: &str| {
+        let epoch: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(epoch["loss"].as_f64().unwrap() > 0.0 && epoch["rate"].is_f64(), "{line}");
+        let [net, phase] = ["net", "phase"].map(|name| epoch[name].as_str().unwrap());
+        format!("{net} {phase} {}", epoch["epoch"])
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_preset_of_the_paper_trains_and_its_losses_are_logged_and_drawn() {
+    let place = photos();
+    let layers = ["--code-layers", "16,64", "--address-layers", "16,64,12,8"];
+    let train = ["train", "photos", "--out", "w", "--preset", "kh2011-28", "--log", "losses"];
+    let train = [&train[..], &["--plot", "losses.png"], &layers, &QUICK].concat();
+    let trained = &place.json(&train)[0];
+    assert_eq!(trained["address"]["rbm_losses"].as_array().unwrap().len(), 4);
+    assert_eq!(trained["address"]["rbm_losses"][1], trained["code"]["rbm_losses"][1]);
+    let expected = [
+        "code rbm 1/2 1",
+        "code rbm 1/2 2",
+        "code rbm 2/2 1",
+        "code rbm 2/2 2",
+        "code fine-tuning 1",
+        "code fine-tuning 2",
+        "code fine-tuning 3",
+        "address rbm 3/4 1",
+        "address rbm 3/4 2",
+        "address rbm 4/4 1",
+        "address rbm 4/4 2",
+        "address fine-tuning 1",
+        "address fine-tuning 2",
+        "address fine-tuning 3",
+    ];
+    assert_eq!(logged(&place, "losses"), expected);
+    let picture = image::open(place.path("losses.png")).unwrap().to_rgb8();
+    assert_eq!(picture.dimensions(), (1500, 640));
+    let blue = |pixel: &&Rgb<u8>| pixel.0 == [31, 119, 180];
+    assert!(picture.pixels().filter(blue).count() > 100, "no curve is drawn");
+}
+
+#[test]
+fn a_patch_net_is_added_to_an_encoder() {
+    let place = photos();
+    let base = &place.json(&[&["train", "photos", "--out", "w"], &SMALL[..]].concat())[0];
+    let train = ["train", "photos", "--preset", "kh2011-patch", "--base", "w", "--patch-layers"];
+    let train = [&train[..], &["16,8", "--log", "losses"], &QUICK].concat();
+    let trained = &place.json(&[&train[..], &["--places", "2", "--out", "p"]].concat())[0];
+    assert_ne!(trained["fingerprint"], base["fingerprint"]);
+    assert_eq!((&trained["images"], trained.get("code")), (&40.into(), None));
+    assert_eq!(trained["patch"]["rbm_losses"].as_array().unwrap().len(), 2);
+    assert_eq!(logged(&place, "losses").len(), 7);
+    let created = &place.json(&["create", "db", "--encoder", "p"])[0];
+    assert_eq!((&created["code_bits"], &created["address_bits"]), (&64.into(), &8.into()));
+    place.fails(
+        2,
+        "--base needs --preset kh2011-patch",
+        &["train", "photos", "--base", "w", "--out", "q"],
+    );
+    let other = ["train", "photos", "--places", "2", "--out", "q"];
+    place.fails(2, "need --preset kh2011-patch", &other);
+    place.fails(1, "expected 1 to 81", &[&train[..], &["--places", "82", "--out", "q"]].concat());
+}
+
+/// Weights must not depend on how many threads share a matrix product.
+#[test]
+fn any_number_of_threads_gives_the_same_weights() {
+    let place = photos();
+    let train = ["train", "photos", "--preset", "kh2011-256", "--code-layers", "512,256"];
+    let train = [&train[..], &["--address-layers", "200,28", "--batch", "40"]].concat();
+    let train = [&train[..], &["--rbm-epochs", "1", "--epochs", "1", "--json", "--out"]].concat();
+    let weights = ["1", "2", "5"].map(|threads| {
+        let mut command = place.command();
+        command.args(&train).arg(threads).env("RAYON_NUM_THREADS", threads);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        crate::read(&place.path(threads))
+    });
+    assert!(weights[0] == weights[1] && weights[1] == weights[2]);
+}
+
+#[test]
+fn a_training_that_was_killed_goes_on_with_its_log_and_gives_the_same_weights() {
+    let place = photos();
+    let train = ["train", "photos", "--address-layers", "16,8", "--rbm-epochs", "2", "--epochs"];
+    let train = [&train[..], &["40", "--batch", "4", "--progress", "none"]].concat();
+    let layers = ["--code-layers", "16,64"];
+    place.ok(&[&train[..], &layers, &["--log", "whole.log", "--out", "whole"]].concat());
+    let log = ["--log", "stopped.log", "--out", "stopped"];
+    let stopped = [&train[..], &layers, &log].concat();
+    let mut command = place.command();
+    let mut child = command.args(&stopped).stdout(Stdio::null()).spawn().unwrap();
+    for _ in 0..400 {
+        std::thread::sleep(Duration::from_millis(25));
+        if place.path("stopped.checkpoint").exists() {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(place.path("stopped.checkpoint").exists(), "it was done before it could be killed");
+    let other = [&train[..], &["--code-layers", "12,64", "--resume"], &log].concat();
+    let both = "it is of the networks code 3072-16-64, address 3072-16-8; this training is of code \
+                3072-12-64, address 3072-16-8";
+    place.fails(1, both, &other);
+    place.ok(&[&stopped[..], &["--resume", "--plot", "stopped.png"]].concat());
+    let read = |name| crate::read(&place.path(name));
+    assert!(read("stopped") == read("whole"));
+    assert_eq!(logged(&place, "stopped.log"), logged(&place, "whole.log"));
+    assert!(place.path("stopped.png").exists());
+}
+
+#[test]
+fn a_training_that_runs_away_keeps_its_checkpoint_and_says_where() {
+    let place = photos();
+    let train = ["train", "photos", "--out", "w", "--linear-rate", "10", "--rbm-epochs", "90"];
+    let run = place.run(&[&train[..], &["--code-layers", "16,64", "--progress", "none"]].concat());
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    let words = ["diverged in rbm 1/2 of the code net", "at step 1 of 1 of pass", "at rate 10"];
+    for word in words.into_iter().chain(["w.checkpoint keeps the last good pass"]) {
+        assert!(run.stderr.contains(word), "{}", run.stderr);
+    }
+    assert!(place.path("w.checkpoint").exists() && !place.path("w").exists());
+}

@@ -14,7 +14,7 @@ use crate::Context;
 use crate::blocklog::{Recorder, Replay};
 use crate::child::Args;
 use crate::crash::{Told, Worker};
-use crate::disk::{Mounted, cannot_mount, has, make_image_of};
+use crate::disk::{Mounted, cannot_mount, has, make_image_with};
 use crate::model::{Model, check_copies};
 use crate::plan::{Flavour, Plan, generator};
 use crate::report::Outcome;
@@ -24,6 +24,9 @@ use crate::rows::kill::create;
 const DISK_BYTES: u64 = 128 << 20;
 /// States of one recording.
 const STATES_A_RECORDING: u64 = 50;
+/// What a file system writes at once decides which ends of files can be missing: small disks get the
+/// first by themselves, large ones the second. Recordings take turns.
+const BLOCK_SIZES: [&str; 2] = ["1024", "4096"];
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
     if let Some(reason) = cannot_mount() {
@@ -36,9 +39,11 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let (mut recordings, mut events) = (0, 0);
     while outcome.rounds < rounds && !context.stopped() {
-        let states = STATES_A_RECORDING.min(rounds - outcome.rounds);
+        let states = STATES_A_RECORDING.min(rounds.div_ceil(2)).min(rounds - outcome.rounds);
         let seed = context.seed.wrapping_add(recordings);
-        match Recording::make(context, seed) {
+        // Flavours follow the seed in turns too: every pair of them comes up in four recordings.
+        let block_size = BLOCK_SIZES[usize::from((recordings + recordings / 2) % 2 == 1)];
+        match Recording::make(context, seed, block_size) {
             Ok(mut recording) => {
                 events += recording.replay.len();
                 recording.try_states(context, states, &mut outcome);
@@ -57,6 +62,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
 /// What a child did to a disk, and what it was promised when.
 struct Recording {
     folder: tempfile::TempDir,
+    block_size: &'static str,
     plan: Plan,
     begun: Model,
     replay: Replay,
@@ -66,14 +72,14 @@ struct Recording {
 }
 
 impl Recording {
-    fn make(context: &Context, seed: u64) -> Result<Self> {
+    fn make(context: &Context, seed: u64, block_size: &'static str) -> Result<Self> {
         let folder = context.folder_in_memory()?;
         let image = folder.path().join("image");
         let (served, at) = (folder.path().join("served"), folder.path().join("mount"));
         for place in [&served, &at] {
             std::fs::create_dir(place).context("make a mount point")?;
         }
-        make_image_of("ext4", &image, DISK_BYTES)?;
+        make_image_with("ext4", &image, DISK_BYTES, &["-b", block_size])?;
         let plan =
             Plan::new(seed, if seed.is_multiple_of(2) { Flavour::Mixed } else { Flavour::Synced });
         let mounted = Mounted::image(&image, &at)?;
@@ -105,7 +111,7 @@ impl Recording {
         }
         let promises =
             std::mem::take(&mut *promises.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(Self { folder, plan, begun, replay, told, promises })
+        Ok(Self { folder, block_size, plan, begun, replay, told, promises })
     }
 
     /// Half of the moments lie around flushes, half anywhere; of each half every other state lacks writes.
@@ -133,7 +139,10 @@ impl Recording {
                 outcome.lost += 1;
                 let (seed, all) = (self.plan.seed, self.replay.len());
                 let how = if lossy { "with writes lost" } else { "whole" };
-                outcome.fail(format!("{moment} of {all} events {how}, seed {seed}: {error:#}"));
+                let block = self.block_size;
+                outcome.fail(format!(
+                    "{moment} of {all} events {how}, blocks of {block}, seed {seed}: {error:#}"
+                ));
                 if let Some(folder) = &context.keep {
                     let kept = folder.join(format!("ext4-{seed}-{moment}"));
                     match std::fs::write(&kept, &state) {

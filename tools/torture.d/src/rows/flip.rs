@@ -45,17 +45,15 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         };
         let most = if context.full { most } else { most.min(rounds.div_ceil(3)) };
         let seed = context.seed.wrapping_add(databases);
-        flip(
-            context,
-            seed,
-            flavour,
-            most.min(rounds - outcome.rounds),
-            &mut outcome,
-            &mut tallies,
-        )?;
+        let most = most.min(rounds - outcome.rounds);
+        let flipped = flip(context, seed, flavour, most, &mut outcome, &mut tallies);
+        if let Err(error) = flipped {
+            // What was found so far is told all the same.
+            outcome.fail(format!("a database of the row itself, seed {seed}: {error:#}"));
+            break;
+        }
         databases += 1;
     }
-    // What was found so far is told whatever becomes of these.
     let parts = flip_open_logs(context, rounds / 10, &mut outcome)
         .and_then(|()| Large::make(context)?.flips(context, rounds / 8, &mut outcome))
         .and_then(|()| Folder::make(context)?.flips(context, rounds / 16, &mut outcome));

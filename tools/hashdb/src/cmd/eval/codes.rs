@@ -19,7 +19,7 @@ const BATCH: usize = 256;
 /// Bits of a classical method's codes where none were asked for.
 const DEFAULT_BITS: usize = 256;
 /// Bytes of an address.
-const ADDRESS_BYTES: usize = 4;
+pub(super) const ADDRESS_BYTES: usize = 4;
 
 /// The encoder's codes, of each width that was asked for.
 pub(super) fn of_encoder(
@@ -61,6 +61,7 @@ pub(super) fn of_encoder(
             bits: encoder.address_bits().into(),
             items: heads(&items.1, ADDRESS_BYTES, used),
             queries: heads(&queries.1, ADDRESS_BYTES, used),
+            addresses: None,
         });
         return Ok(());
     }
@@ -72,6 +73,7 @@ pub(super) fn of_encoder(
             bits: u32::try_from(bits)?,
             items: heads(&items.0, full / 8, bits / 8),
             queries: heads(&queries.0, full / 8, bits / 8),
+            addresses: Some((items.1.clone(), queries.1.clone())),
         });
     }
     Ok(())
@@ -189,7 +191,8 @@ impl Learned {
                 meter.note(&format!("{name} of {bits} bits has learned and coded"));
             }
             let bits = u32::try_from(bits)?;
-            take(Codes { name: name.to_owned(), fingerprint: None, bits, items, queries });
+            let name = name.to_owned();
+            take(Codes { name, fingerprint: None, bits, items, queries, addresses: None });
         }
         Ok(())
     }

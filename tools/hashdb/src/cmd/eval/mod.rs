@@ -1,5 +1,6 @@
 //! `hashdb eval`: how good codes are, by labels that only the scorer sees.
 
+mod ball;
 mod codes;
 mod data;
 mod plot;
@@ -22,6 +23,8 @@ use crate::output::note;
 use crate::progress::Mode;
 use data::{Items, Protocol};
 
+/// Items that the ball of a search in two stages should let through.
+const FEW: u64 = 100;
 /// Mean average precision above which codes that saw no label have seen the answers.
 const LEAK: f64 = 0.90;
 
@@ -60,6 +63,10 @@ pub(crate) struct Args {
     /// Score the encoder's addresses and not its codes
     #[arg(long, conflicts_with = "method")]
     address: bool,
+    /// Rank by code only what lies within so many bits of the query's address, a row for each radius: the
+    /// two stages of a search that does not look at everything
+    #[arg(long, value_delimiter = ',', value_name = "RADIUS", conflicts_with_all = ["method", "address"])]
+    ball: Vec<u32>,
     /// Spoil something on purpose, to see that the figures follow
     #[arg(long, value_enum)]
     control: Option<Control>,
@@ -134,9 +141,20 @@ struct Row {
     fingerprint: Option<String>,
     /// None where pixels were ranked.
     statistics: Option<CodeStatistics>,
+    /// What the ball around the address let through, where there was one.
+    passed: Option<Passed>,
     summary: Summary,
     /// Seconds that ranking and scoring took.
     seconds: f64,
+}
+
+/// What a ball around addresses lets through.
+struct Passed {
+    radius: u32,
+    /// Items in the mean over queries.
+    mean: f64,
+    /// Share of the queries for which fewer than [`FEW`] pass.
+    few: f64,
 }
 
 /// Codes of the database and of the queries, each of so many bytes.
@@ -146,6 +164,8 @@ struct Codes {
     bits: u32,
     items: Vec<u8>,
     queries: Vec<u8>,
+    /// Addresses of both, of four bytes each, where an encoder gives them.
+    addresses: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Scores what was asked for.
@@ -168,6 +188,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let mut rows = Vec::new();
     if args.method.is_empty() {
         codes::of_encoder(args, &data, fingerprint, &mut |codes| {
+            if args.ball.is_empty() || codes.addresses.is_none() {
+                rows.push(score(args, &data, codes));
+                return;
+            }
+            rows.extend(
+                args.ball.iter().filter_map(|&radius| ball::score(args, &data, &codes, radius)),
+            );
             rows.push(score(args, &data, codes));
         })?;
     } else {
@@ -237,7 +264,7 @@ fn same_encoder(args: &Args, of_database: &dyn hashdb::model::Encoder) -> Result
 
 /// Ranks and scores codes.
 fn score(args: &Args, data: &data::Data, codes: Codes) -> Row {
-    let Codes { name, fingerprint, bits, items, queries } = codes;
+    let Codes { name, fingerprint, bits, items, queries, .. } = codes;
     let width = (bits as usize).div_ceil(8);
     let statistics = code_statistics(&items, bits);
     let began = std::time::Instant::now();
@@ -246,7 +273,7 @@ fn score(args: &Args, data: &data::Data, codes: Codes) -> Row {
     let scores = labelled.scores(Level::best(), &queries, width, &data.queries.labels, own);
     let summary = Scorer::new(labelled.len()).summary(&scores, args.seed);
     let seconds = began.elapsed().as_secs_f64();
-    Row { name, fingerprint, statistics: Some(statistics), summary, seconds }
+    Row { name, fingerprint, statistics: Some(statistics), passed: None, summary, seconds }
 }
 
 /// Ranks pixels on all processors, and scores the rankings.
@@ -277,5 +304,6 @@ fn score_pixels(args: &Args, data: &data::Data, metric: baselines::Metric) -> Re
         baselines::Metric::L1 => "pixels, L1",
     };
     let (summary, seconds) = (scorer.summary(&scores, args.seed), began.elapsed().as_secs_f64());
-    Ok(Row { name: name.to_owned(), fingerprint: None, statistics: None, summary, seconds })
+    let name = name.to_owned();
+    Ok(Row { name, fingerprint: None, statistics: None, passed: None, summary, seconds })
 }

@@ -5,7 +5,7 @@ use hashdb::eval::{CodeStatistics, Estimate, PLACES, Summary};
 use serde_json::{Value, json};
 
 use super::data::Data;
-use super::{Args, Row};
+use super::{Args, FEW, Passed, Row};
 use crate::output::Output;
 use crate::text;
 
@@ -36,6 +36,15 @@ pub(super) fn print(args: &Args, data: &Data, rows: &[Row]) -> Result<()> {
         ">s",
     ];
     output.table(&header, rows.iter().map(scores).collect())?;
+    let balls: Vec<_> = rows.iter().filter_map(|row| Some((row, row.passed.as_ref()?))).collect();
+    if !balls.is_empty() {
+        output.line("")?;
+        let few = format!(">below {FEW}");
+        let header = ["codes within a ball", ">radius", ">candidates", ">share", &few];
+        let items = data.items.labels.len();
+        output
+            .table(&header, balls.iter().map(|(row, found)| passed(row, found, items)).collect())?;
+    }
     let coded: Vec<_> =
         rows.iter().filter_map(|row| Some((row, row.statistics.as_ref()?))).collect();
     if !coded.is_empty() {
@@ -80,6 +89,16 @@ fn scores(row: &Row) -> Vec<String> {
     cells.extend(precision.iter().map(|precision| share(precision.mean)));
     cells.push(format!("{:.1}", row.seconds));
     cells
+}
+
+fn passed(row: &Row, found: &Passed, items: usize) -> Vec<String> {
+    vec![
+        row.name.clone(),
+        found.radius.to_string(),
+        format!("{:.1}", found.mean),
+        format!("{:.3} %", 100.0 * found.mean / items.max(1) as f64),
+        format!("{:.2} %", 100.0 * found.few),
+    ]
 }
 
 fn statistics(row: &Row, found: &CodeStatistics) -> Vec<String> {
@@ -129,6 +148,11 @@ fn object(args: &Args, data: &Data, row: &Row) -> Value {
         "map_1000": estimate(map_cut),
         "map_all": estimate(map_all),
         "precision": precisions,
+        "ball": row.passed.as_ref().map(|found| json!({
+            "radius": found.radius,
+            "candidates_mean": found.mean,
+            "queries_below_100": found.few,
+        })),
         "statistics": row.statistics.as_ref().map(bits_object),
         "curve": curve,
         "score_seconds": row.seconds,

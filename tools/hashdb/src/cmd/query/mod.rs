@@ -6,11 +6,14 @@ mod many;
 mod single;
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::Result;
 use hashdb::model::DeviceChoice;
+use hashdb::{Readable as _, Snapshot};
 
 use crate::exit::{Exit, Usage};
+use crate::output::note;
 use crate::request::{Mode, Search};
 
 /// What --ball does not go with: it is a search of its own, and needs an address for each code.
@@ -45,9 +48,10 @@ pub(crate) struct Args {
     codes: Option<PathBuf>,
     #[command(flatten)]
     search: Search,
-    /// Look only at records whose addresses differ in at most R bits; fast, not exact
+    /// Look only at records whose addresses differ in at most R bits; fast, not exact. `auto` takes the least
+    /// R whose ball mostly holds ten times as many records as are wanted, and a thousand at least
     #[arg(long, value_name = "R", conflicts_with_all = BALL_EXCLUDES)]
-    ball: Option<u32>,
+    ball: Option<Ball>,
     /// Insist on an exact answer; the default without --ball and --approx
     #[arg(long, conflicts_with_all = ["approx", "recall", "probes"])]
     exact: bool,
@@ -57,6 +61,9 @@ pub(crate) struct Args {
     /// Leave out the keys, each of which costs a look-up
     #[arg(long, requires = "codes")]
     no_keys: bool,
+    /// Show what an ingest stored about each result (--store)
+    #[arg(long, conflicts_with = "no_keys")]
+    stored: bool,
     /// Draw the queries and their results as one PNG picture
     #[arg(long, value_name = "PNG", conflicts_with = "codes")]
     sheet: Option<PathBuf>,
@@ -66,6 +73,45 @@ pub(crate) struct Args {
     /// Print one JSON object a query
     #[arg(long)]
     json: bool,
+}
+
+/// The radius of the first of two stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ball {
+    Radius(u32),
+    Auto,
+}
+
+impl FromStr for Ball {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        text.parse()
+            .map(Self::Radius)
+            .map_err(|_| format!("neither a number of bits nor auto: {text}"))
+    }
+}
+
+impl Ball {
+    /// Candidates for each record that is wanted, and in all.
+    const FOR_EACH: usize = 10;
+    const LEAST: usize = 1000;
+
+    /// The radius for the `k` nearest of a collection.
+    fn radius(self, snapshot: &Snapshot, k: usize) -> Result<u32> {
+        match self {
+            Self::Radius(radius) => Ok(radius),
+            Self::Auto => {
+                let candidates = k.saturating_mul(Self::FOR_EACH).max(Self::LEAST);
+                let radius = snapshot.proposed_radius(candidates)?;
+                note(&format!("--ball auto: a radius of {radius}, for {candidates} candidates"));
+                Ok(radius)
+            }
+        }
+    }
 }
 
 /// Answers the queries in order.

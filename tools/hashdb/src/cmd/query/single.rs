@@ -41,10 +41,12 @@ struct Answer {
 /// Answers one query after the other.
 pub(super) fn run(args: &Args, db: &Database, request: &Request) -> Result<Exit> {
     let snapshot = db.snapshot();
+    let radius = args.ball.map(|ball| ball.radius(&snapshot, request.k)).transpose()?;
     let mut session = Session {
         args,
         request,
         snapshot: &snapshot,
+        radius,
         output: Output::new(),
         sheet: args.sheet.as_ref().map(|_| Sheet::default()),
         answered: 0,
@@ -85,6 +87,8 @@ struct Session<'a> {
     args: &'a Args,
     request: &'a Request,
     snapshot: &'a Snapshot,
+    /// That of --ball.
+    radius: Option<u32>,
     output: Output,
     sheet: Option<Sheet>,
     answered: usize,
@@ -98,7 +102,7 @@ impl Session<'_> {
             })
         };
         let code = target.code.clone();
-        Ok(match (self.args.ball, self.request.mode) {
+        Ok(match (self.radius, self.request.mode) {
             (Some(radius), _) => {
                 let address = address("--ball")?;
                 let query = Query::ball_then_code(address, radius, code, self.request.k);
@@ -114,8 +118,8 @@ impl Session<'_> {
         let started = Instant::now();
         let (answer, explanation) = explain::ask(self.snapshot, &query, self.args.explain)?;
         let micros = started.elapsed().as_micros();
-        let hits: Result<_> =
-            answer.neighbors.iter().map(|neighbor| Hit::named(neighbor, self.snapshot)).collect();
+        let hit = |neighbor| Hit::named(neighbor, self.snapshot, self.args.stored);
+        let hits: Result<_> = answer.neighbors.iter().map(hit).collect();
         let answer = Answer {
             query: String::from_utf8_lossy(&target.name).into_owned(),
             plan: answer.stats.plan.to_string(),
@@ -151,7 +155,7 @@ impl Session<'_> {
 
     fn finish(self) -> Result<()> {
         if let (Some(sheet), Some(path)) = (&self.sheet, &self.args.sheet) {
-            sheet.write(path)?;
+            sheet.write(path, self.snapshot)?;
         }
         self.output.finish()
     }

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::Result;
-use clap::ValueEnum;
 use hashdb::model::{
     Encoder as _, KmeansConfig, KmeansItq, KmeansPhase, KmeansProgress, ModelError, train_kmeans,
 };
@@ -18,19 +17,9 @@ use crate::progress::{Meter, Mode, State};
 use crate::signals::Interrupt;
 use crate::text;
 
-/// What is trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Preset {
-    /// Features of patches by k-means, turned to bits; no network
-    KmeansItq,
-}
-
 /// The settings of `--preset kmeans-itq`; what is left out has the value of the encoder that ships.
 #[derive(Debug, clap::Args)]
-pub(crate) struct KmeansArgs {
-    /// What to train [default: the two networks]
-    #[arg(long, value_enum)]
-    preset: Option<Preset>,
+pub(super) struct KmeansArgs {
     /// kmeans-itq: bits of a code, 64 to 1024 in steps of 64
     #[arg(long, value_name = "BITS")]
     bits: Option<usize>,
@@ -70,9 +59,9 @@ pub(crate) struct KmeansArgs {
 }
 
 impl KmeansArgs {
-    /// Whether this is what is to be trained; its settings without it are a mistake.
-    pub(crate) fn is_asked(&self) -> Result<bool> {
-        if self.preset == Some(Preset::KmeansItq) {
+    /// Whether this is what is to be trained, as the preset says; its settings without it are a mistake.
+    pub(super) fn is_asked(&self, preset: bool) -> Result<bool> {
+        if preset {
             return Ok(true);
         }
         let counts = [
@@ -96,7 +85,7 @@ impl KmeansArgs {
     }
 
     /// The settings, with defaults for what was left out.
-    pub(crate) fn config(&self, seed: u64) -> KmeansConfig {
+    pub(super) fn config(&self, seed: u64) -> KmeansConfig {
         let default = KmeansConfig::default();
         KmeansConfig {
             seed,
@@ -117,7 +106,7 @@ impl KmeansArgs {
 }
 
 /// Trains on pictures and writes the weights.
-pub(crate) fn run(
+pub(super) fn run(
     pixels: &[u8],
     config: &KmeansConfig,
     out: &Path,

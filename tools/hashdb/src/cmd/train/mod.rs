@@ -1,18 +1,25 @@
 //! `hashdb train`: an encoder from pictures without labels.
 
+mod kmeans;
+mod losses;
+mod settings;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use hashdb::ingest::{IngestError, IngestOptions, Observer, Reject, Report, collect_pixels};
 use hashdb::model::{
-    Autoencoder, DeviceChoice, Encoder as _, ModelError, NetConfig, Progress, TrainConfig, train,
+    Autoencoder, DeviceChoice, Encoder as _, Model, ModelError, NetSummary, Progress, train,
+    train_patches,
 };
 use serde::Serialize;
 use serde_json::json;
 
-use super::train_kmeans::{self, KmeansArgs};
-use crate::encoder::note_fallback;
+use self::kmeans::KmeansArgs;
+use self::losses::Losses;
+use self::settings::{Plan, Settings};
+use crate::encoder::{EncoderChoice, note_fallback};
 use crate::exit::{Exit, Usage};
 use crate::files;
 use crate::output::{Output, note};
@@ -22,9 +29,9 @@ use crate::text;
 
 /// Train an encoder on pictures: folders, files, shards, what a pattern matches
 ///
-/// Two networks are trained, one for codes and one for addresses. The same pictures, settings and
-/// seed give the same weights. Ctrl-C keeps the last finished epoch in the checkpoint; the same
-/// command with --resume goes on from there.
+/// Two networks are trained, one for codes and one for addresses, or one for patches. The same pictures,
+/// settings and seed give the same weights. Ctrl-C keeps the last finished epoch in the checkpoint; the
+/// same command with --resume goes on from there.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folders (searched recursively), picture files, shards (.tar, .tar.gz, .tgz, .tar.zst, .tzst, .zip), and in
@@ -44,10 +51,19 @@ pub(crate) struct Args {
     /// Go on from the checkpoint of an interrupted training with the same pictures and settings
     #[arg(long)]
     resume: bool,
+    /// The encoder that a network for patches is added to: default, or a weight file [default: default]
+    #[arg(long, value_name = "ENCODER")]
+    base: Option<EncoderChoice>,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
-    kmeans: KmeansArgs,
+    kmeans: Box<KmeansArgs>,
+    /// Log the loss of each epoch to this file, one JSON object a line; --resume goes on with it
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Draw the losses of all epochs into this PNG file, at the end and where the training stops
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -59,73 +75,51 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// The settings of the training; what is left out has the default encoder's value.
-#[derive(Debug, clap::Args)]
-struct Settings {
-    /// Units of each layer of the code network, the last being the bits: 768,256
-    #[arg(long, value_name = "UNITS", value_delimiter = ',')]
-    code_layers: Option<Vec<usize>>,
-    /// Units of each layer of the address network, the last being the bits
-    #[arg(long, value_name = "UNITS", value_delimiter = ',')]
-    address_layers: Option<Vec<usize>>,
-    /// Passes over the pictures for each restricted Boltzmann machine
-    #[arg(long, value_name = "N")]
-    rbm_epochs: Option<usize>,
-    /// Passes over the pictures for the fine-tuning of each network
-    #[arg(long, value_name = "N")]
-    epochs: Option<usize>,
-    /// Pictures in a step
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
-    /// Rate of the machine at the pixels
-    #[arg(long, value_name = "RATE")]
-    linear_rate: Option<f32>,
-    /// Rate of the machines above it
-    #[arg(long, value_name = "RATE")]
-    binary_rate: Option<f32>,
-    /// Rate at the start of the fine-tuning
-    #[arg(long, value_name = "RATE")]
-    rate: Option<f32>,
-    /// Share of the last step that a machine's next step keeps
-    #[arg(long, value_name = "SHARE")]
-    momentum: Option<f32>,
-    /// Pull of the machines' weights towards zero
-    #[arg(long, value_name = "RATE")]
-    weight_decay: Option<f32>,
-}
-
 /// Trains and writes the weights, or keeps a checkpoint.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    if args.kmeans.is_asked()? {
+    if args.kmeans.is_asked(args.settings.is_kmeans())? {
         return run_kmeans(args);
     }
     let checkpoint = args.checkpoint.clone().unwrap_or_else(|| suffixed(&args.out, ".checkpoint"));
-    if !args.resume && checkpoint.exists() {
-        let checkpoint = checkpoint.display();
-        return Err(Usage(format!(
-            "{checkpoint} is the checkpoint of an earlier training; add --resume, or remove it"
-        ))
-        .into());
-    }
-    if args.resume && !checkpoint.exists() {
-        bail!("there is no checkpoint {} to resume from", checkpoint.display());
-    }
+    check(args, &checkpoint)?;
+    let plan = args.settings.plan(args.seed)?;
+    let base = match &plan {
+        Plan::Patches(_) => Some(base(args)?),
+        Plan::Encoder(_) => None,
+    };
+    let mut losses = Losses::open(args.log.as_deref(), args.resume)?;
     let interrupt = Interrupt::install()?;
     let Some(pixels) = pictures(args, &interrupt)? else {
         note("interrupted before the training began");
         return Ok(Exit::Interrupted);
     };
     let mut meter = Meter::new(args.progress);
-    let mut last = None;
+    let (mut last, mut unlogged) = (None, Ok(()));
     let mut observer = |progress: &Progress| {
         last = Some(*progress);
         meter.show(&Shown(progress));
-        if interrupt.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        unlogged = losses.add(progress);
+        if interrupt.is_set() || unlogged.is_err() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
-    let config = args.settings.config(args.seed);
-    let trained = train(&pixels, &config, args.device, &mut observer, Some(&checkpoint));
+    let trained = match (&plan, &base) {
+        (Plan::Patches(config), Some(base)) => {
+            train_patches(base, &pixels, config, &mut observer, Some(&checkpoint))
+        }
+        (Plan::Patches(_), None) => Err(ModelError::NoPatches),
+        (Plan::Encoder(config), _) => {
+            train(&pixels, config, args.device, &mut observer, Some(&checkpoint))
+        }
+    };
     if let Some(progress) = &last {
         meter.finish(&Shown(progress));
+    }
+    unlogged?;
+    if let Some(plot) = &args.plot {
+        losses.plot(&format!("training of {}", args.out.display()), plot)?;
     }
     match trained {
         Ok(encoder) => {
@@ -136,25 +130,27 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             note(&stopped(&checkpoint));
             Ok(Exit::Interrupted)
         }
+        Err(error @ ModelError::Diverged { .. }) if checkpoint.exists() => {
+            Err(anyhow!("{error}; {} keeps the last good pass", checkpoint.display()))
+        }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Trains an encoder of patch features.
 fn run_kmeans(args: &Args) -> Result<Exit> {
-    let Settings { code_layers, address_layers, rbm_epochs, epochs, batch, .. } = &args.settings;
-    let Settings { linear_rate, binary_rate, rate, momentum, weight_decay, .. } = &args.settings;
-    let counts = [rbm_epochs, epochs, batch].iter().any(|count| count.is_some());
-    let rates = [linear_rate, binary_rate, rate, momentum, weight_decay];
-    let layers = code_layers.is_some() || address_layers.is_some();
-    if layers || counts || rates.iter().any(|rate| rate.is_some()) {
-        return Err(Usage("--preset kmeans-itq has no layers, epochs and rates".to_owned()).into());
+    let refuse = |sentence: &str| Err(Usage(sentence.to_owned()).into());
+    if args.settings.change_networks() || args.base.is_some() {
+        return refuse("--preset kmeans-itq has no networks: no layers, epochs and rates");
     }
     if args.resume || args.checkpoint.is_some() {
-        return Err(Usage("--preset kmeans-itq keeps no checkpoint".to_owned()).into());
+        return refuse("--preset kmeans-itq keeps no checkpoint");
+    }
+    if args.log.is_some() || args.plot.is_some() {
+        return refuse("--preset kmeans-itq has no losses to log and plot");
     }
     if let DeviceChoice::Cuda(_) = args.device {
-        return Err(Usage("--preset kmeans-itq computes on the CPU".to_owned()).into());
+        return refuse("--preset kmeans-itq computes on the CPU");
     }
     let interrupt = Interrupt::install()?;
     let Some(pixels) = pictures(args, &interrupt)? else {
@@ -162,7 +158,43 @@ fn run_kmeans(args: &Args) -> Result<Exit> {
         return Ok(Exit::Interrupted);
     };
     let config = args.kmeans.config(args.seed);
-    train_kmeans::run(&pixels, &config, &args.out, args.progress, args.json, &interrupt)
+    kmeans::run(&pixels, &config, &args.out, args.progress, args.json, &interrupt)
+}
+
+/// Checks what options and files say together.
+fn check(args: &Args, checkpoint: &Path) -> Result<()> {
+    if !args.resume && checkpoint.exists() {
+        let checkpoint = checkpoint.display();
+        return Err(Usage(format!(
+            "{checkpoint} is the checkpoint of an earlier training; add --resume, or remove it"
+        ))
+        .into());
+    }
+    if args.resume && !checkpoint.exists() {
+        bail!("there is no checkpoint {} to resume from", checkpoint.display());
+    }
+    if args.base.is_some() && !args.settings.is_of_patches() {
+        return Err(Usage("--base needs --preset kh2011-patch".to_owned()).into());
+    }
+    if args.plot.is_some() && args.log.is_none() && args.resume {
+        return Err(
+            Usage("--plot with --resume needs the --log of the epochs before".to_owned()).into()
+        );
+    }
+    Ok(())
+}
+
+/// The encoder that a network for patches is added to.
+fn base(args: &Args) -> Result<Autoencoder> {
+    let choice = args.base.clone().unwrap_or(EncoderChoice::Default);
+    match choice.load(args.device)? {
+        Some(Model::Autoencoder(encoder)) => Ok(encoder),
+        Some(other) => {
+            let kind = other.kind().name();
+            Err(Usage(format!("--base takes an autoencoder, this is {kind}")).into())
+        }
+        None => Err(Usage("--base none is no encoder".to_owned()).into()),
+    }
 }
 
 fn stopped(checkpoint: &Path) -> String {
@@ -178,33 +210,6 @@ fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-impl Settings {
-    fn config(&self, seed: u64) -> TrainConfig {
-        let mut config = TrainConfig { seed, ..TrainConfig::default() };
-        let net = |net: &mut NetConfig, layers: &Option<Vec<usize>>| {
-            set(&mut net.layers, layers.clone());
-            set(&mut net.rbm_epochs, self.rbm_epochs);
-            set(&mut net.tune_epochs, self.epochs);
-        };
-        net(&mut config.code, &self.code_layers);
-        net(&mut config.address, &self.address_layers);
-        set(&mut config.batch, self.batch);
-        set(&mut config.linear_rate, self.linear_rate);
-        set(&mut config.binary_rate, self.binary_rate);
-        set(&mut config.tune_rate, self.rate);
-        set(&mut config.momentum, self.momentum);
-        set(&mut config.weight_decay, self.weight_decay);
-        config
-    }
-}
-
-/// Overwrites a default with what the user gave.
-fn set<T>(setting: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *setting = given;
-    }
 }
 
 /// Decodes the training pictures; `None` if interrupted. Those that are broken are left out.
@@ -247,35 +252,40 @@ fn save(args: &Args, encoder: &Autoencoder, checkpoint: &Path) -> Result<Exit> {
     files::remove(checkpoint)?;
     let mut output = Output::new();
     let (fingerprint, out) = (encoder.fingerprint(), args.out.display());
-    let summary = encoder.training().map(|summary| (&summary.code, &summary.address));
+    let patches = args.settings.is_of_patches().then(|| encoder.patch_training()).flatten();
+    let whole = if patches.is_some() { None } else { encoder.training() };
+    let nets = whole.into_iter().flat_map(|all| [("code", &all.code), ("address", &all.address)]);
+    let nets: Vec<_> = nets.chain(patches.map(|patches| ("patch", &patches.net))).collect();
     if args.json {
-        let net = |net: &hashdb::model::NetSummary| {
-            json!({
-                "rbm_losses": net.rbm_losses,
-                "loss": net.loss,
-                "bit_entropy": net.bit_entropy,
-                "dead_bits": net.dead_bits,
-            })
-        };
-        output.json(&json!({
+        let images = whole.map(|summary| summary.images);
+        let mut shown = json!({
             "out": out.to_string(),
             "fingerprint": fingerprint.to_string(),
             "bytes": weights.len(),
-            "images": encoder.training().map(|summary| summary.images),
+            "images": images.or(patches.map(|summary| summary.images)),
             "seed": args.seed,
-            "code": summary.map(|(code, _)| net(code)),
-            "address": summary.map(|(_, address)| net(address)),
-        }))?;
+        });
+        for (name, net) in &nets {
+            shown[*name] = of_net(net);
+        }
+        output.json(&shown)?;
     } else {
         let bytes = text::bytes(weights.len() as u64);
         output.line(format_args!("wrote {out} ({bytes}), fingerprint {fingerprint}"))?;
-        if let Some((code, address)) = summary {
-            let (code, address) = (code.loss, address.loss);
-            output.line(format_args!("loss: code {code:.4}, address {address:.4}"))?;
-        }
+        let losses = nets.iter().map(|(name, net)| format!("{name} {:.4}", net.loss));
+        output.line(format_args!("loss: {}", losses.collect::<Vec<_>>().join(", ")))?;
     }
     output.finish()?;
     Ok(Exit::Done)
+}
+
+fn of_net(net: &NetSummary) -> serde_json::Value {
+    json!({
+        "rbm_losses": net.rbm_losses,
+        "loss": net.loss,
+        "bit_entropy": net.bit_entropy,
+        "dead_bits": net.dead_bits,
+    })
 }
 
 /// The progress of a training as it is shown.
@@ -292,6 +302,7 @@ impl Serialize for Shown<'_> {
             "images": progress.images,
             "total": progress.total,
             "loss": progress.loss,
+            "rate": progress.rate,
             "images_per_second": progress.images_per_second,
         })
         .serialize(serializer)
