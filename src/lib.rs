@@ -48,6 +48,8 @@ mod index;
 #[cfg(feature = "encoder")]
 pub mod ingest;
 #[cfg(feature = "encoder")]
+mod linear;
+#[cfg(feature = "encoder")]
 pub mod model;
 mod storage;
 

@@ -1,46 +1,51 @@
 //! A weight file whose description, list of tensors and numbers are damaged: an error, or an encoder
-//! that encodes and can be written again. Without damage it is the encoder that was written.
+//! that encodes and can be written again. Without damage it is the encoder that was written. Each input damages a
+//! file of each kind.
 
-use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _, Pixels};
+use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _, KmeansItq, Model, ModelKind, Pixels};
 
 use super::input::Input;
 use super::memory;
 
 thread_local! {
-    /// A small encoder and its file.
-    static BASE: (Autoencoder, Vec<u8>) = {
-        let encoder = Autoencoder::random(&[64], &[8], 1, DeviceChoice::Cpu).unwrap();
-        let file = encoder.to_bytes().unwrap();
-        (encoder, file)
+    /// A small encoder of each kind and its file.
+    static BASES: [(Model, Vec<u8>); 2] = {
+        let network = Autoencoder::random(&[64], &[8], 1, DeviceChoice::Cpu).unwrap();
+        let patches = KmeansItq::random(64, 8, 3, 2, 1).unwrap();
+        [Model::Autoencoder(network), Model::KmeansItq(patches)].map(|encoder| {
+            let file = encoder.to_bytes().unwrap();
+            (encoder, file)
+        })
     };
 }
 
-/// Damages the file and reads it.
+/// Damages the files and reads them.
 pub fn run(data: &[u8]) {
-    BASE.with(|(encoder, sound)| {
-        let mut file = sound.clone();
-        let mut input = Input::new(data);
-        let mut damages = 0;
-        while !input.is_empty() && damages < 8 {
-            damage(&mut file, &mut input);
-            damages += 1;
-        }
-        let read =
-            memory::limited(file.len(), || Autoencoder::from_bytes(&file, DeviceChoice::Cpu));
-        match read {
-            Ok(read) => {
-                if file == *sound {
-                    assert_eq!(read.fingerprint(), encoder.fingerprint());
-                }
-                let picture = Pixels::new(vec![9; Pixels::BYTES]).unwrap();
-                assert_eq!(read.encode(&[picture]).unwrap().len(), 1);
-                let again = read.to_bytes().unwrap();
-                let again = Autoencoder::from_bytes(&again, DeviceChoice::Cpu).unwrap();
-                assert_eq!(again.fingerprint(), read.fingerprint());
+    BASES.with(|bases| bases.iter().for_each(|(encoder, sound)| run_one(encoder, sound, data)));
+}
+
+fn run_one(encoder: &Model, sound: &[u8], data: &[u8]) {
+    let mut file = sound.to_vec();
+    let mut input = Input::new(data);
+    let mut damages = 0;
+    while !input.is_empty() && damages < 8 {
+        damage(&mut file, encoder.kind(), &mut input);
+        damages += 1;
+    }
+    let read = memory::limited(file.len(), || Model::from_bytes(&file, DeviceChoice::Cpu));
+    match read {
+        Ok(read) => {
+            if file == sound {
+                assert_eq!(read.fingerprint(), encoder.fingerprint());
             }
-            Err(error) => assert!(file != *sound && !error.to_string().is_empty(), "{error}"),
+            let picture = Pixels::new(vec![9; Pixels::BYTES]).unwrap();
+            assert_eq!(read.encode(&[picture]).unwrap().len(), 1);
+            let again = read.to_bytes().unwrap();
+            let again = Model::from_bytes(&again, DeviceChoice::Cpu).unwrap();
+            assert_eq!(again.fingerprint(), read.fingerprint());
         }
-    });
+        Err(error) => assert!(file != sound && !error.to_string().is_empty(), "{error}"),
+    }
 }
 
 /// Where the list of tensors ends, as the file says, and no further than the file goes.
@@ -58,7 +63,7 @@ fn replace(file: &mut Vec<u8>, part: std::ops::Range<usize>, new: Vec<u8>) {
     }
 }
 
-fn damage(file: &mut Vec<u8>, input: &mut Input<'_>) {
+fn damage(file: &mut Vec<u8>, kind: ModelKind, input: &mut Input<'_>) {
     let op = input.u8();
     let end = header_end(file);
     let text = &file[8.min(end)..end];
@@ -77,6 +82,16 @@ fn damage(file: &mut Vec<u8>, input: &mut Input<'_>) {
         b"code",
         b",",
     ];
+    let words = match kind {
+        ModelKind::Autoencoder => words,
+        // As many, so that an input damages both files alike.
+        ModelKind::KmeansItq => words.map(|word| match word {
+            b"{" => &b"kind"[..],
+            b"format" => &b"grid"[..],
+            b"address" => &b"centroids"[..],
+            word => word,
+        }),
+    };
     let (word, turn) = (input.choose(&words), usize::from(input.u8()));
     let places: Vec<_> = (0..text.len().saturating_sub(word.len()))
         .filter(|at| text[*at..].starts_with(word))

@@ -1,5 +1,7 @@
 //! What stops an evaluation.
 
+use crate::linear::LinearError;
+
 /// An evaluation cannot be made. Nothing was changed by it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -69,4 +71,13 @@ pub enum EvalError {
         /// Which one.
         decomposition: &'static str,
     },
+}
+
+impl From<LinearError> for EvalError {
+    fn from(error: LinearError) -> Self {
+        match error {
+            LinearError::Compute { cause } => Self::Compute { cause },
+            LinearError::Unsolved { decomposition } => Self::Unsolved { decomposition },
+        }
+    }
 }

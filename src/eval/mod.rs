@@ -11,7 +11,6 @@ pub mod baselines;
 mod collisions;
 mod error;
 mod labels;
-mod random;
 mod ranking;
 mod ranks;
 mod scores;
@@ -23,7 +22,9 @@ pub use ranking::{Harmonic, Tie, precision_at, relevant_within};
 pub use ranks::{Ball, LabelledCodes, Own};
 pub use scores::{CUT, CurvePoint, Estimate, PLACES, QueryScore, Scorer, Summary};
 
+use crate::linear::Draws;
+
 /// Puts the labels of items into a random order: the control in which nothing can be found but by chance.
 pub fn shuffle_labels(labels: &mut [u16], seed: u64) {
-    random::Draws::new(seed).shuffle(labels);
+    Draws::new(seed).shuffle(labels);
 }

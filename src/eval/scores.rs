@@ -4,8 +4,8 @@
 //! replacement and from a seed, and the middle 95 % of the means of these draws is the interval. It says how
 //! much another set of queries might change, and nothing about another training run.
 
-use super::random::Draws;
 use super::ranking::{Harmonic, Tie, real, relevant_within};
+use crate::linear::Draws;
 
 /// The places at which precision is given by itself.
 pub const PLACES: [u64; 4] = [1, 10, 100, 1000];

@@ -92,15 +92,7 @@ impl Autoencoder {
     /// # Errors
     /// [`ModelError::Io`] if the file cannot be read, and those of [`Autoencoder::from_bytes`].
     pub fn open(path: &Path, device: DeviceChoice) -> Result<Self, ModelError> {
-        let io = |source| ModelError::Io { path: path.to_path_buf(), op: "read", source };
-        let bytes = std::fs::metadata(path).map_err(io)?.len();
-        if bytes > MAX_FILE_BYTES {
-            let cause = format!("it has {bytes} bytes, more than {MAX_FILE_BYTES}");
-            return Err(ModelError::NotWeights { cause });
-        }
-        #[expect(clippy::disallowed_methods, reason = "the error below names the path")]
-        let bytes = std::fs::read(path).map_err(io)?;
-        Self::from_bytes(&bytes, device)
+        Self::from_bytes(&read_file(path)?, device)
     }
 
     /// Reads the bytes of a weight file. Every name, shape, type and number is checked: any bytes give
@@ -393,6 +385,18 @@ impl Encoder for Autoencoder {
         let _turn = self.line.as_ref().map(|line| line.turn());
         patch.addresses(network, images, &self.opened.device)
     }
+}
+
+/// The bytes of a weight file, if it is not too long to be one.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, ModelError> {
+    let io = |source| ModelError::Io { path: path.to_path_buf(), op: "read", source };
+    let bytes = std::fs::metadata(path).map_err(io)?.len();
+    if bytes > MAX_FILE_BYTES {
+        let cause = format!("it has {bytes} bytes, more than {MAX_FILE_BYTES}");
+        return Err(ModelError::NotWeights { cause });
+    }
+    #[expect(clippy::disallowed_methods, reason = "the error names the path")]
+    std::fs::read(path).map_err(io)
 }
 
 /// A code and an address from a row of bits each, `on` telling which are one. The first bit of an address

@@ -71,6 +71,20 @@ pub enum ModelError {
         /// The version that this release reads.
         expected: u32,
     },
+    /// The weights are those of another kind of encoder, or of one that this release does not know.
+    #[error("the weights are of the kind {found:?}, expected {expected}")]
+    WeightKind {
+        /// The kind that they say.
+        found: String,
+        /// The kinds that can be read.
+        expected: &'static str,
+    },
+    /// No encoder of this name ships with the crate. Use one of [`Model::NAMES`](super::Model::NAMES).
+    #[error("there is no encoder {name:?}")]
+    UnknownName {
+        /// The name that was given.
+        name: String,
+    },
     /// The weights were trained on pictures prepared in another way. Use the release that wrote them.
     #[error("the weights expect preprocessing {found:?}, this release has {expected:?}")]
     Preprocessing {
@@ -167,6 +181,12 @@ pub enum ModelError {
         epoch: usize,
         /// The rate of that step.
         rate: f32,
+    },
+    /// A decomposition of a matrix did not come to an end, as where the training pictures are all the same.
+    #[error("the {decomposition} did not converge")]
+    Unsolved {
+        /// Which one.
+        decomposition: &'static str,
     },
     /// The encoder has no network for patches. Train one: `hashdb train --preset kh2011-patch`.
     #[error("the encoder has no patch net")]

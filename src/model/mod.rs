@@ -1,13 +1,15 @@
 //! Encoders: what turns a picture of 32 x 32 pixels into an address and a code.
 //!
 //! Ingest and the command call [`Encoder::encode`]; the engine never does, it only stores the
-//! encoder's [`Fingerprint`] so that codes of two encoders cannot mix. The one encoder so far is the
-//! [`Autoencoder`] of Krizhevsky and Hinton ("Using very deep autoencoders for content-based image
-//! retrieval", ESANN 2011), which [`train`] makes from unlabelled pictures.
+//! encoder's [`Fingerprint`] so that codes of two encoders cannot mix. There are two kinds, and [`Model`] is
+//! an encoder of either: the [`Autoencoder`] of Krizhevsky and Hinton ("Using very deep autoencoders for
+//! content-based image retrieval", ESANN 2011), which [`train`] makes from unlabelled pictures, and
+//! [`KmeansItq`], features of patches turned to bits, which [`train_kmeans`] makes.
 //!
 //! Invariant: the same pixels give the same codes, whatever else is in the batch. Candle's types
 //! stay inside this module.
 
+mod any;
 mod autoencoder;
 mod batch;
 #[cfg(feature = "cuda")]
@@ -17,6 +19,8 @@ mod error;
 mod fingerprint;
 mod forward;
 mod in_flight;
+mod kind;
+mod kmeans;
 mod network;
 mod normal;
 mod ops;
@@ -30,12 +34,17 @@ mod tensors;
 mod train;
 mod weights;
 
+pub use any::Model;
 pub use autoencoder::{Autoencoder, Margins, default_encoder};
 pub use batch::{BATCHES, Calibration, calibrate};
 pub use device::{DeviceChoice, DeviceInUse};
 pub use error::ModelError;
 pub use fingerprint::Fingerprint;
 pub use in_flight::InFlight;
+pub use kind::ModelKind;
+pub use kmeans::{
+    KmeansConfig, KmeansItq, KmeansPhase, KmeansProgress, KmeansSummary, train_kmeans,
+};
 pub use patches::PATCHES;
 pub use pixels::{PREPROCESSING, Pixels};
 pub use precision::Precision;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::autoencoder::Parts;
 use super::error::{Lift, ModelError};
+use super::kind::ModelKind;
 use super::network::{
     Layer, Network, check_address_units, check_code_units, check_patch_units, numbers,
 };
@@ -121,6 +122,7 @@ fn read_normalizer(
 /// Reads and checks the description, its version first.
 fn describe(json: &str) -> Result<Description, ModelError> {
     let refuse = |error: serde_json::Error| ModelError::Description { cause: error.to_string() };
+    ModelKind::Autoencoder.check(json)?;
     let Version { format } = serde_json::from_str(json).map_err(refuse)?;
     if format != VERSION {
         return Err(ModelError::WeightVersion { found: format, expected: VERSION });

@@ -1,10 +1,9 @@
 //! Locality-sensitive hashing by random hyperplanes (Charikar, STOC 2002): the signs of normal projections
 //! of centred rows. It learns nothing but the mean.
 
-use super::matrix::Matrix;
 use super::projection::{Projection, mean};
 use crate::eval::EvalError;
-use crate::eval::random::Draws;
+use crate::linear::{Draws, Matrix};
 
 /// So many random directions for rows of `width` bytes, centred by the mean of `rows`.
 ///

@@ -3,7 +3,7 @@
 //!
 //! `projection` is what all of them are made of: numbers of a picture along a few directions, and their
 //! signs. `lsh` draws the directions, `pca` learns them, `itq` turns them, `spectral` takes more than one
-//! bit from each. `raw` ranks pixels by L2 and L1, without any code. `matrix` has the linear algebra.
+//! bit from each. `raw` ranks pixels by L2 and L1, without any code.
 //!
 //! Pictures are rows of bytes, one after the other. No method sees a label, and none sees a query before it
 //! has learned. Products of matrices are candle's, on the CPU; a library of
@@ -11,7 +11,6 @@
 
 mod itq;
 mod lsh;
-mod matrix;
 mod pca;
 mod projection;
 mod raw;

@@ -3,9 +3,9 @@
 //! Pixels vary together, so a few directions hold most of the variance. Each gets one bit here, however
 //! much it holds: the weakness that ITQ and spectral hashing mend.
 
-use super::matrix::{Matrix, leading};
 use super::projection::{Projection, centred, mean};
 use crate::eval::EvalError;
+use crate::linear::{Matrix, leading};
 
 /// Rows whose products are summed in f32, before they are in f64.
 const BLOCK: usize = 4096;

@@ -1,7 +1,7 @@
 //! Numbers of a picture along a few directions, and a bit for the sign of each.
 
-use super::matrix::Matrix;
 use crate::eval::EvalError;
+use crate::linear::Matrix;
 
 /// Rows that are multiplied at once.
 const BLOCK: usize = 1024;
@@ -57,8 +57,7 @@ impl Projection {
     pub fn apply(&self, rows: &[u8]) -> Result<Vec<f32>, EvalError> {
         let width = self.mean.len().max(1);
         let mut numbers = Vec::with_capacity(rows.len() / width * self.outputs());
-        let directions = self.directions.tensor()?;
-        let directions = directions.t().map_err(super::matrix::failed)?;
+        let directions = self.directions.tensor_transposed()?;
         for block in rows.chunks(BLOCK * width) {
             numbers.extend(centred(block, &self.mean).times_tensor(&directions)?.numbers);
         }

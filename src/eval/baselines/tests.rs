@@ -3,11 +3,10 @@
 
 use serde::Deserialize;
 
-use super::itq::rotate;
-use super::matrix::Matrix;
 use super::projection::{Projection, packed};
 use super::{ITERATIONS, Pca, SpectralHash, itq, lsh};
 use crate::eval::{EvalError, code_statistics};
+use crate::linear::{Matrix, turn_to_signs};
 
 const WIDTH: usize = 8;
 
@@ -66,7 +65,7 @@ fn the_learned_rotation_is_that_of_numpy() {
     let numbers = components.apply(&rows).unwrap();
     let numbers = Matrix::new(5, numbers);
     let unturned = (0..25).map(|at| f64::from(u8::from(at % 6 == 0))).collect();
-    let turn = rotate(&numbers, Matrix::new(5, unturned), ITERATIONS).unwrap();
+    let turn = turn_to_signs(&numbers, Matrix::new(5, unturned), ITERATIONS).unwrap();
     // Columns there, rows here.
     for (found, expected) in turn.transposed().numbers.iter().zip(numpy.itq_rotation.concat()) {
         assert_close(*found, expected, 1e-4);

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use anyhow::{Result, anyhow, bail};
 use hashdb::ingest::{self, IngestError, MAX_INPUT_BYTES, Pending};
 use hashdb::model::{
-    Autoencoder, DeviceChoice, Encoded, Encoder as _, Fingerprint, ModelError, Pixels, Precision,
-    default_encoder,
+    DeviceChoice, DeviceInUse, Encoded, Encoder as _, Fingerprint, Model, ModelError, Pixels,
+    Precision,
 };
 use hashdb::{Address, Code, Database};
 
@@ -24,6 +24,8 @@ const BATCH: usize = 256;
 pub(crate) enum EncoderChoice {
     /// The one that ships with the command.
     Default,
+    /// Another that ships with the command, by its name.
+    Named(&'static str),
     /// None: the user brings codes and addresses.
     None,
     /// A weight file.
@@ -34,10 +36,12 @@ impl FromStr for EncoderChoice {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "default" => Self::Default,
-            "none" => Self::None,
-            path => Self::File(path.into()),
+        let named = Model::NAMES.into_iter().find(|name| *name == text);
+        Ok(match (text, named) {
+            ("default", _) => Self::Default,
+            ("none", _) => Self::None,
+            (_, Some(name)) => Self::Named(name),
+            (path, None) => Self::File(path.into()),
         })
     }
 }
@@ -46,6 +50,7 @@ impl fmt::Display for EncoderChoice {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => formatter.write_str("default"),
+            Self::Named(name) => formatter.write_str(name),
             Self::None => formatter.write_str("none"),
             Self::File(path) => path.display().fmt(formatter),
         }
@@ -54,7 +59,7 @@ impl fmt::Display for EncoderChoice {
 
 impl EncoderChoice {
     /// Reads the weights, unless the choice is none.
-    pub(crate) fn load(&self, device: DeviceChoice) -> Result<Option<Autoencoder>> {
+    pub(crate) fn load(&self, device: DeviceChoice) -> Result<Option<Model>> {
         self.load_in(device, Precision::F32)
     }
 
@@ -63,13 +68,14 @@ impl EncoderChoice {
         &self,
         device: DeviceChoice,
         precision: Precision,
-    ) -> Result<Option<Autoencoder>> {
+    ) -> Result<Option<Model>> {
         let encoder = match self {
             Self::None => return Ok(None),
-            Self::Default => default_encoder(device)?,
+            Self::Default => Model::named("default", device)?,
+            Self::Named(name) => Model::named(name, device)?,
             Self::File(path) => open(path, device)?,
         };
-        note_fallback(&encoder);
+        note_fallback(encoder.device());
         Ok(Some(encoder.with_precision(precision)?))
     }
 }
@@ -98,7 +104,7 @@ impl FromStr for BatchChoice {
 }
 
 /// The batch for an encoder. Where nothing was said it is tried out on a GPU, whose rate depends on it.
-pub(crate) fn batch_for(encoder: &Autoencoder, choice: Option<BatchChoice>) -> Result<usize> {
+pub(crate) fn batch_for(encoder: &Model, choice: Option<BatchChoice>) -> Result<usize> {
     Ok(match choice {
         Some(BatchChoice::Size(size)) => size,
         None if encoder.device().name == "cpu" => BATCH,
@@ -107,21 +113,21 @@ pub(crate) fn batch_for(encoder: &Autoencoder, choice: Option<BatchChoice>) -> R
 }
 
 /// Says so where `auto` could not use the GPU that the build is made for.
-pub(crate) fn note_fallback(encoder: &Autoencoder) {
-    if let Some(cause) = &encoder.device().fallback {
+pub(crate) fn note_fallback(device: &DeviceInUse) {
+    if let Some(cause) = &device.fallback {
         note(&text::one_line(&format!("{cause}; computing on the CPU")));
     }
 }
 
-fn open(path: &Path, device: DeviceChoice) -> Result<Autoencoder> {
-    Autoencoder::open(path, device).map_err(|error| {
+fn open(path: &Path, device: DeviceChoice) -> Result<Model> {
+    Model::open(path, device).map_err(|error| {
         let (path, cause) = (path.display().to_string(), error.to_string());
         if cause.contains(&path) { error.into() } else { anyhow!("{path}: {cause}") }
     })
 }
 
 /// The encoder that fills a database, in the precision that the database was created with.
-pub(crate) fn of_database(db: &Database, device: DeviceChoice) -> Result<Autoencoder> {
+pub(crate) fn of_database(db: &Database, device: DeviceChoice) -> Result<Model> {
     of_database_in(db, device, None)
 }
 
@@ -131,13 +137,13 @@ pub(crate) fn of_database_in(
     db: &Database,
     device: DeviceChoice,
     asked: Option<Precision>,
-) -> Result<Autoencoder> {
+) -> Result<Model> {
     let path = db.stats().path;
     let path = path.display();
     let Some(expected) = db.encoder() else {
         bail!("{path} has no encoder; use --code and --address, or create it with one");
     };
-    let encoder = Autoencoder::from_bytes(&db.read_model()?, device)
+    let encoder = Model::from_bytes(&db.read_model()?, device)
         .map_err(|error| anyhow!("the encoder of {path} cannot be used: {error}"))?;
     let encoder = matching(encoder, expected).map_err(|error| match error {
         ModelError::OtherEncoder { found, .. } => {
@@ -145,7 +151,7 @@ pub(crate) fn of_database_in(
         }
         error => error.into(),
     })?;
-    note_fallback(&encoder);
+    note_fallback(encoder.device());
     let precision = encoder.precision();
     if let Some(asked) = asked.filter(|asked| *asked != precision) {
         let other = encoder.with_precision(asked)?;
@@ -159,14 +165,14 @@ pub(crate) fn of_database_in(
 }
 
 /// The encoder in the precision that a stored fingerprint belongs to.
-pub(crate) fn matching(encoder: Autoencoder, expected: &str) -> Result<Autoencoder, ModelError> {
+pub(crate) fn matching(encoder: Model, expected: &str) -> Result<Model, ModelError> {
     let expected: Fingerprint = expected.parse()?;
     encoder.of_fingerprint(&expected)
 }
 
 /// Hands a batch of an ingest to an encoder.
 pub(crate) fn submit<'e>(
-    encoder: &Autoencoder,
+    encoder: &Model,
     pictures: Vec<Vec<u8>>,
 ) -> Result<Pending<'e, (Address, Code)>, IngestError> {
     let wrong = |error: ModelError| IngestError::Encoder(Box::new(error));
@@ -189,7 +195,7 @@ fn decode(path: &Path) -> Result<Pixels> {
 }
 
 /// Encodes one picture file.
-pub(crate) fn encode_file(encoder: &Autoencoder, path: &Path) -> Result<Encoded> {
+pub(crate) fn encode_file(encoder: &Model, path: &Path) -> Result<Encoded> {
     let encoded = encoder.encode(&[decode(path)?])?;
     encoded.into_iter().next().ok_or_else(|| anyhow!("the encoder gave no code"))
 }
@@ -197,7 +203,7 @@ pub(crate) fn encode_file(encoder: &Autoencoder, path: &Path) -> Result<Encoded>
 /// Encodes picture files and hands each to `take`, in order. Those that cannot be decoded are named
 /// on standard error; returns how many.
 pub(crate) fn encode_files(
-    encoder: &Autoencoder,
+    encoder: &Model,
     paths: &[PathBuf],
     take: &mut dyn FnMut(&Path, Encoded) -> Result<()>,
 ) -> Result<usize> {

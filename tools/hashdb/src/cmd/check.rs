@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use hashdb::model::{Autoencoder, DeviceChoice, ModelError};
+use hashdb::model::{DeviceChoice, Model, ModelError};
 use hashdb::{Damage, Database, Error, Options, VerifyReport};
 use serde::Serialize;
 
@@ -99,7 +99,7 @@ fn model_damage(db: &Database) -> Result<Option<Damage>, Error> {
     let Ok(weights) = db.read_model() else {
         return Ok(None);
     };
-    let encoder = Autoencoder::from_bytes(&weights, DeviceChoice::Cpu);
+    let encoder = Model::from_bytes(&weights, DeviceChoice::Cpu);
     let description = match encoder.and_then(|encoder| matching(encoder, expected)) {
         Err(ModelError::OtherEncoder { found, .. }) => {
             format!("its fingerprint is {found}, expected {expected}")

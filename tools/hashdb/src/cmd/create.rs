@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Bits of an address, 8 to 32 [default: the encoder's, or 28]
     #[arg(long, value_name = "BITS")]
     address_bits: Option<u8>,
-    /// The encoder that will fill it: `default`, `none`, or a weight file of `hashdb train`
+    /// The encoder that will fill it: `default`, `kmeans-itq`, `none`, or a weight file of `hashdb train`
     #[arg(long, value_name = "ENCODER", default_value_t = EncoderChoice::Default)]
     encoder: EncoderChoice,
     /// Numbers that the encoder computes with: f32, bf16 or f16. Some codes differ, so a database has one

@@ -17,7 +17,7 @@ pub(crate) struct Args {
     /// The picture files
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// The encoder: `default` or a weight file of `hashdb train`
+    /// The encoder: `default`, `kmeans-itq` or a weight file of `hashdb train`
     #[arg(long, value_name = "ENCODER", default_value_t = EncoderChoice::Default)]
     encoder: EncoderChoice,
     /// Where to compute: auto, cpu, cuda or cuda:N

@@ -9,6 +9,7 @@ mod devices;
 mod evaluation;
 mod failures;
 mod images;
+mod kmeans;
 mod records;
 mod repair;
 mod searches;

@@ -22,7 +22,7 @@ const SMALL: [&str; 10] = [
 ];
 
 /// A folder `photos` of 40 small pictures.
-fn photos() -> Place {
+pub(crate) fn photos() -> Place {
     let place = Place::empty();
     for number in 0..40_u8 {
         let image = RgbImage::from_fn(32, 32, |x, y| {

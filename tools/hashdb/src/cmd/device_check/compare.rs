@@ -1,7 +1,7 @@
 //! Codes of a device, bit by bit beside those of the CPU.
 
 use anyhow::Result;
-use hashdb::model::{Autoencoder, Encoded, Encoder as _, Pixels, Precision};
+use hashdb::model::{Encoded, Encoder as _, Model, Pixels, Precision};
 use serde::Serialize;
 
 /// Codes in one precision, compared.
@@ -30,11 +30,7 @@ pub(super) struct Difference {
 }
 
 /// Encodes the pictures on both and counts.
-pub(super) fn compare(
-    device: &Autoencoder,
-    cpu: &Autoencoder,
-    pictures: &[Pixels],
-) -> Result<Compared> {
+pub(super) fn compare(device: &Model, cpu: &Model, pictures: &[Pixels]) -> Result<Compared> {
     let precision = device.precision();
     let codes = device.encode(pictures)?;
     let reference = cpu.encode(pictures)?;

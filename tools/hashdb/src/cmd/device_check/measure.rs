@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use hashdb::ingest;
-use hashdb::model::{Autoencoder, InFlight, Pixels, StageTimes};
+use hashdb::model::{InFlight, Model, Pixels, StageTimes};
 use serde::Serialize;
 
 /// How fast a device encodes.
@@ -50,7 +50,7 @@ impl Stage {
 
 /// Encodes batches of the pictures, over and over, with `most` on their way at once.
 pub(super) fn rate(
-    device: &Autoencoder,
+    device: &Model,
     pictures: &[Pixels],
     batch: usize,
     most: usize,
@@ -78,7 +78,7 @@ pub(super) fn rate(
 
 /// The rate with one, two and four batches on their way.
 pub(super) fn overlap(
-    device: &Autoencoder,
+    device: &Model,
     pictures: &[Pixels],
     batch: usize,
     time: Duration,
@@ -107,11 +107,7 @@ pub(super) fn decode(jpegs: &[Vec<u8>], threads: usize) -> Result<Stage> {
 }
 
 /// The stages of the encoder over all pictures, with a pause after each.
-pub(super) fn encode(
-    device: &Autoencoder,
-    pictures: &[Pixels],
-    batch: usize,
-) -> Result<[Stage; 4]> {
+pub(super) fn encode(device: &Model, pictures: &[Pixels], batch: usize) -> Result<[Stage; 4]> {
     let mut times = StageTimes::default();
     device.stage_times(&pictures[..pictures.len().min(batch)])?;
     for batch in pictures.chunks(batch) {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use hashdb::model::{Autoencoder, DeviceChoice, Encoder as _, Precision};
+use hashdb::model::{DeviceChoice, Encoder as _, Model, Precision};
 use serde::Serialize;
 
 use crate::encoder::EncoderChoice;
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// What to check: cuda, cuda:N or cpu
     #[arg(long, default_value_t = DeviceChoice::Cuda(0))]
     device: DeviceChoice,
-    /// The encoder: `default` or a weight file of `hashdb train`
+    /// The encoder: `default`, `kmeans-itq` or a weight file of `hashdb train`
     #[arg(long, value_name = "ENCODER", default_value_t = EncoderChoice::Default)]
     encoder: EncoderChoice,
     /// Precisions to compare and measure
@@ -153,7 +153,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(if answer.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-fn load(args: &Args, device: DeviceChoice) -> Result<Autoencoder> {
+fn load(args: &Args, device: DeviceChoice) -> Result<Model> {
     let encoder = args.encoder.load(device)?;
     encoder.ok_or_else(|| Usage("--encoder none encodes nothing".to_owned()).into())
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use hashdb::ingest::{IngestOptions, ingest_in_flight};
-use hashdb::model::{Autoencoder, Encoded, Encoder as _, Pixels};
+use hashdb::model::{Encoded, Encoder as _, Model, Pixels};
 use hashdb::{Database, Options, Readable as _, WriteBatch, WriteOptions};
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ impl Work {
         Ok(Self(path))
     }
 
-    fn database(&self, name: &str, encoder: &Autoencoder) -> Result<Database> {
+    fn database(&self, name: &str, encoder: &Model) -> Result<Database> {
         let options = Options::new().code_bits(encoder.code_bits());
         Ok(Database::create(self.0.join(name), options.address_bits(encoder.address_bits()))?)
     }
@@ -65,7 +65,7 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Writes the codes of all pictures, a batch after the other, as an ingest does: they are durable in the end.
 pub(super) fn write(
     work: &Work,
-    device: &Autoencoder,
+    device: &Model,
     pictures: &[Pixels],
     batch: usize,
 ) -> Result<Stage> {
@@ -91,8 +91,8 @@ pub(super) fn write(
 /// Ingests the JPEGs from files, on the device and on the CPU.
 pub(super) fn ingest(
     work: &Work,
-    device: &Autoencoder,
-    cpu: &Autoencoder,
+    device: &Model,
+    cpu: &Model,
     jpegs: &[Vec<u8>],
     batch: usize,
     threads: usize,
@@ -103,7 +103,7 @@ pub(super) fn ingest(
     for (number, jpeg) in jpegs.iter().enumerate() {
         write_file(&path(number), jpeg)?;
     }
-    let run = |name, encoder: &Autoencoder, batch| -> Result<(Database, f64)> {
+    let run = |name, encoder: &Model, batch| -> Result<(Database, f64)> {
         let db = work.database(name, encoder)?;
         let options = IngestOptions::default().threads(threads).batch(batch);
         let submit = |pictures| encoder::submit(encoder, pictures);

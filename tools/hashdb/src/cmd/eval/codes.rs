@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use hashdb::eval::baselines::{self, ITERATIONS, Pca, SpectralHash};
 use hashdb::ingest::PIXEL_BYTES;
-use hashdb::model::{Autoencoder, Encoder as _, Pixels};
+use hashdb::model::{Encoder as _, Model, Pixels};
 use serde::Serialize;
 use serde_json::json;
 
@@ -40,6 +40,7 @@ pub(super) fn of_encoder(
     let name = match (&args.control, &args.encoder) {
         (Some(Control::RandomEncoder), _) => "random encoder".to_owned(),
         (_, Some(EncoderChoice::File(path))) => path.display().to_string(),
+        (_, Some(EncoderChoice::Named(name))) => (*name).to_owned(),
         _ if data.encoder.is_some() => "encoder of the database".to_owned(),
         _ => "default encoder".to_owned(),
     };
@@ -78,14 +79,13 @@ pub(super) fn of_encoder(
     Ok(())
 }
 
-fn load(args: &Args) -> Result<Autoencoder> {
+fn load(args: &Args) -> Result<Model> {
     let choice = args.encoder.clone().unwrap_or(EncoderChoice::Default);
     let Some(encoder) = choice.load(args.device)? else { bail!("there is no encoder") };
     if args.control != Some(Control::RandomEncoder) {
         return Ok(encoder);
     }
-    let (code, address) = encoder.layers();
-    Ok(Autoencoder::random(&code, &address, args.seed, args.device)?)
+    Ok(encoder.untrained(args.seed, args.device)?)
 }
 
 /// The first bytes of each row.
@@ -96,7 +96,7 @@ fn heads(rows: &[u8], width: usize, taken: usize) -> Vec<u8> {
 /// Codes and addresses.
 fn encoded(
     args: &Args,
-    encoder: &Autoencoder,
+    encoder: &Model,
     items: &Items,
     what: &'static str,
 ) -> Result<(Vec<u8>, Vec<u8>)> {

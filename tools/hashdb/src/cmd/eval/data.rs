@@ -9,7 +9,7 @@ use hashdb::eval::{Classes, LabelSource, LabelTable};
 use hashdb::ingest::{
     IngestError, IngestOptions, Observer, PIXEL_BYTES, Pictures, Progress, Reject, collect_pictures,
 };
-use hashdb::model::Autoencoder;
+use hashdb::model::Model;
 use hashdb::{Database, Readable as _};
 use serde::Serialize;
 use serde_json::json;
@@ -59,7 +59,7 @@ pub(super) struct Data {
     pub(super) items: Items,
     pub(super) queries: Items,
     /// The encoder of the database, where there is one.
-    pub(super) encoder: Option<Autoencoder>,
+    pub(super) encoder: Option<Model>,
     /// Whether queries are items themselves.
     pub(super) inside: bool,
 }
@@ -105,7 +105,7 @@ pub(super) fn of_protocol(args: &Args) -> Result<Data> {
 }
 
 /// The codes of a database, and the pictures that ask it.
-pub(super) fn of_database(args: &Args, db: &Database, encoder: Autoencoder) -> Result<Data> {
+pub(super) fn of_database(args: &Args, db: &Database, encoder: Model) -> Result<Data> {
     let (test, title) = match args.protocol {
         Some(protocol) => {
             let (_, test, title) = shards(protocol, &args.data)?;

@@ -44,7 +44,7 @@ pub(crate) struct Args {
     /// Where labels stand: `names` (`test_cat_0007.jpg`), `folders`, or a CSV file with key and label
     #[arg(long, value_name = "WHERE", default_value = "names")]
     labels: LabelsChoice,
-    /// The encoder to score: `default` or a weight file of `hashdb train` [default: default]
+    /// The encoder to score: `default`, `kmeans-itq` or a weight file of `hashdb train` [default: default]
     #[arg(long, value_name = "ENCODER", conflicts_with = "method")]
     encoder: Option<EncoderChoice>,
     /// Score the codes that a database holds, with the encoder that made them

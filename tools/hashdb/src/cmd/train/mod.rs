@@ -1,5 +1,6 @@
 //! `hashdb train`: an encoder from pictures without labels.
 
+mod kmeans;
 mod losses;
 mod settings;
 
@@ -9,11 +10,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use hashdb::ingest::{IngestError, IngestOptions, Observer, Reject, Report, collect_pixels};
 use hashdb::model::{
-    Autoencoder, DeviceChoice, Encoder as _, ModelError, NetSummary, Progress, train, train_patches,
+    Autoencoder, DeviceChoice, Encoder as _, Model, ModelError, NetSummary, Progress, train,
+    train_patches,
 };
 use serde::Serialize;
 use serde_json::json;
 
+use self::kmeans::KmeansArgs;
 use self::losses::Losses;
 use self::settings::{Plan, Settings};
 use crate::encoder::{EncoderChoice, note_fallback};
@@ -53,6 +56,8 @@ pub(crate) struct Args {
     base: Option<EncoderChoice>,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    kmeans: Box<KmeansArgs>,
     /// Log the loss of each epoch to this file, one JSON object a line; --resume goes on with it
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -72,6 +77,9 @@ pub(crate) struct Args {
 
 /// Trains and writes the weights, or keeps a checkpoint.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if args.kmeans.is_asked(args.settings.is_kmeans())? {
+        return run_kmeans(args);
+    }
     let checkpoint = args.checkpoint.clone().unwrap_or_else(|| suffixed(&args.out, ".checkpoint"));
     check(args, &checkpoint)?;
     let plan = args.settings.plan(args.seed)?;
@@ -115,7 +123,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     match trained {
         Ok(encoder) => {
-            note_fallback(&encoder);
+            note_fallback(encoder.device());
             save(args, &encoder, &checkpoint)
         }
         Err(ModelError::Stopped) => {
@@ -127,6 +135,30 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Trains an encoder of patch features.
+fn run_kmeans(args: &Args) -> Result<Exit> {
+    let refuse = |sentence: &str| Err(Usage(sentence.to_owned()).into());
+    if args.settings.change_networks() || args.base.is_some() {
+        return refuse("--preset kmeans-itq has no networks: no layers, epochs and rates");
+    }
+    if args.resume || args.checkpoint.is_some() {
+        return refuse("--preset kmeans-itq keeps no checkpoint");
+    }
+    if args.log.is_some() || args.plot.is_some() {
+        return refuse("--preset kmeans-itq has no losses to log and plot");
+    }
+    if let DeviceChoice::Cuda(_) = args.device {
+        return refuse("--preset kmeans-itq computes on the CPU");
+    }
+    let interrupt = Interrupt::install()?;
+    let Some(pixels) = pictures(args, &interrupt)? else {
+        note("interrupted before the training began");
+        return Ok(Exit::Interrupted);
+    };
+    let config = args.kmeans.config(args.seed);
+    kmeans::run(&pixels, &config, &args.out, args.progress, args.json, &interrupt)
 }
 
 /// Checks what options and files say together.
@@ -155,8 +187,14 @@ fn check(args: &Args, checkpoint: &Path) -> Result<()> {
 /// The encoder that a network for patches is added to.
 fn base(args: &Args) -> Result<Autoencoder> {
     let choice = args.base.clone().unwrap_or(EncoderChoice::Default);
-    let encoder = choice.load(args.device)?;
-    encoder.ok_or_else(|| Usage("--base none is no encoder".to_owned()).into())
+    match choice.load(args.device)? {
+        Some(Model::Autoencoder(encoder)) => Ok(encoder),
+        Some(other) => {
+            let kind = other.kind().name();
+            Err(Usage(format!("--base takes an autoencoder, this is {kind}")).into())
+        }
+        None => Err(Usage("--base none is no encoder".to_owned()).into()),
+    }
 }
 
 fn stopped(checkpoint: &Path) -> String {

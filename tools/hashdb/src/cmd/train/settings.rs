@@ -22,6 +22,9 @@ pub(crate) enum Preset {
     /// names. For a GPU, unless --places is small
     #[value(name = "kh2011-patch")]
     Kh2011Patch,
+    /// Features of patches by k-means, turned to bits: no network, minutes on a CPU
+    #[value(name = "kmeans-itq")]
+    KmeansItq,
 }
 
 /// What is to be trained.
@@ -109,6 +112,9 @@ impl Settings {
             Preset::Kh2011Code => TrainConfig::kh2011_256(),
             Preset::Kh2011Address => TrainConfig::kh2011_28(),
             Preset::Kh2011Patch => return self.patches(seed).map(Plan::Patches),
+            Preset::KmeansItq => {
+                return Err(anyhow!(Usage("kmeans-itq has no networks".to_owned())));
+            }
         };
         if self.patch_layers.is_some() || self.places.is_some() {
             let rule = "--patch-layers and --places need --preset kh2011-patch";
@@ -119,6 +125,30 @@ impl Settings {
         self.change_net(&mut address, self.address_layers.as_ref());
         let recipe = self.recipe(&config.recipe, seed);
         Ok(Plan::Encoder(TrainConfig { recipe, code, address, continued: config.continued }))
+    }
+
+    /// Whether no network is trained, but features of patches gathered.
+    pub(super) fn is_kmeans(&self) -> bool {
+        self.preset == Preset::KmeansItq
+    }
+
+    /// Whether anything is changed that networks alone have.
+    pub(super) fn change_networks(&self) -> bool {
+        let layers = [&self.code_layers, &self.address_layers, &self.patch_layers];
+        let counts = [self.places, self.rbm_epochs, self.epochs, self.batch];
+        let rates = [
+            self.linear_rate,
+            self.binary_rate,
+            self.rate,
+            self.momentum,
+            self.weight_decay,
+            self.first_deviation,
+        ];
+        layers.iter().any(|layers| layers.is_some())
+            || counts.iter().any(Option::is_some)
+            || rates.iter().any(Option::is_some)
+            || self.descent.is_some()
+            || self.thresholds.is_some()
     }
 
     /// Whether a network for patches is trained.

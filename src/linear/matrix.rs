@@ -1,14 +1,13 @@
-//! The little linear algebra that the baselines need: products by candle, and upon them what decomposes.
+//! Rows of numbers: products by candle, and upon them what decomposes.
 //!
 //! Vectors are the rows of a matrix throughout. `leading` finds eigenvectors by subspace iteration with a
 //! Rayleigh-Ritz step (Golub and Van Loan, Matrix Computations, 8.2), the small problem in it by one-sided
-//! Jacobi rotations (8.6.3); `nearest_rotation` is the orthogonal factor of the polar decomposition by the
+//! Jacobi rotations (8.6.3); `nearest_frame` is the orthogonal factor of the polar decomposition by the
 //! iteration of Newton and Schulz (8.3 of Higham, Functions of Matrices). Both check what they found.
 
 use candle_core::{Device, Error, Tensor, WithDType};
 
-use crate::eval::EvalError;
-use crate::eval::random::Draws;
+use super::{Draws, LinearError};
 
 /// Rounds of the search for eigenvectors, and pairs of multiplications in each.
 const ROUNDS: usize = 60;
@@ -28,57 +27,62 @@ const ORTHOGONAL: f64 = 1e-18;
 
 /// Numbers in rows.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Matrix<T> {
-    pub(super) width: usize,
-    pub(super) numbers: Vec<T>,
+pub(crate) struct Matrix<T> {
+    pub(crate) width: usize,
+    pub(crate) numbers: Vec<T>,
 }
 
 impl<T: WithDType + Default> Matrix<T> {
     /// Rows of `width` numbers each, at least one.
-    pub(super) fn new(width: usize, numbers: Vec<T>) -> Self {
+    pub(crate) fn new(width: usize, numbers: Vec<T>) -> Self {
         Self { width: width.max(1), numbers }
     }
 
-    pub(super) fn height(&self) -> usize {
+    pub(crate) fn height(&self) -> usize {
         self.numbers.len() / self.width
     }
 
-    pub(super) fn rows(&self) -> std::slice::ChunksExact<'_, T> {
+    pub(crate) fn rows(&self) -> std::slice::ChunksExact<'_, T> {
         self.numbers.chunks_exact(self.width)
     }
 
-    pub(super) fn transposed(&self) -> Self {
+    pub(crate) fn transposed(&self) -> Self {
         let column = |at: usize| self.numbers[at..].iter().step_by(self.width).copied();
         Self::new(self.height(), (0..self.width).flat_map(column).collect())
     }
 
     /// The product with a matrix that has as many rows as this one has columns.
-    pub(super) fn times(&self, other: &Self) -> Result<Self, EvalError> {
+    pub(crate) fn times(&self, other: &Self) -> Result<Self, LinearError> {
         self.times_tensor(&other.tensor()?)
     }
 
     /// The product with the transpose of a matrix as wide as this one.
-    pub(super) fn times_transposed(&self, other: &Self) -> Result<Self, EvalError> {
-        self.times_tensor(&other.tensor()?.t().map_err(failed)?)
+    pub(crate) fn times_transposed(&self, other: &Self) -> Result<Self, LinearError> {
+        self.times_tensor(&other.tensor_transposed()?)
     }
 
     /// The product of the transpose of this matrix and one that has as many rows.
-    pub(super) fn transposed_times(&self, other: &Self) -> Result<Self, EvalError> {
+    pub(crate) fn transposed_times(&self, other: &Self) -> Result<Self, LinearError> {
         let transposed = self.tensor()?.t().map_err(failed)?;
         let product = transposed.matmul(&other.tensor()?).map_err(failed)?;
         Self::of_tensor(&product)
     }
 
     /// For a matrix that is multiplied more than once: candle's copy of it.
-    pub(super) fn tensor(&self) -> Result<Tensor, EvalError> {
+    pub(crate) fn tensor(&self) -> Result<Tensor, LinearError> {
         Tensor::from_slice(&self.numbers, (self.height(), self.width), &Device::Cpu).map_err(failed)
     }
 
-    pub(super) fn times_tensor(&self, other: &Tensor) -> Result<Self, EvalError> {
+    /// The same of its transpose.
+    pub(crate) fn tensor_transposed(&self) -> Result<Tensor, LinearError> {
+        self.tensor()?.t().map_err(failed)
+    }
+
+    pub(crate) fn times_tensor(&self, other: &Tensor) -> Result<Self, LinearError> {
         Self::of_tensor(&self.tensor()?.matmul(other).map_err(failed)?)
     }
 
-    fn of_tensor(tensor: &Tensor) -> Result<Self, EvalError> {
+    fn of_tensor(tensor: &Tensor) -> Result<Self, LinearError> {
         let width = tensor.dims().last().copied().unwrap_or(1);
         let numbers = tensor.flatten_all().and_then(|all| all.to_vec1()).map_err(failed)?;
         Ok(Self::new(width, numbers))
@@ -87,18 +91,18 @@ impl<T: WithDType + Default> Matrix<T> {
 
 impl Matrix<f64> {
     #[expect(clippy::cast_possible_truncation, reason = "directions need no more than f32")]
-    pub(super) fn single(&self) -> Matrix<f32> {
+    pub(crate) fn single(&self) -> Matrix<f32> {
         Matrix::new(self.width, self.numbers.iter().map(|&number| number as f32).collect())
     }
 
     /// Normal numbers of mean 0 and variance 1.
-    pub(super) fn normal(height: usize, width: usize, draws: &mut Draws) -> Self {
+    pub(crate) fn normal(height: usize, width: usize, draws: &mut Draws) -> Self {
         Self::new(width, (0..height * width).map(|_| draws.normal()).collect())
     }
 
     /// Makes the rows orthogonal and of length 1, each from those before it (modified Gram-Schmidt, twice).
     /// A row that depends on them becomes zero.
-    pub(super) fn orthonormalize(&mut self) {
+    pub(crate) fn orthonormalize(&mut self) {
         let width = self.width;
         for row in 0..self.height() {
             let (before, rest) = self.numbers.split_at_mut(row * width);
@@ -118,13 +122,13 @@ impl Matrix<f64> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "fits `map_err`")]
-pub(super) fn failed(error: Error) -> EvalError {
+fn failed(error: Error) -> LinearError {
     let cause = error.to_string().lines().next().unwrap_or("it gave no reason").to_owned();
-    EvalError::Compute { cause }
+    LinearError::Compute { cause }
 }
 
 /// A sum of products, in eight parts: a single sum would be one long chain of additions.
-pub(super) fn dot(one: &[f64], other: &[f64]) -> f64 {
+pub(crate) fn dot(one: &[f64], other: &[f64]) -> f64 {
     let (ones, others) = (one.chunks_exact(8), other.chunks_exact(8));
     let rest = ones.remainder().iter().zip(others.remainder()).map(|(a, b)| a * b).sum::<f64>();
     let mut parts = [0.0; 8];
@@ -137,7 +141,7 @@ pub(super) fn dot(one: &[f64], other: &[f64]) -> f64 {
 }
 
 /// A rotation or reflection drawn uniformly (Gram-Schmidt of normal vectors, as in Mezzadri, 2007).
-pub(super) fn random_rotation(size: usize, draws: &mut Draws) -> Matrix<f64> {
+pub(crate) fn random_rotation(size: usize, draws: &mut Draws) -> Matrix<f64> {
     let mut rotation = Matrix::normal(size, size, draws);
     rotation.orthonormalize();
     rotation
@@ -145,10 +149,10 @@ pub(super) fn random_rotation(size: usize, draws: &mut Draws) -> Matrix<f64> {
 
 /// The `most` largest eigenvalues of a symmetric matrix without negative ones, falling, and their
 /// eigenvectors as rows, zeros for an eigenvalue of zero.
-pub(super) fn leading(
+pub(crate) fn leading(
     matrix: &Matrix<f64>,
     most: usize,
-) -> Result<(Vec<f64>, Matrix<f64>), EvalError> {
+) -> Result<(Vec<f64>, Matrix<f64>), LinearError> {
     let size = matrix.width;
     // Some more vectors than are wanted: the last of them come slowly.
     let tried = (most + (most / 4).max(16)).min(size);
@@ -183,14 +187,14 @@ pub(super) fn leading(
         }
         vectors = turned;
     }
-    Err(EvalError::Unsolved { decomposition: "search for eigenvectors" })
+    Err(LinearError::Unsolved { decomposition: "search for eigenvectors" })
 }
 
 /// All eigenvalues of a symmetric matrix without negative ones, falling, and their eigenvectors as rows.
 ///
 /// Rows are turned in pairs until all are orthogonal: they are then eigenvectors, each as long as its
 /// eigenvalue.
-fn jacobi(matrix: &Matrix<f64>) -> Result<(Vec<f64>, Matrix<f64>), EvalError> {
+fn jacobi(matrix: &Matrix<f64>) -> Result<(Vec<f64>, Matrix<f64>), LinearError> {
     let size = matrix.width;
     let mut rows: Vec<Vec<f64>> = matrix.rows().map(<[f64]>::to_vec).collect();
     let largest = rows.iter().map(|row| dot(row, row)).fold(0.0, f64::max);
@@ -209,7 +213,7 @@ fn jacobi(matrix: &Matrix<f64>) -> Result<(Vec<f64>, Matrix<f64>), EvalError> {
         }
     }
     if turned {
-        return Err(EvalError::Unsolved { decomposition: "sweep of Jacobi rotations" });
+        return Err(LinearError::Unsolved { decomposition: "sweep of Jacobi rotations" });
     }
     let mut pairs: Vec<(f64, Vec<f64>)> =
         rows.into_iter().map(|row| (dot(&row, &row).sqrt(), row)).collect();
@@ -241,10 +245,11 @@ fn turn_pair(one: &mut [f64], other: &mut [f64], largest: f64) -> bool {
     true
 }
 
-/// The rotation or reflection nearest to a square matrix: U W' where the matrix is U S W'. Where singular
-/// values are zero several are nearest, and it is one of them.
-pub(super) fn nearest_rotation(matrix: &Matrix<f64>) -> Result<Matrix<f64>, EvalError> {
-    let unsolved = EvalError::Unsolved { decomposition: "search for the nearest rotation" };
+/// The matrix with orthogonal columns of length 1 that is nearest to a matrix at least as high as wide: U W'
+/// where the matrix is U S W'; of a square one the nearest rotation or reflection. Where singular values are
+/// zero several are nearest, and it is one of them.
+pub(crate) fn nearest_frame(matrix: &Matrix<f64>) -> Result<Matrix<f64>, LinearError> {
+    let unsolved = LinearError::Unsolved { decomposition: "search for the nearest rotation" };
     // The largest singular value is at most the root of the largest column sum times the largest row sum.
     let most = |matrix: &Matrix<f64>| {
         matrix.rows().map(|row| row.iter().map(|n| n.abs()).sum::<f64>()).fold(0.0, f64::max)
@@ -253,8 +258,9 @@ pub(super) fn nearest_rotation(matrix: &Matrix<f64>) -> Result<Matrix<f64>, Eval
     if bound.is_nan() || bound <= 0.0 {
         return Err(unsolved);
     }
-    let nudge = random_rotation(matrix.width, &mut Draws::new(1));
-    let pairs = matrix.numbers.iter().zip(nudge.numbers);
+    let nudge = random_rotation(matrix.height(), &mut Draws::new(1));
+    let nudge = nudge.rows().flat_map(|row| &row[..matrix.width]);
+    let pairs = matrix.numbers.iter().zip(nudge);
     let scaled = pairs.map(|(number, nudge)| number / bound + NUDGE * nudge);
     let mut found = Matrix::new(matrix.width, scaled.collect());
     for _ in 0..STEPS {
@@ -336,21 +342,21 @@ mod tests {
 
     /// Turned by 30 degrees after a stretch of 1000 and 0.001: by hand, the turn is what is left.
     #[test]
-    fn the_nearest_rotation_forgets_a_stretch() {
+    fn the_nearest_frame_forgets_a_stretch() {
         let (sine, cosine) = 30_f64.to_radians().sin_cos();
         let stretched =
             Matrix::new(2, vec![1000.0 * cosine, -0.001 * sine, 1000.0 * sine, 0.001 * cosine]);
-        let found = nearest_rotation(&stretched).unwrap();
+        let found = nearest_frame(&stretched).unwrap();
         for (found, expected) in found.numbers.iter().zip([cosine, -sine, sine, cosine]) {
             assert!((found - expected).abs() < 1e-7);
         }
         let flat = Matrix::new(2, vec![1.0, 1.0, 1.0, 1.0]);
-        let found = nearest_rotation(&flat).unwrap();
+        let found = nearest_frame(&flat).unwrap();
         assert!(identity_error(&found.times_transposed(&found).unwrap()) < 1e-9);
         for row in found.rows() {
             assert!((row[0] + row[1] - 1.0).abs() < 1e-9, "what is not flat is kept: {row:?}");
         }
-        assert!(nearest_rotation(&Matrix::new(2, vec![0.0; 4])).is_err());
+        assert!(nearest_frame(&Matrix::new(2, vec![0.0; 4])).is_err());
     }
 
     #[test]
