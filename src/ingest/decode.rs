@@ -18,6 +18,7 @@ use image::metadata::Orientation;
 
 use super::deadline::{Clock, Deadline};
 use super::header::Header;
+use super::look::Look;
 
 /// Width and height of an encoder's input, in pixels.
 pub const SIDE: u32 = 32;
@@ -121,7 +122,7 @@ pub struct Picture {
 ///
 /// A [`DecodeError`] that says what is wrong with these bytes.
 pub fn pixels(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    Header::read(bytes, &item())?.pixels()
+    Ok(Look::take(Header::read(bytes, &item())?, None)?.pixels)
 }
 
 /// Decodes an image at its full size.
@@ -146,13 +147,18 @@ pub fn thumbnail(bytes: &[u8], side: u32) -> Result<Picture, DecodeError> {
         return Err(DecodeError::too_large(side.into(), "pixels a side", MAX_SIDE.into()));
     }
     let (picture, orientation) = Header::read(bytes, &item())?.decode()?;
-    let longer = u64::from(picture.width.max(picture.height));
+    let (width, height) = fitting(&picture, side);
+    Ok(oriented(resized(picture, width, height)?, orientation))
+}
+
+/// Width and height of a picture whose longer side is scaled to `side`.
+pub(super) fn fitting(picture: &Picture, side: u32) -> (u32, u32) {
+    let longer = u64::from(picture.width.max(picture.height)).max(1);
     let scaled = |length: u32| {
         let length = (u64::from(length) * u64::from(side) + longer / 2) / longer;
         u32::try_from(length).unwrap_or(side).clamp(1, side)
     };
-    let (width, height) = (scaled(picture.width), scaled(picture.height));
-    Ok(oriented(resized(picture, width, height)?, orientation))
+    (scaled(picture.width), scaled(picture.height))
 }
 
 /// The time of an image that no run decodes.
@@ -184,6 +190,11 @@ pub(super) fn resized(picture: Picture, width: u32, height: u32) -> Result<Pictu
     if (picture.width, picture.height) == (width, height) {
         return Ok(picture);
     }
+    scaled(&picture, width, height)
+}
+
+/// Scales to exactly `width` x `height`.
+pub(super) fn scaled(picture: &Picture, width: u32, height: u32) -> Result<Picture, DecodeError> {
     let failed = |what: String| DecodeError::Damaged { format: "decoded", what };
     let source = ImageRef::new(picture.width, picture.height, &picture.pixels, PixelType::U8x3)
         .map_err(|error| failed(error.to_string()))?;

@@ -12,8 +12,7 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, Imag
 
 use super::deadline::{Deadline, Timed};
 use super::decode::{
-    DecodeError, MAX_INPUT_BYTES, MAX_PIXELS, MAX_SIDE, MAX_WORKING_BYTES, Picture, SIDE, oriented,
-    resized, rgb_on_white,
+    DecodeError, MAX_INPUT_BYTES, MAX_PIXELS, MAX_SIDE, MAX_WORKING_BYTES, Picture, rgb_on_white,
 };
 use super::jpeg::Jpeg;
 use super::sniff::{self, Kind};
@@ -80,11 +79,9 @@ impl<'a> Header<'a> {
         self.working_bytes
     }
 
-    /// Decodes, squashes to 32 x 32 and turns upright.
-    pub(super) fn pixels(self) -> Result<Vec<u8>, DecodeError> {
-        let (picture, orientation) = self.decode()?;
-        // Turning the small square costs nothing; turning the photograph would copy it.
-        Ok(oriented(resized(picture, SIDE, SIDE)?, orientation).pixels)
+    /// Rows of the picture as it is stored.
+    pub(super) fn rows(&self) -> u32 {
+        self.decoder.dimensions().1
     }
 
     /// Decodes to RGB as stored, with the orientation that remains to be applied.

@@ -10,12 +10,14 @@ use std::fs::Metadata;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::IngestError;
+use super::options::IngestOptions;
 use super::report::{Reject, Stage};
 use super::source::{Planner, key_of, pattern_of};
 use crate::db::{Database, MAX_KEY_BYTES, Readable as _, WriteBatch, WriteOptions};
@@ -97,6 +99,8 @@ struct SourceNote {
     hash: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     how: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
 }
 
 impl SourceNote {
@@ -117,6 +121,9 @@ struct RejectNote {
 pub(super) struct Journal<'a> {
     db: &'a Database,
     redo: Redo,
+    /// What is stored with each record.
+    store: Option<String>,
+    stored_otherwise: AtomicU64,
     /// The first error of the walk, which has nobody to return it to.
     failure: Mutex<Option<IngestError>>,
     /// Hashes of the keys of all sources met, if they are wanted: what is not among them is missing.
@@ -128,13 +135,15 @@ pub(super) struct Journal<'a> {
 }
 
 impl<'a> Journal<'a> {
-    /// A journal that can tell what is missing if it shall `follow` what the walk meets.
-    pub(super) fn new(db: &'a Database, redo: Redo, follow: bool) -> Self {
+    /// A journal that can tell what is missing if that shall be deleted.
+    pub(super) fn new(db: &'a Database, options: &IngestOptions<'_>) -> Self {
         Self {
             db,
-            redo,
+            redo: options.redo,
+            store: options.store.label(),
+            stored_otherwise: AtomicU64::new(0),
             failure: Mutex::default(),
-            met: follow.then(Mutex::default),
+            met: options.delete_missing.then(Mutex::default),
             lost: Mutex::default(),
             retried: Mutex::default(),
         }
@@ -155,8 +164,10 @@ impl<'a> Journal<'a> {
         let note: SourceNote = parse(&origin.key, &note)?;
         let same = (note.bytes, note.modified) == (origin.bytes, origin.modified);
         let same_values = note.how.as_deref() == origin.how.as_deref();
+        let same_store = note.store == self.store;
         if !note.finished {
-            return Ok(Plan::From(if same && same_values { note.passed } else { 0 }));
+            let goes_on = same && same_values && same_store;
+            return Ok(Plan::From(if goes_on { note.passed } else { 0 }));
         }
         if self.redo.rejects && rejected {
             return Ok(Plan::From(0));
@@ -165,22 +176,35 @@ impl<'a> Journal<'a> {
             return Ok(Plan::From(0));
         }
         if !same && self.redo.changed {
-            return Ok(note.hash().map_or(Plan::From(0), Plan::Unless));
+            // Its note will name this store, so its record has to have it.
+            let hash = note.hash().filter(|_| same_store);
+            return Ok(hash.map_or(Plan::From(0), Plan::Unless));
         }
+        let skip = || {
+            if !same_store && !rejected {
+                self.stored_otherwise.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(Plan::Skip)
+        };
         if !self.redo.rejects {
-            return Ok(Plan::Skip);
+            return skip();
         }
         let mut entries = BTreeSet::new();
         self.db.for_each_note(&[REJECTS, &origin.key, b"/"].concat(), |name, _| {
             entries.insert(name[REJECTS.len()..].to_vec());
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(match entries.is_empty() {
-            true => Plan::Skip,
+        match entries.is_empty() {
+            true => skip(),
             // Of another shard than it was, some entries are not enough.
-            false if !same || !same_values => Plan::From(0),
-            false => Plan::Only(entries),
-        })
+            false if !same || !same_values || !same_store => Ok(Plan::From(0)),
+            false => Ok(Plan::Only(entries)),
+        }
+    }
+
+    /// Files and shards that were passed over so far and whose records hold what another choice stored.
+    pub(super) fn stored_otherwise(&self) -> u64 {
+        self.stored_otherwise.load(Ordering::Relaxed)
     }
 
     /// The error that ended the walk, if one did.
@@ -216,7 +240,8 @@ impl<'a> Journal<'a> {
             let (bytes, modified) = (origin.bytes, origin.modified);
             let (passed, finished, how) =
                 (*passed, *finished, origin.how.as_deref().map(str::to_owned));
-            let note = SourceNote { bytes, modified, passed, finished, hash, how };
+            let store = self.store.clone();
+            let note = SourceNote { bytes, modified, passed, finished, hash, how, store };
             batch.put_note(&[SOURCES, &origin.key].concat(), &text_of(&note)?);
         }
         Ok(())
@@ -404,8 +429,13 @@ impl Planner for Journal<'_> {
 
 /// The hash of a file's content, or of a key.
 pub(super) fn hash(bytes: &[u8]) -> u128 {
+    first_half(blake3::hash(bytes).as_bytes())
+}
+
+/// What the journal keeps of a hash.
+pub(super) fn first_half(hash: &[u8; 32]) -> u128 {
     let mut first = [0; 16];
-    first.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+    first.copy_from_slice(&hash[..16]);
     u128::from_be_bytes(first)
 }
 

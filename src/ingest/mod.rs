@@ -5,8 +5,8 @@
 //! pattern means, `entries` and `siblings` put the entries of a shard together. `header` judges each image (`sniff`
 //! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both
 //! beside the encoder and the writes over bounded queues (`gate` bounds their bytes, `pending` is a batch that a device has taken), `report` counts and names
-//! what was rejected, `journal` remembers it and what is done, `reread` finds the images of keys again. The command
-//! and training call it.
+//! what was rejected, `journal` remembers it and what is done, `store` says what is stored with
+//! each record, `look` gathers it and `facts` puts it into values, `reread` finds the images of keys again. The command and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
@@ -15,11 +15,13 @@ mod deadline;
 mod decode;
 mod entries;
 mod error;
+mod facts;
 mod foreign;
 mod gate;
 mod header;
 mod journal;
 mod jpeg;
+mod look;
 mod options;
 mod packed;
 mod pattern;
@@ -34,6 +36,7 @@ mod shard;
 mod siblings;
 mod sniff;
 mod source;
+mod store;
 mod zipped;
 
 #[cfg(test)]
@@ -44,6 +47,7 @@ pub use decode::{
     PIXEL_BYTES, Picture, SIDE, decode_rgb, pixels, thumbnail,
 };
 pub use error::IngestError;
+pub use facts::ImageFacts;
 pub use foreign::{ShardEntries, ShardEntry, ShardError, ShardFormat};
 pub use journal::{NotedReject, Redo, for_each_noted_reject, noted_rejects};
 pub use options::IngestOptions;
@@ -52,8 +56,9 @@ pub use pending::Pending;
 #[doc(hidden)]
 pub use probe::{ProbedShard, probe_memory, probe_shard};
 pub use report::{Observer, Progress, Reject, Report, Stage, write_reject};
-pub use reread::reread;
+pub use reread::{reread, reread_with};
 pub use siblings::{MAX_SIBLING_BYTES, Siblings};
+pub use store::{Fact, MAX_THUMBNAIL_SIDE, Store, THUMBNAIL_SIDE, UnknownFact};
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -79,7 +84,7 @@ pub type SubmitBatch<'e> =
 
 /// Brings every image of `paths` into a database, under the key that its place gives it: the path as given,
 /// or for a shard's entry the path of the shard, `/`, and the entry's name. A key that is there already is
-/// replaced. Values are empty, or made of the image's [`Siblings`].
+/// replaced. Values are empty, or made of the image's [`Siblings`] and of facts about it ([`Store`]).
 ///
 /// Images are found, decoded, encoded and written at the same time. Each batch is written whole, with a
 /// note of how far each file and shard was read; a dying process loses none that is written, and a power
@@ -118,7 +123,7 @@ pub fn ingest_in_flight(
     submit: &SubmitBatch<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    let journal = Journal::new(db, options.redo, options.delete_missing);
+    let journal = Journal::new(db, options);
     let mut synced = Instant::now();
     let mut sink = |items: Vec<(Label, (Address, Code))>, passed: &Passed| {
         let mut batch = WriteBatch::new();
@@ -141,6 +146,7 @@ pub fn ingest_in_flight(
     if let Some(error) = journal.take_failure() {
         return Err(error);
     }
+    report.stored_otherwise = journal.stored_otherwise();
     if options.delete_missing && !report.cancelled {
         report.deleted = journal.delete_missing(paths)?;
     }

@@ -11,6 +11,7 @@ use super::decode::ITEM_TIMEOUT;
 use super::foreign::ShardFormat;
 use super::journal::Redo;
 use super::siblings::Siblings;
+use super::store::Store;
 
 /// Batches that may be found and not yet handed on in order: room for the decoders to work ahead while one
 /// of their items is slow or a batch is encoded.
@@ -28,6 +29,7 @@ pub struct IngestOptions<'a> {
     pub(super) redo: Redo,
     pub(super) delete_missing: bool,
     pub(super) siblings: Option<&'a Siblings>,
+    pub(super) store: Store,
     pub(super) listed: &'a [PathBuf],
     pub(super) format: Option<&'a dyn ShardFormat>,
     pub(super) cancel: Option<&'a AtomicBool>,
@@ -45,6 +47,7 @@ impl Default for IngestOptions<'_> {
             redo: Redo::default(),
             delete_missing: false,
             siblings: None,
+            store: Store::default(),
             listed: &[],
             format: None,
             cancel: None,
@@ -100,6 +103,14 @@ impl<'a> IngestOptions<'a> {
     #[must_use]
     pub fn siblings(mut self, siblings: &'a Siblings) -> Self {
         self.siblings = Some(siblings);
+        self
+    }
+
+    /// Facts about each image that are stored in the value of its record, where [`ImageFacts`](super::ImageFacts) reads
+    /// them. Records of files and shards that are passed over keep what they hold. Default: none.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = store;
         self
     }
 

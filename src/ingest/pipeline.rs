@@ -28,6 +28,7 @@ use super::decode::{DecodeError, MAX_WORKING_BYTES};
 use super::gate::{Gate, Permit};
 use super::header::Header;
 use super::journal::{self, Mark};
+use super::look::{self, Look, Witness};
 use super::options::IngestOptions;
 use super::pending::Pending;
 use super::report::{Observer, Progress, Reject, Report, Stage};
@@ -92,7 +93,7 @@ pub(super) fn run_in_flight<T: Send>(
     let IngestOptions { listed, siblings, format, .. } = *options;
     let sources = Sources { given: paths, listed, siblings, format };
     sources.check()?;
-    let shared = Shared::new(options);
+    let shared = Shared::new(options)?;
     thread::scope(|scope| {
         let shared = &shared;
         // The window bounds both queues. Shorter ones would have their ends wake each other at every item.
@@ -124,6 +125,7 @@ pub(super) fn run_in_flight<T: Send>(
 struct Shared<'a> {
     started: Instant,
     options: IngestOptions<'a>,
+    witness: Witness,
     stop: AtomicBool,
     /// Whether the sources were walked to their end.
     finished: AtomicBool,
@@ -198,10 +200,11 @@ impl Drop for Stopper<'_, '_> {
 }
 
 impl<'a> Shared<'a> {
-    fn new(options: &IngestOptions<'a>) -> Self {
-        Self {
+    fn new(options: &IngestOptions<'a>) -> Result<Self, IngestError> {
+        Ok(Self {
             started: Instant::now(),
             options: *options,
+            witness: Witness::new(options.store)?,
             stop: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
@@ -216,7 +219,7 @@ impl<'a> Shared<'a> {
             known_bytes: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             total_bytes: AtomicU64::new(u64::MAX),
-        }
+        })
     }
 
     /// Whether nothing new shall be begun.
@@ -257,7 +260,7 @@ impl<'a> Shared<'a> {
                 counter.fetch_add(1, Ordering::Relaxed);
                 return true;
             }
-            let Some(place) = self.window.enter(places(&found)) else {
+            let Some(place) = self.window.enter(places(&found, self.witness.value_bytes())) else {
                 return false;
             };
             let (result, mark) = match found {
@@ -294,30 +297,33 @@ impl<'a> Shared<'a> {
                 self.dropped.store(true, Ordering::Relaxed);
                 continue;
             }
-            let (mut known, mut hash) = (None, None);
+            let mut known = None;
             let (bytes, permit) = match content {
                 Content::Bytes(bytes, permit) => (Ok(bytes), Some(permit)),
                 Content::File(path, before) => {
                     let bytes = source::read_file(&path);
                     known = before;
-                    hash = bytes.as_ref().ok().map(|bytes| journal::hash(bytes));
                     (bytes, None)
                 }
             };
-            mark.hash = hash;
+            let hashed = bytes.as_ref().ok().filter(|_| permit.is_none() || self.witness.hashes());
+            let hash = hashed.map(|bytes| look::content_hash(bytes));
+            if permit.is_none() {
+                mark.hash = hash.as_ref().map(journal::first_half);
+            }
             if let (Ok(bytes), None) = (&bytes, &permit) {
                 self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             }
-            let result = if known.is_some() && known == hash {
-                self.done_before.fetch_add(1, Ordering::Relaxed);
-                Became::Nothing
-            } else {
-                match bytes.map(|bytes| self.decode_one(&bytes)) {
-                    Ok(Ok(Some(pixels))) => Became::Picture(label, pixels),
-                    Ok(Ok(None)) => return,
-                    Ok(Err(error)) => Became::Reject(decode_reject(label.key, &error)),
-                    Err(reject) => Became::Reject(reject),
+            let result = match bytes {
+                _ if known.is_some() && known == mark.hash => {
+                    self.done_before.fetch_add(1, Ordering::Relaxed);
+                    Became::Nothing
                 }
+                Ok(bytes) => match self.decode_one(label, &mark, &bytes, hash) {
+                    Some(became) => became,
+                    None => return,
+                },
+                Err(reject) => Became::Reject(reject),
             };
             drop(permit);
             self.decoded.fetch_add(1, Ordering::Relaxed);
@@ -328,22 +334,44 @@ impl<'a> Shared<'a> {
         }
     }
 
+    /// Makes a picture with its value of an image; `None` if the run stopped meanwhile.
+    fn decode_one(
+        &self,
+        mut label: Label,
+        mark: &Mark,
+        bytes: &[u8],
+        hash: Option<[u8; 32]>,
+    ) -> Option<Became> {
+        let mut look = match self.look(bytes) {
+            Ok(look) => look?,
+            Err(error) => return Some(Became::Reject(decode_reject(label.key, &error))),
+        };
+        Some(match self.witness.value(&mut label, mark, (bytes, hash), &mut look) {
+            Ok(()) => Became::Picture(label, look.pixels),
+            Err((kind, cause)) => {
+                Became::Reject(Reject { key: label.key, stage: Stage::Source, kind, cause })
+            }
+        })
+    }
+
     /// Decodes when there is memory for it; `None` if the run stopped meanwhile.
-    fn decode_one(&self, bytes: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
+    fn look(&self, bytes: &[u8]) -> Result<Option<Look>, DecodeError> {
         let deadline = Deadline::new(self.options.item_timeout, self.options.clock);
         let header = Header::read(bytes, &deadline)?;
-        let entered = deadline.pause(|| self.memory.enter(header.working_bytes()));
+        let side = self.witness.side();
+        let memory = header.working_bytes() + Look::thumbnail_bytes(side, header.rows());
+        let entered = deadline.pause(|| self.memory.enter(memory));
         let Some(_permit) = entered else {
             return Ok(None);
         };
-        header.pixels().map(Some)
+        Look::take(header, side).map(Some)
     }
 }
 
-/// Places in the window that something found takes.
-fn places(found: &Found<'_>) -> u64 {
+/// Places in the window that something found takes, if so many bytes come to its value.
+fn places(found: &Found<'_>, more: u64) -> u64 {
     match found {
-        Found::Image(label, ..) => 1 + label.value.len() as u64 / VALUE_STEP,
+        Found::Image(label, ..) => 1 + (label.value.len() as u64 + more) / VALUE_STEP,
         Found::Reject(..) | Found::Skipped | Found::Known(_) | Found::End(_) => 1,
     }
 }

@@ -111,15 +111,18 @@ fn is_framed(file: &Path) -> bool {
             .is_some_and(|name| name.starts_with("MANIFEST-"))
 }
 
-/// Where the first such record lies, and its type.
+/// Where the first such record of a file lies, and its type.
 fn recycled_record(fs: &dyn Fs, file: &Path) -> Result<Option<(u64, u8)>> {
-    let mut log = fs.open_read(file)?;
+    let failed = |source| Error::Io { path: file.to_path_buf(), op: "read", source };
+    first_recycled(fs.open_read(file)?).map_err(failed)
+}
+
+fn first_recycled(mut log: impl io::Read) -> io::Result<Option<(u64, u8)>> {
     let mut block = Vec::with_capacity(BLOCK_BYTES);
     let mut begin = 0;
     loop {
         block.clear();
-        let read = log.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block);
-        read.map_err(|source| Error::Io { path: file.to_path_buf(), op: "read", source })?;
+        log.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
         if let Some((at, kind)) = recycled_in(&block) {
             return Ok(Some((begin + at as u64, kind)));
         }
@@ -275,11 +278,7 @@ mod tests {
         let whole =
             [log(&[300, 40, BLOCK_BYTES - 354 - 7 - 3]), vec![0; 3], log(&[100, 200])].concat();
         let second = BLOCK_BYTES + 107;
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let found = |bytes: &[u8]| {
-            std::fs::write(file.path(), bytes).unwrap();
-            recycled_record(&crate::storage::fs::OsFs, file.path()).unwrap()
-        };
+        let found = |bytes: &[u8]| first_recycled(bytes).unwrap();
         assert_eq!(found(&whole), None);
         for at in [0, 307, 354, BLOCK_BYTES, second] {
             for kind in [5, 6, 7, 8, 11, 131] {

@@ -23,6 +23,7 @@ use crate::error::{Corruption, Error, RecordError, Result};
 use crate::storage::fs::OsFs;
 use crate::storage::lock::Lock;
 use crate::storage::log;
+use crate::storage::tables::set_dictionary;
 use crate::storage::watermark;
 
 /// The column families (storage-format.md, section 4).
@@ -64,6 +65,7 @@ impl Family {
         options.set_compression_type(DBCompressionType::Lz4);
         if self == Self::Values {
             options.set_compression_type(DBCompressionType::Zstd);
+            set_dictionary(&mut options, DICTIONARY_BYTES);
             options.set_enable_blob_files(true);
             options.set_min_blob_size(LARGE_VALUE_BYTES);
             options.set_blob_compression_type(DBCompressionType::Zstd);
@@ -76,6 +78,9 @@ impl Family {
     }
 }
 
+/// The dictionary of a table of values, in bytes, made of what they have in common: without it the names of JSON
+/// members or the head of a thumbnail are stored in each block, and a block holds few values.
+const DICTIONARY_BYTES: i32 = 16 << 10;
 /// Values from this size on live in blob files, so that compaction does not copy them.
 const LARGE_VALUE_BYTES: u64 = 4096;
 /// One request of this size replaces many small ones in a scan.
@@ -488,4 +493,55 @@ pub(super) fn failure(path: &Path, error: &rocksdb::Error) -> Error {
 fn damage(path: &Path, message: impl Into<String>) -> Error {
     let source = RecordError { message: message.into(), corruption: true };
     Error::Records { path: path.to_path_buf(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that nothing compresses.
+    struct Noise(u64);
+
+    impl Noise {
+        fn bytes(&mut self, count: usize) -> Vec<u8> {
+            let next = || {
+                self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                self.0.to_be_bytes()[0]
+            };
+            std::iter::repeat_with(next).take(count).collect()
+        }
+    }
+
+    #[test]
+    fn small_values_share_a_dictionary_across_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records");
+        let records = Records::open(&path, Access::Create, 1 << 20, None).unwrap();
+        let mut noise = Noise(7);
+        // Eight heads of 1,200 bytes: a block of 4 KiB has three values, which hardly ever begin alike.
+        let heads: Vec<_> = (0..8).map(|_| noise.bytes(1200)).collect();
+        let count = 8000_u64;
+        let value = |id: u64, noise: &mut Noise| {
+            let head = heads[usize::from(noise.bytes(1)[0]) % 8].as_slice();
+            [head, &noise.bytes(50), &id.to_be_bytes()].concat()
+        };
+        let mut expected = Vec::new();
+        for id in 0..count {
+            let mut batch = RecordsBatch::default();
+            expected.push(value(id, &mut noise));
+            batch.put(Family::Values, id.to_be_bytes(), expected[expected.len() - 1].clone());
+            records.write(batch, false).unwrap();
+        }
+        records.flush().unwrap();
+        let bytes = records.family_bytes(Family::Values) / count;
+        assert!((50..300).contains(&bytes), "a value of 1,258 bytes takes {bytes}");
+        drop(records);
+        for access in [Access::ReadOnly, Access::Write] {
+            let records = Records::open(&path, access, 1 << 20, None).unwrap();
+            for (id, expected) in (0..count).zip(&expected) {
+                let value = records.get(Family::Values, &id.to_be_bytes()).unwrap();
+                assert_eq!(value.as_ref(), Some(expected), "{id}");
+            }
+        }
+    }
 }

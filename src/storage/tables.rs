@@ -2,12 +2,12 @@
 //!
 //! [`Records::ingest`] is one change of RocksDB's manifest, whatever the number of tables and families:
 //! after a crash all of them are part of the store or none is.
-#![expect(unsafe_code, reason = "the one call into RocksDB's C++ interface, see ingest.cc")]
+#![expect(unsafe_code, reason = "two calls that the binding lacks, one of them C++, see ingest.cc")]
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::{Path, PathBuf};
 
-use rocksdb::{AsColumnFamilyRef as _, AsRawPtr as _, Cache, SstFileWriter};
+use rocksdb::{AsColumnFamilyRef as _, AsRawPtr as _, Cache, Options, SstFileWriter};
 
 use crate::error::{Error, RecordError, Result};
 use crate::storage::failpoint;
@@ -21,6 +21,27 @@ unsafe extern "C" {
         files: *const *const c_char,
         message: *mut *mut c_char,
     ) -> bool;
+}
+
+/// Bytes of values that a dictionary is made of, for each of its own: as many as zstd advises.
+const TRAINING: i32 = 100;
+/// What waits in memory until the dictionary of its table is made. Without a limit that is the whole table.
+const WAITING_BYTES: u64 = 4 << 20;
+
+/// Sets the size of the dictionary of tables, 0 for none.
+pub(super) fn set_dictionary(options: &mut Options, bytes: i32) {
+    // The window that zstd chooses, its level and its strategy: RocksDB's defaults, which come with the call.
+    let (window_bits, level, strategy) = (-14, 32_767, 0);
+    options.set_compression_options(window_bits, level, strategy, bytes);
+    options.set_zstd_max_train_bytes(TRAINING * bytes);
+    // SAFETY: the options are alive and borrowed for writing; the call puts a number into them.
+    unsafe {
+        let options = options.as_raw_ptr();
+        librocksdb_sys::rocksdb_options_set_compression_options_max_dict_buffer_bytes(
+            options,
+            WAITING_BYTES,
+        );
+    }
 }
 
 /// A finished table, durable but for its name.
@@ -57,6 +78,8 @@ pub(crate) fn write_table(
     fill: impl FnOnce(&mut TableWriter<'_>) -> Result<()>,
 ) -> Result<Option<Table>> {
     let mut options = family.options(&Cache::new_lru_cache(0));
+    // A load is to be fast; what is written anew later gets one.
+    set_dictionary(&mut options, 0);
     // The disk begins at once, so that little is left to wait for at the end.
     options.set_bytes_per_sync(1 << 20);
     let writer = SstFileWriter::create(&options);

@@ -108,12 +108,15 @@ fn a_last_record_of_the_log_that_was_never_written_out_is_no_damage() {
     }
 }
 
+/// What happens to a log.
+type Damage<'a> = &'a dyn Fn(&mut [u8]);
+
 #[test]
 fn damage_to_the_last_record_of_the_log_is_still_refused() {
     let cut = Cut::new();
     let (before, after) = cut.log_bytes;
     let middle = (before + after) / 2;
-    let damages: [(&str, &dyn Fn(&mut [u8])); 3] = [
+    let damages: [(&str, Damage<'_>); 3] = [
         ("a flipped bit", &|log| log[middle] ^= 1),
         ("zeros that end within a sector", &|log| log[middle..after - 100].fill(0)),
         ("zeros that begin within the last sector", &|log| log[after - 20..].fill(0)),

@@ -7,6 +7,7 @@ mod runs;
 mod samples;
 mod shards;
 mod slow;
+mod stored;
 mod zips;
 
 use std::io::Cursor;

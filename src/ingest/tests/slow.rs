@@ -70,7 +70,9 @@ fn every_format_stops_when_its_time_is_over() {
         let decode = |limit| {
             let deadline =
                 Deadline::new(Duration::from_secs(limit), Clock::Steps(Duration::from_secs(1)));
-            Header::read(&bytes, &deadline).and_then(Header::pixels)
+            let look =
+                Header::read(&bytes, &deadline).and_then(|header| look::Look::take(header, None));
+            look.map(|look| look.pixels)
         };
         let whole = decode(u64::from(u32::MAX)).unwrap();
         let mut stopped = 0;

@@ -19,6 +19,7 @@ mod request;
 mod sheet;
 mod signals;
 mod size;
+mod stored;
 mod table;
 mod text;
 mod vectors;

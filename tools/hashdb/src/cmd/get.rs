@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use hashdb::ingest::ImageFacts;
 use hashdb::{Readable as _, Record};
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::output::{Output, note};
+use crate::stored;
 use crate::text::{self, JsonKey};
 
 /// Show the record with a key, or its value
@@ -20,6 +22,9 @@ pub(crate) struct Args {
     /// Print the value: its bytes as they are, or a field of the JSON object
     #[arg(long)]
     value: bool,
+    /// Print the thumbnail that an ingest stored, a JPEG file
+    #[arg(long, conflicts_with_all = ["value", "json"])]
+    thumbnail: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -35,6 +40,8 @@ struct Found {
     code: String,
     value_bytes: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value_hex: Option<String>,
@@ -49,19 +56,34 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         return Ok(Exit::Failed);
     };
     let value = snapshot.value(&record)?;
+    let facts = ImageFacts::decode(&value);
     let mut output = Output::new();
+    if args.thumbnail {
+        let Some(jpeg) = facts.and_then(|facts| facts.thumbnail) else {
+            let key = text::one_line(&args.key);
+            note(&format!(
+                "no thumbnail is stored with {key}; hashdb ingest --store thumbnail does so"
+            ));
+            return Ok(Exit::Failed);
+        };
+        output.bytes(&jpeg)?;
+        output.finish()?;
+        return Ok(Exit::Done);
+    }
     if args.json {
         output.json(&found(&record, &value, args.value))?;
     } else if args.value {
         output.bytes(&value)?;
     } else {
-        output.facts(&[
+        let mut rows = vec![
             ("key", text::key(&record.key)),
             ("id", record.id.to_string()),
             ("address", record.address.to_string()),
             ("code", record.code.to_string()),
             ("value", text::bytes(value.len() as u64)),
-        ])?;
+        ];
+        rows.extend(facts.iter().flat_map(stored::rows));
+        output.facts(&rows)?;
     }
     output.finish()?;
     Ok(Exit::Done)
@@ -75,6 +97,7 @@ fn found(record: &Record, value: &[u8], with_value: bool) -> Found {
         address: record.address.to_string(),
         code: record.code.to_string(),
         value_bytes: value.len(),
+        image: stored::member_in_short(value),
         value: value_text.filter(|_| with_value).map(str::to_owned),
         value_hex: (with_value && value_text.is_none()).then(|| text::hex(value)),
     }

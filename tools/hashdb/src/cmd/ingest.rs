@@ -22,6 +22,7 @@ use crate::exit::{Exit, Usage};
 use crate::output::{Output, note};
 use crate::progress::{self, Meter, Mode, State};
 use crate::signals::Interrupt;
+use crate::stored::Stored;
 use crate::table::read::ImageColumns;
 use crate::text;
 use crate::{encoder, files, lists};
@@ -67,6 +68,8 @@ pub(crate) struct Args {
     /// name up to the first dot, as in `WebDataset`. All of them, or those of these endings (json,txt)
     #[arg(long, value_name = "ENDINGS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     siblings: Option<Vec<String>>,
+    #[command(flatten)]
+    stored: Stored,
     /// The column of images in Parquet files [default: image, or the only one of structs with a field bytes]
     #[arg(long, value_name = "COLUMN")]
     image_column: Option<String>,
@@ -107,6 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         let sentence = "--delete-missing takes paths: a pattern does not tell what is missing";
         return Err(Usage(sentence.into()).into());
     }
+    let store = args.stored.store(&args.value_columns)?;
     let mut listed = Vec::new();
     for list in &args.list {
         lists::read(list, args.null, &mut listed)?;
@@ -120,7 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         seconds => Duration::from_secs(seconds),
     });
     let redo = Redo { rejects: args.retry_rejects, changed: args.update, all: args.again };
-    options = options.redo(redo).delete_missing(args.delete_missing).listed(&listed);
+    options = options.redo(redo).delete_missing(args.delete_missing).listed(&listed).store(store);
     if let Some(threads) = args.threads {
         options = options.threads(threads);
     }
@@ -174,6 +178,12 @@ fn is_pattern(path: &Path) -> bool {
 }
 
 fn tell(args: &Args, report: &Report) -> Result<()> {
+    if report.stored_otherwise > 0 {
+        let count = text::count(report.stored_otherwise);
+        note(&format!(
+            "{count} files and shards that are done keep what they hold, of another --store; --again reads them anew"
+        ));
+    }
     let seconds = report.elapsed.as_secs_f64();
     let rate = report.done as f64 / seconds.max(1e-9);
     let mut output = Output::new();
@@ -184,6 +194,7 @@ fn tell(args: &Args, report: &Report) -> Result<()> {
             "rejected_by_cause": report.rejected,
             "skipped": report.skipped,
             "done_before": report.done_before,
+            "stored_otherwise": report.stored_otherwise,
             "deleted": report.deleted,
             "bytes": report.bytes,
             "seconds": seconds,

@@ -4,14 +4,17 @@
 //! a query, its own picture at the left, its results beside it.
 
 mod canvas;
+mod noted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use hashdb::ingest::{Picture, reread, thumbnail};
+use hashdb::ingest::{ImageFacts, Picture, reread_with, thumbnail};
+use hashdb::{MAX_KEY_BYTES, Readable as _, Snapshot};
 
 use self::canvas::{Canvas, Color};
+use self::noted::NotedColumns;
 use crate::files;
 use crate::output::note;
 use crate::text;
@@ -75,19 +78,18 @@ impl Sheet {
         self.queries.push(shown);
     }
 
-    /// Draws the sheet into a PNG file.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    /// Draws the sheet into a PNG file. Pictures that are gone are shown by the thumbnails of their records.
+    pub(crate) fn write(&self, path: &Path, snapshot: &Snapshot) -> Result<()> {
         if self.left_out > 0 {
             let (left_out, path) = (self.left_out, path.display());
             note(&format!("{path} holds {MAX_ROWS} rows; {left_out} queries are left out"));
         }
-        let png = self.draw().png();
+        let png = self.draw(&self.pictures(snapshot)?).png();
         let png = png.map_err(|error| anyhow!("cannot draw {}: {error}", path.display()))?;
         files::replace(path, &png)
     }
 
-    fn draw(&self) -> Canvas {
-        let pictures = self.pictures();
+    fn draw(&self, pictures: &BTreeMap<Vec<u8>, Picture>) -> Canvas {
         let across = self.queries.iter().map(|query| query.results.len().min(ACROSS)).max();
         let across = u32::try_from(across.unwrap_or(0).max(1)).unwrap_or(1);
         let rows = u32::try_from(self.rows).unwrap_or(0);
@@ -114,18 +116,30 @@ impl Sheet {
         canvas
     }
 
-    /// Every picture that can still be read, small.
-    fn pictures(&self) -> BTreeMap<Vec<u8>, Picture> {
+    /// Every picture that can still be read, small, or of which the record has a thumbnail.
+    fn pictures(&self, snapshot: &Snapshot) -> Result<BTreeMap<Vec<u8>, Picture>> {
         let names = self.queries.iter().map(|query| &query.name);
         let keys = self.queries.iter().flat_map(|query| query.results.iter().map(|(key, _)| key));
         let wanted: BTreeSet<Vec<u8>> = names.chain(keys).cloned().collect();
         let mut pictures = BTreeMap::new();
-        reread(&wanted, &mut |key, bytes| {
+        reread_with(&wanted, Some(&NotedColumns(snapshot)), &mut |key, bytes| {
             if let Ok(picture) = thumbnail(&bytes, PICTURE) {
                 pictures.insert(key.to_vec(), picture);
             }
         });
-        pictures
+        for key in wanted {
+            if pictures.contains_key(&key) || key.is_empty() || key.len() > MAX_KEY_BYTES {
+                continue;
+            }
+            let Some(record) = snapshot.get(&key)? else { continue };
+            let facts = ImageFacts::decode(&snapshot.value(&record)?);
+            if let Some(jpeg) = facts.and_then(|facts| facts.thumbnail)
+                && let Ok(picture) = thumbnail(&jpeg, PICTURE)
+            {
+                pictures.insert(key, picture);
+            }
+        }
+        Ok(pictures)
     }
 }
 

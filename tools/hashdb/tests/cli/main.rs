@@ -13,6 +13,7 @@ mod records;
 mod repair;
 mod searches;
 mod sources;
+mod stored;
 mod tables;
 mod training;
 mod vectors;

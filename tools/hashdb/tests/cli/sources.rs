@@ -176,6 +176,23 @@ fn images_in_parquet_become_records_with_columns_as_values() {
 }
 
 #[test]
+fn pictures_in_parquet_are_found_again_for_a_sheet() {
+    let place = Place::empty();
+    hugging_face(&place, "p.parquet");
+    place.ok(&["create", "db"]);
+    let ingest = ["ingest", "db", "p.parquet", "--progress", "none"];
+    place.run(&[&ingest[..], &["--key-column", "name", "--image-column", "img"]].concat());
+    let grey = || {
+        place.ok(&["query", "db", "--key", "p.parquet/two", "--sheet", "sheet.png"]);
+        let sheet = image::load_from_memory(&crate::read(&place.path("sheet.png"))).unwrap();
+        sheet.to_rgb8().pixels().filter(|pixel| pixel.0 == [224, 224, 224]).count()
+    };
+    assert_eq!(grey(), 0);
+    crate::write(&place.path("p.parquet"), b"no Parquet any more");
+    assert!(grey() > 10_000, "pictures that are gone are grey tiles");
+}
+
+#[test]
 fn parquet_without_images_is_refused_by_its_columns_and_passed_over_in_a_folder() {
     let place = Place::empty();
     let urls: ArrayRef = Arc::new(StringArray::from(vec!["http://x"]));

@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, db: &Database, request: &Request, path: &Path) ->
         for (query, (answer, explanation)) in rows.zip(answers) {
             let hit = |neighbor| match args.no_keys {
                 true => Ok(Hit::nameless(neighbor)),
-                false => Hit::named(neighbor, &snapshot),
+                false => Hit::named(neighbor, &snapshot, args.stored),
             };
             let neighbors: Result<_> = answer.neighbors.iter().map(hit).collect();
             let line = Line {

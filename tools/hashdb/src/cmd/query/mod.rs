@@ -61,6 +61,9 @@ pub(crate) struct Args {
     /// Leave out the keys, each of which costs a look-up
     #[arg(long, requires = "codes")]
     no_keys: bool,
+    /// Show what an ingest stored about each result (--store)
+    #[arg(long, conflicts_with = "no_keys")]
+    stored: bool,
     /// Draw the queries and their results as one PNG picture
     #[arg(long, value_name = "PNG", conflicts_with = "codes")]
     sheet: Option<PathBuf>,

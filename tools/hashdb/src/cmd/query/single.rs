@@ -118,8 +118,8 @@ impl Session<'_> {
         let started = Instant::now();
         let (answer, explanation) = explain::ask(self.snapshot, &query, self.args.explain)?;
         let micros = started.elapsed().as_micros();
-        let hits: Result<_> =
-            answer.neighbors.iter().map(|neighbor| Hit::named(neighbor, self.snapshot)).collect();
+        let hit = |neighbor| Hit::named(neighbor, self.snapshot, self.args.stored);
+        let hits: Result<_> = answer.neighbors.iter().map(hit).collect();
         let answer = Answer {
             query: String::from_utf8_lossy(&target.name).into_owned(),
             plan: answer.stats.plan.to_string(),
@@ -155,7 +155,7 @@ impl Session<'_> {
 
     fn finish(self) -> Result<()> {
         if let (Some(sheet), Some(path)) = (&self.sheet, &self.args.sheet) {
-            sheet.write(path)?;
+            sheet.write(path, self.snapshot)?;
         }
         self.output.finish()
     }

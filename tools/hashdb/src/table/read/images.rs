@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use hashdb::ingest::{ShardEntries, ShardEntry, ShardError, ShardFormat};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::columns::{each, each_integer, is_bytes};
@@ -25,7 +26,7 @@ const IMAGE: &str = "image";
 const BYTES: &str = "bytes";
 
 /// Which columns to read.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct ImageColumns {
     /// The images; by default `image`, or the only column of structs with a field `bytes`.
     pub(crate) image: Option<String>,
@@ -33,6 +34,22 @@ pub(crate) struct ImageColumns {
     pub(crate) key: Option<String>,
     /// What goes into values.
     pub(crate) values: Vec<String>,
+}
+
+impl ImageColumns {
+    /// The columns of a label, if it is one.
+    pub(crate) fn of_label(label: &str) -> Option<Self> {
+        serde_json::from_str(label).ok()
+    }
+
+    /// The rows of a file from this one on.
+    pub(crate) fn rows(
+        &self,
+        path: &Path,
+        first: u64,
+    ) -> Result<ShardEntries<'static>, ShardError> {
+        Ok(Box::new(Rows::open(self, path, first)?))
+    }
 }
 
 impl ShardFormat for ImageColumns {
@@ -46,7 +63,7 @@ impl ShardFormat for ImageColumns {
     }
 
     fn entries(&self, path: &Path, first: u64) -> Result<ShardEntries<'_>, ShardError> {
-        Ok(Box::new(Rows::open(self, path, first)?))
+        self.rows(path, first)
     }
 }
 
