@@ -86,7 +86,6 @@ fn by_definition(query: &[u32], images: u64, skewed: bool) -> Vec<u32> {
 }
 
 /// Processor time of this thread so far, which other work on the machine does not lengthen by waiting.
-#[expect(clippy::disallowed_methods, reason = "the kernel tells it in a file")]
 fn processor() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = text.split(' ').next().and_then(|first| first.parse().ok());
