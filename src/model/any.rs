@@ -11,6 +11,9 @@ use super::{
     KmeansItq, ModelError, PATCHES, Pixels, Precision, StageTimes, autoencoder, default_encoder,
 };
 
+/// The weights of the encoder `kmeans-itq`, which ships with the crate.
+static KMEANS_ITQ: &[u8] = include_bytes!("kmeans-itq.safetensors");
+
 /// An encoder of any kind. What a kind cannot do (compute on a GPU, in a narrow precision) is an error there.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "a program has one or two, and in no list")]
@@ -23,15 +26,18 @@ pub enum Model {
 
 impl Model {
     /// The names of the encoders that ship with the crate.
-    pub const NAMES: [&str; 1] = ["default"];
+    pub const NAMES: [&str; 2] = ["default", "kmeans-itq"];
 
-    /// The encoder of a name in [`Model::NAMES`].
+    /// The encoder of a name in [`Model::NAMES`]: `default` is [`default_encoder`], `kmeans-itq` gives 256-bit codes
+    /// and 28-bit addresses too, was trained on the same pictures with the defaults of
+    /// [`KmeansConfig`](super::KmeansConfig), finds more of the same kind, and takes longer.
     ///
     /// # Errors
     /// [`ModelError::UnknownName`] if there is none, [`ModelError::Device`] if the device cannot be used.
     pub fn named(name: &str, device: DeviceChoice) -> Result<Self, ModelError> {
         match name {
             "default" => default_encoder(device).map(Self::Autoencoder),
+            "kmeans-itq" => Self::from_bytes(KMEANS_ITQ, device),
             _ => Err(ModelError::UnknownName { name: name.to_owned() }),
         }
     }

@@ -260,3 +260,18 @@ fn names_that_no_encoder_has_are_refused() {
     let error = Model::named("kmeans", CPU).unwrap_err();
     assert!(matches!(&error, ModelError::UnknownName { name } if name == "kmeans"), "{error}");
 }
+
+/// A database that was filled with it stays readable only as long as its fingerprint does not change.
+#[test]
+fn the_shipped_encoder_is_the_one_that_was_measured_and_was_trained_by_the_defaults() {
+    let shipped = include_bytes!("../../kmeans-itq.safetensors");
+    assert!(shipped.len() <= 8_000_000);
+    let model = Model::named("kmeans-itq", CPU).unwrap();
+    assert!(model.to_bytes().unwrap() == shipped, "the file is not in its canonical form");
+    assert_eq!(model.fingerprint().to_string(), "a5b3847d1fe456bc6fb18aeb61d0b7a5");
+    assert_eq!((model.code_bits(), model.address_bits()), (256, 28));
+    let Model::KmeansItq(encoder) = model else { unreachable!("it has this kind") };
+    let training = encoder.training().unwrap();
+    assert_eq!((&training.config, training.images), (&KmeansConfig::default(), 50_000));
+    assert!(training.code_entropy > 0.98 && training.address_entropy > 0.98, "{training:?}");
+}
