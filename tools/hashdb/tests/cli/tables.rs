@@ -389,7 +389,7 @@ fn patch_addresses_go_through_json_lines_and_other_formats_say_that_they_do_not_
         "{}",
         ran.stderr
     );
-    place.ok(&["load", "without", "without.csv", "--code-bits", "64", "--address-bits", "12"]);
+    place.ok(&["load", "without", "without.csv"]);
     assert_ne!(place.digest("without"), place.digest("db"));
 
     let line = |patches: &str| {
@@ -397,8 +397,8 @@ fn patch_addresses_go_through_json_lines_and_other_formats_say_that_they_do_not_
     };
     let many = format!("[{}]", vec!["1"; 257].join(","));
     for (patches, says) in [
-        ("[\"12\"]", "patches: \"12\" does not begin with 0x"),
-        ("[4096]", "4096"),
+        ("[\"12\"]", "patches: address: '12' does not begin with 0x"),
+        ("[4096]", "address must fit 12 bits, 0x1000 does not"),
         (&many, "patch addresses must be at most 256, not 257"),
     ] {
         write(&place.path("bad.jsonl"), line(patches).as_bytes());
