@@ -29,6 +29,8 @@ const MOST_MANIFEST_BYTES: u64 = 16 << 20;
 const MOST_GROWTH: u64 = 256 << 20;
 /// A child that seals nothing for so long hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the background may take to merge what is left.
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
 /// Of some thousand records, on a loaded machine.
 const MOST_OPENING: Duration = Duration::from_secs(5);
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
@@ -101,7 +103,15 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let opening = begin.elapsed();
     model.recover(&db, seals, seals)?;
     model.check(&db)?;
-    let segments = db.stats().segments.len() as u64;
+    // The background merges them as it gets to it.
+    let patience = Instant::now();
+    let segments = loop {
+        let segments = db.stats().segments.len() as u64;
+        if segments <= MOST_SEGMENTS || patience.elapsed() > MOST_PATIENCE {
+            break segments;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
     drop(db);
     check_copies(&plan, &path, seals)?;
     judge(&tenths, &mut outcome);
