@@ -70,10 +70,12 @@ impl Plan<'_> {
         let rivals = self.contested.entry(record.key.clone()).or_default();
         rivals.push((location, has_value));
         if let Some(named) = named
-            && holds(&self.snapshot, named.location, &schema, &record.key)?
+            && let Some(held) = held(&self.snapshot, named.location, &schema, &record.key)?
             && !rivals.iter().any(|(rival, _)| *rival == named.location)
         {
-            rivals.push((named.location, named.has_value));
+            // What the key says of a value is not what became of it.
+            let has_value = held.has_value && self.present.contains(held.id);
+            rivals.push((named.location, has_value));
         }
         Ok(())
     }
@@ -101,7 +103,7 @@ impl Plan<'_> {
         snapshot.scan(Family::Keys, &[], |key, value| {
             let entry = KeyEntry::decode(value).ok();
             let held = match entry {
-                Some(entry) => holds(snapshot, entry.location, &schema, key)?,
+                Some(entry) => held(snapshot, entry.location, &schema, key)?.is_some(),
                 None => false,
             };
             if !held {
@@ -190,13 +192,14 @@ impl Plan<'_> {
 /// Entries that are taken out of a scan at once.
 const PIECE: usize = 1000;
 
-/// Whether there is a record at a location, with this key.
-fn holds(
+/// The record at a location, if it has this key.
+fn held(
     snapshot: &RecordsSnapshot,
     location: Location,
     schema: &crate::storage::manifest::Schema,
     key: &[u8],
-) -> Result<bool> {
-    let Some(value) = snapshot.get(Family::Records, &location.encode())? else { return Ok(false) };
-    Ok(decode_record(schema, location, &value).is_ok_and(|record| record.key == key))
+) -> Result<Option<Record>> {
+    let value = snapshot.get(Family::Records, &location.encode())?;
+    let record = value.and_then(|value| decode_record(schema, location, &value).ok());
+    Ok(record.filter(|record| record.key == key))
 }
