@@ -22,7 +22,7 @@ pub struct PatchSideColumns {
     pub offsets: Vec<u8>,
     /// `u16`: the other half of each entry; those of one half are sorted by row, then by the other half.
     pub suffixes: Vec<u8>,
-    /// The row of each entry, in [`row_bytes`] bytes.
+    /// The row of each entry, in `row_bytes` bytes.
     pub rows: Vec<u8>,
 }
 

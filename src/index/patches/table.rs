@@ -103,6 +103,7 @@ impl<'a> PatchTable<'a> {
 
     /// Whether there is none.
     #[must_use]
+    #[cfg(any(test, feature = "__internals"))]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
