@@ -9,6 +9,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Corruption, Error, Result};
@@ -35,32 +36,26 @@ pub(crate) enum Ending {
 
 impl Ending {
     /// Reads a log to its end.
-    pub(crate) fn of(mut log: impl io::Read) -> io::Result<Self> {
-        let mut block = Vec::with_capacity(BLOCK_BYTES);
+    pub(crate) fn of(log: impl io::Read) -> io::Result<Self> {
         // Where the first record lies that is not whole, and where it would end.
         let mut broken = None;
-        let (mut begin, mut written) = (0, 0);
-        loop {
-            block.clear();
-            log.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
+        let mut written = 0;
+        let length = for_each_block(log, |begin, block| {
             broken = broken.or_else(|| {
-                let record = broken_record(&block)?;
+                let record = broken_record(block)?;
                 Some((begin + record.start as u64, begin + record.end as u64))
             });
             if let Some(last) = block.iter().rposition(|byte| *byte != 0) {
                 written = begin + last as u64 + 1;
             }
-            begin += block.len() as u64;
-            if block.len() < BLOCK_BYTES {
-                break;
-            }
-        }
+            ControlFlow::Continue(())
+        })?;
         let Some((at, end)) = broken.filter(|(at, _)| *at < written) else {
             // Zeros at the end were never written to at all.
             return Ok(Self::Whole);
         };
         let block_end = at / BLOCK_BYTES as u64 * BLOCK_BYTES as u64 + BLOCK_BYTES as u64;
-        let is_cut = begin < end && end <= block_end;
+        let is_cut = length < end && end <= block_end;
         let is_unwritten = written.next_multiple_of(SECTOR_BYTES) < end;
         Ok(if is_cut || is_unwritten { Self::Torn { at } } else { Self::Damaged { at } })
     }
@@ -117,18 +112,32 @@ fn recycled_record(fs: &dyn Fs, file: &Path) -> Result<Option<(u64, u8)>> {
     first_recycled(fs.open_read(file)?).map_err(failed)
 }
 
-fn first_recycled(mut log: impl io::Read) -> io::Result<Option<(u64, u8)>> {
+fn first_recycled(log: impl io::Read) -> io::Result<Option<(u64, u8)>> {
+    let mut found = None;
+    for_each_block(log, |begin, block| match recycled_in(block) {
+        Some((at, kind)) => {
+            found = Some((begin + at as u64, kind));
+            ControlFlow::Break(())
+        }
+        None => ControlFlow::Continue(()),
+    })?;
+    Ok(found)
+}
+
+/// Shows `visit` the blocks of a log, each with its offset, until it breaks; returns how many bytes were read.
+fn for_each_block(
+    mut log: impl io::Read,
+    mut visit: impl FnMut(u64, &[u8]) -> ControlFlow<()>,
+) -> io::Result<u64> {
     let mut block = Vec::with_capacity(BLOCK_BYTES);
-    let mut begin = 0;
+    let mut length = 0;
     loop {
         block.clear();
         log.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
-        if let Some((at, kind)) = recycled_in(&block) {
-            return Ok(Some((begin + at as u64, kind)));
-        }
-        begin += block.len() as u64;
-        if block.len() < BLOCK_BYTES {
-            return Ok(None);
+        let begin = length;
+        length += block.len() as u64;
+        if visit(begin, &block).is_break() || block.len() < BLOCK_BYTES {
+            return Ok(length);
         }
     }
 }
