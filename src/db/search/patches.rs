@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::db::answer::{Plan, QueryStats};
 use crate::db::engine::SearchTools;
+use crate::db::explain::Trace;
 use crate::db::filter::Admission;
 use crate::db::patches::{Joined, PatchAnswer, PatchMatch, PatchQuery};
 use crate::db::segment::Segment;
@@ -28,12 +29,14 @@ pub(crate) fn search_patches(
     tools: &SearchTools,
     view: &Arc<View>,
     query: &PatchQuery,
+    trace: &mut Trace,
 ) -> Result<PatchAnswer> {
     query.validate(&tools.schema)?;
     let admission = query.filter.as_ref().map_or(Ok(Admission::All), |filter| filter.resolve(view));
     let admission = admission?;
     let patches = distinct(query);
-    let mut search = PatchSearch { tools, view, query, patches, counters: Counters::default() };
+    let counters = Counters::default();
+    let mut search = PatchSearch { tools, view, query, patches, counters, trace };
     let sources = search.score()?;
     let matches = match &query.joined {
         None => search.best(&sources, &admission)?,
@@ -52,6 +55,7 @@ struct PatchSearch<'a> {
     query: &'a PatchQuery,
     patches: Vec<(u32, u32)>,
     counters: Counters,
+    trace: &'a mut Trace,
 }
 
 /// The patches of a query, and how often it has each: a plain sky is looked up once.
@@ -74,7 +78,9 @@ impl<'a> PatchSearch<'a> {
         let view = self.view;
         let mut sources = Vec::new();
         for run in view.memtable.runs() {
+            self.trace.begin(None, run.len());
             let (rows, scores) = (run.rows(), self.scan(run.len(), &run.patches));
+            self.trace.end(Plan::Patches);
             sources.push(Scored { rows, scores });
         }
         for segment in &view.segments {
@@ -84,7 +90,9 @@ impl<'a> PatchSearch<'a> {
                 continue;
             }
             let rows = if codes { segment.rows()? } else { segment.places()? };
+            self.trace.begin(Some(segment.number()), rows.len());
             let scores = self.look_up(segment, rows.len())?;
+            self.trace.end(Plan::Patches);
             sources.push(Scored { rows, scores });
         }
         Ok(sources)
@@ -167,7 +175,8 @@ impl<'a> PatchSearch<'a> {
     ) -> Result<Vec<PatchMatch>> {
         let mut all_distances = Vec::with_capacity(sources.len());
         let (mut by_score, mut by_distance) = (Ranks::default(), Ranks::default());
-        for Scored { rows, scores } in &mut sources {
+        for (source, Scored { rows, scores }) in sources.iter_mut().enumerate() {
+            self.trace.resume(source);
             let mut distances = vec![0; rows.len()];
             hamming::distances(
                 self.tools.level,
@@ -186,6 +195,7 @@ impl<'a> PatchSearch<'a> {
                 by_distance.count(distances[row]);
             }
             all_distances.push(distances);
+            self.trace.end(Plan::Patches);
         }
         by_score.settle(true);
         by_distance.settle(false);

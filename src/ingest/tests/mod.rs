@@ -1,6 +1,7 @@
 //! Whole runs over folders and shards that the tests make themselves.
 
 mod jpegs;
+mod patched;
 mod patterns;
 mod resume;
 mod runs;

@@ -10,6 +10,7 @@ mod evaluation;
 mod failures;
 mod images;
 mod kmeans;
+mod patches;
 mod records;
 mod repair;
 mod searches;
