@@ -66,3 +66,13 @@ pub(crate) fn check(db: &Database, encoder: &Model) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Checks that there is something to be found by patches.
+pub(crate) fn check_any(db: &Database) -> Result<()> {
+    let stats = db.stats();
+    if stats.patches == 0 {
+        let path = stats.path.display();
+        bail!("no record of {path} has patch addresses; hashdb ingest --patches stores them");
+    }
+    Ok(())
+}

@@ -56,7 +56,8 @@ pub(crate) struct Search {
     /// The number of results [default: 10]
     #[arg(short, value_name = "K")]
     k: Option<usize>,
-    /// All records whose codes, or addresses in mode ball, differ in at most R bits; not with -k
+    /// All records whose codes, or addresses in mode ball, differ in at most R bits; together with -k for
+    /// --patches alone
     #[arg(long, value_name = "R")]
     radius: Option<u32>,
     /// Search only the records whose keys begin with this text

@@ -64,7 +64,8 @@ impl Hit {
     /// How near it is, in a few letters.
     pub(super) fn label(&self) -> String {
         match (self.score, self.distance) {
-            (Some(score), _) => format!("score {score}"),
+            (Some(score), Some(bits)) => format!("{score}, {bits} bits"),
+            (Some(score), None) => format!("score {score}"),
             (None, distance) => format!("{} bits", distance.unwrap_or(0)),
         }
     }
@@ -76,16 +77,16 @@ pub(super) fn show(output: &mut Output, hits: &[Hit]) -> Result<()> {
         return output.line("  no results");
     }
     let number = |number: Option<u32>| number.map(|number| number.to_string());
-    let facts = |hit: &Hit| hit.facts.clone().unwrap_or_default();
+    let rounded = |sum: f64| ((sum * 1e6).round() / 1e6).to_string();
     type Cell<'a> = Box<dyn Fn(&Hit) -> Option<String> + 'a>;
     let columns: [(&str, Cell<'_>); 8] = [
-        (">rank sum", Box::new(|hit| hit.rank_sum.map(|sum| sum.to_string()))),
+        (">rank sum", Box::new(|hit| hit.rank_sum.map(rounded))),
         (">score", Box::new(|hit| number(hit.score))),
         (">distance", Box::new(|hit| number(hit.distance))),
         (">id", Box::new(|hit| Some(hit.id.to_string()))),
-        (">size", Box::new(|hit| facts(hit).size.map(text::bytes))),
-        (">width", Box::new(|hit| number(facts(hit).width))),
-        (">height", Box::new(|hit| number(facts(hit).height))),
+        (">size", Box::new(|hit| hit.facts.as_ref()?.size.map(text::bytes))),
+        (">width", Box::new(|hit| number(hit.facts.as_ref()?.width))),
+        (">height", Box::new(|hit| number(hit.facts.as_ref()?.height))),
         ("key", Box::new(|hit| Some(text::key(&hit.key)))),
     ];
     // A column that no result fills is not shown.

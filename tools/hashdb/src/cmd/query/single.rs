@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, db: &Database, kind: &Kind<'_>) -> Result<Exit> {
     } else if let Some(key) = &args.key {
         let target = recorded(&snapshot, key, &args.db)?;
         if by_patches {
-            check_patches(db)?;
+            patches::check_any(db)?;
             if target.patches.is_empty() {
                 bail!("the record with key {key} in {} has no patch addresses", args.db.display());
             }
@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, db: &Database, kind: &Kind<'_>) -> Result<Exit> {
         let encoder = encoder::of_database(db, args.device)?;
         if by_patches {
             patches::check(db, &encoder)?;
-            check_patches(db)?;
+            patches::check_any(db)?;
         }
         let mut answer = |path: &Path, Encoding { address, code, patches }| {
             let name = path.as_os_str().as_encoded_bytes().to_vec();
@@ -90,16 +90,6 @@ pub(super) fn run(args: &Args, db: &Database, kind: &Kind<'_>) -> Result<Exit> {
 fn coded(code: &str, address: Option<&str>, address_bits: u8) -> Result<Target> {
     let address = address.map(|hex| Address::from_hex(hex, address_bits)).transpose()?;
     Ok(Target { name: code.into(), code: code.parse()?, address, patches: Vec::new() })
-}
-
-/// Checks that there is something to be found by patches.
-fn check_patches(db: &Database) -> Result<()> {
-    let stats = db.stats();
-    if stats.patches == 0 {
-        let path = stats.path.display();
-        bail!("no record of {path} has patch addresses; hashdb ingest --patches stores them");
-    }
-    Ok(())
 }
 
 fn recorded(snapshot: &Snapshot, key: &str, db: &Path) -> Result<Target> {
