@@ -46,7 +46,7 @@ use merge::Sorted;
 use passes::{Passes, Reading};
 use run::Run;
 use values::ValueTables;
-use work::{Names, check_cancelled, deal};
+use work::{Meter, Names, check_cancelled, deal};
 
 /// Ids that a load keeps for itself until it ends: more than it can bring.
 const RESERVED_IDS: u64 = 1 << 40;
@@ -289,8 +289,11 @@ impl BulkLoader {
             reading: Reading::within(self.options.memory_budget, self.options.threads + 1),
             cancel: self.options.cancel.as_ref(),
         };
-        self.by_key = passes.reduce(std::mem::take(&mut self.by_key), Order::Key)?;
-        self.by_row = passes.reduce(std::mem::take(&mut self.by_row), Order::Row)?;
+        let work = passes.work(&self.by_key) + passes.work(&self.by_row);
+        let meter = (work > 0).then(|| Meter::new(&self.options, BulkStage::Merge, work));
+        let [by_key, by_row] = [&mut self.by_key, &mut self.by_row].map(std::mem::take);
+        self.by_key = passes.reduce(by_key, Order::Key, meter.as_ref())?;
+        self.by_row = passes.reduce(by_row, Order::Row, meter.as_ref())?;
         let notes = std::mem::take(&mut self.notes);
         let [by_key, by_row] = self.sorted()?;
         let _sealing = engine.sealing.lock();
