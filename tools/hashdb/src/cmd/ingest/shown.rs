@@ -154,7 +154,7 @@ mod tests {
             rates.learn(&progress);
         }
         let shown = Shown::new(&progress, &rates);
-        assert_eq!(shown.line(), "6,000 images, 100/s, 60 % read, 40 s left");
+        assert_eq!(shown.line(), "6,000 images, 100/s, 60 % read, 40s left");
         for second in 61..=80 {
             progress.elapsed = Duration::from_secs(second);
             progress.done += 1;
