@@ -66,7 +66,6 @@ pub struct BulkLoader {
     by_key: Vec<Run>,
     by_row: Vec<Run>,
     chunk: Chunk,
-    chunk_budget: usize,
     names: Names,
     first_id: u64,
     count: u64,
@@ -147,8 +146,10 @@ impl BulkLoader {
             values: ValueTables::new(options.threads, block_bytes),
             by_key: Vec::new(),
             by_row: Vec::new(),
-            chunk: Chunk::new(usize::from(engine.schema.code_bits / 8)),
-            chunk_budget: options.memory_budget - block_bytes * blocks,
+            chunk: Chunk::new(
+                usize::from(engine.schema.code_bits / 8),
+                options.memory_budget - block_bytes * blocks,
+            ),
             names: Names::new(folder),
             first_id: reservation.first_id,
             count: 0,
@@ -205,7 +206,7 @@ impl BulkLoader {
         let patches: Vec<_> = patches.iter().map(|patch| patch.value().to_le_bytes()).collect();
         self.chunk.push(&Entry { id, address, has_value, code, patches: &patches, key });
         self.count += 1;
-        if self.chunk.is_full(self.chunk_budget)
+        if self.chunk.is_full()
             && let Err(error) = self.spill()
         {
             self.failed = true;
@@ -279,7 +280,7 @@ impl BulkLoader {
         let runs = self.by_key.len() as u64;
         if runs > 0 {
             // Its memory is the segments' now.
-            self.chunk = Chunk::new(self.chunk.code_bytes());
+            self.chunk.release();
         }
         let engine = self.reservation.engine();
         let passes = Passes {
