@@ -16,6 +16,7 @@ mod npy;
 mod output;
 mod patches;
 mod progress;
+mod recent;
 mod request;
 mod sheet;
 mod signals;
