@@ -186,8 +186,11 @@ fn ties(items: impl Iterator<Item = (u64, bool)>) -> Vec<Tie> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::Code;
+    use crate::db::{
+        Database, Options, PatchMatch, Query, Readable as _, WriteBatch, WriteOptions,
+    };
     use crate::linear::Draws;
-    use crate::{Code, Database, Options, Query, Readable as _, WriteBatch, WriteOptions};
 
     const COUNT: usize = 5;
     const WIDTH: usize = 8;
@@ -332,7 +335,7 @@ mod tests {
                     query.radius(rule.radius).counting(rule.counting)
                 };
                 let found = labelled.rank(Level::best(), asker, rule).unwrap();
-                let is_relevant = |found: &crate::PatchMatch| {
+                let is_relevant = |found: &PatchMatch| {
                     let record = db.record(&found.neighbor()).unwrap();
                     let row: usize = std::str::from_utf8(&record.key).unwrap().parse().unwrap();
                     items.labels[row] == asker.label
@@ -349,7 +352,7 @@ mod tests {
                 let code = Code::from_bytes(asker.code).unwrap();
                 let query = query().joined_with(code, rule.patch_weight, rule.code_weight);
                 let matches = db.search_patches(&query).unwrap().matches;
-                let sum = |found: &crate::PatchMatch| found.joined.unwrap().1;
+                let sum = |found: &PatchMatch| found.joined.unwrap().1;
                 let same = matches.chunk_by(|one, other| sum(one) == sum(other));
                 let same = same.map(|same| Tie {
                     items: same.len() as u64,
