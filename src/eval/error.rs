@@ -1,5 +1,6 @@
 //! What stops an evaluation.
 
+use crate::error::Corruption;
 use crate::linear::LinearError;
 
 /// An evaluation cannot be made. Nothing was changed by it.
@@ -58,6 +59,12 @@ pub enum EvalError {
         found: usize,
         /// How many are needed.
         least: usize,
+    },
+    /// Patch addresses of another width than was said.
+    #[error("the addresses of patches cannot be ranked: {cause}")]
+    Patches {
+        /// What is wrong with them.
+        cause: Corruption,
     },
     /// A product of matrices failed, for example for lack of memory.
     #[error("a product of matrices failed: {cause}")]

@@ -2,7 +2,7 @@
 //! methods that a learned code is measured against.
 //!
 //! `ranks` orders a database by Hamming distance, `ranking` says what an order with ties is worth, `scores`
-//! gathers queries into means with intervals, `collisions` looks at the codes without any label, `labels`
+//! gathers queries into means with intervals, `patches` ranks by patch addresses, `collisions` looks at the codes without any label, `labels`
 //! finds what a picture shows, [`baselines`] makes codes without a network.
 //!
 //! Labels come in here and nowhere else: no encoder, baseline, index or database ever sees one.
@@ -11,6 +11,7 @@ pub mod baselines;
 mod collisions;
 mod error;
 mod labels;
+mod patches;
 mod ranking;
 mod ranks;
 mod scores;
@@ -18,6 +19,7 @@ mod scores;
 pub use collisions::{CodeStatistics, code_statistics};
 pub use error::EvalError;
 pub use labels::{Classes, LabelSource, LabelTable};
+pub use patches::{LabelledPatches, PatchAsker, PatchRanking, PatchRule};
 pub use ranking::{Harmonic, Tie, precision_at, relevant_within};
 pub use ranks::{Ball, LabelledCodes, Own};
 pub use scores::{CUT, CurvePoint, Estimate, PLACES, QueryScore, Scorer, Summary};

@@ -40,7 +40,7 @@ pub use multi::{MOST_SORTERS, MultiCost, MultiIndex, MultiIndexColumns, Prepared
 pub use neighbor::Neighbor;
 pub use patches::{
     MAX_PATCH_RADIUS, MAX_PATCHES, PatchCounting, PatchLists, PatchSide, PatchSideColumns,
-    PatchTable, PatchTally, fingerprint,
+    PatchTable, PatchTally, RankSums, distinct_patches, fingerprint,
 };
 pub use prefix::{PrefixColumn, Prefixes};
 pub use rows::Rows;

@@ -13,7 +13,7 @@ use crate::db::segment::Segment;
 use crate::db::view::View;
 use crate::error::{Corruption, Result};
 use crate::hamming;
-use crate::index::{Counters, PatchLists, PatchTally, Rows};
+use crate::index::{Counters, PatchLists, PatchTally, RankSums, Rows, distinct_patches};
 
 /// What stands in the place of a score where the row is no record, or none that the filter admits.
 const NONE: u32 = u32::MAX;
@@ -34,7 +34,7 @@ pub(crate) fn search_patches(
     query.validate(&tools.schema)?;
     let admission = query.filter.as_ref().map_or(Ok(Admission::All), |filter| filter.resolve(view));
     let admission = admission?;
-    let patches = distinct(query);
+    let patches = distinct_patches(query.patches.iter().map(|patch| patch.value()));
     let counters = Counters::default();
     let mut search = PatchSearch { tools, view, query, patches, counters, trace };
     let sources = search.score()?;
@@ -56,20 +56,6 @@ struct PatchSearch<'a> {
     patches: Vec<(u32, u32)>,
     counters: Counters,
     trace: &'a mut Trace,
-}
-
-/// The patches of a query, and how often it has each: a plain sky is looked up once.
-fn distinct(query: &PatchQuery) -> Vec<(u32, u32)> {
-    let mut sorted: Vec<_> = query.patches.iter().map(|patch| patch.value()).collect();
-    sorted.sort_unstable();
-    let mut patches: Vec<(u32, u32)> = Vec::with_capacity(sorted.len());
-    for patch in sorted {
-        match patches.last_mut() {
-            Some((last, times)) if *last == patch => *times += 1,
-            _ => patches.push((patch, 1)),
-        }
-    }
-    patches
 }
 
 impl<'a> PatchSearch<'a> {
@@ -174,7 +160,7 @@ impl<'a> PatchSearch<'a> {
         admission: &Admission<'_>,
     ) -> Result<Vec<PatchMatch>> {
         let mut all_distances = Vec::with_capacity(sources.len());
-        let (mut by_score, mut by_distance) = (Ranks::default(), Ranks::default());
+        let mut sums = RankSums::new(joined.patch_weight, joined.code_weight);
         for (source, Scored { rows, scores }) in sources.iter_mut().enumerate() {
             self.trace.resume(source);
             let mut distances = vec![0; rows.len()];
@@ -191,22 +177,19 @@ impl<'a> PatchSearch<'a> {
                     *score = NONE;
                     continue;
                 }
-                by_score.count(*score);
-                by_distance.count(distances[row]);
+                sums.count(*score, distances[row]);
             }
             all_distances.push(distances);
             self.trace.end(Plan::Patches);
         }
-        by_score.settle(true);
-        by_distance.settle(false);
+        sums.settle();
         let mut heap = BinaryHeap::new();
         for (Scored { rows, scores }, distances) in sources.iter().zip(&all_distances) {
             for (row, (&score, &distance)) in scores.iter().zip(distances).enumerate() {
                 if score == NONE {
                     continue;
                 }
-                let sum = joined.patch_weight * by_score.of(score)
-                    + joined.code_weight * by_distance.of(distance);
+                let sum = sums.sum(score, distance);
                 let place =
                     Place { sum, id: rows.id(row), score, distance, address: rows.address(row) };
                 if heap.len() < self.query.k {
@@ -258,55 +241,3 @@ impl PartialEq for Place {
 }
 
 impl Eq for Place {}
-
-/// Values below which their numbers stand in an array.
-const SMALL: usize = 1 << 16;
-
-/// How many records have each value, and then the rank of each value.
-#[derive(Default)]
-struct Ranks {
-    small: Vec<u64>,
-    large: std::collections::BTreeMap<u32, u64>,
-}
-
-impl Ranks {
-    fn cell(&mut self, value: u32) -> &mut u64 {
-        let place = value as usize;
-        if place >= SMALL {
-            return self.large.entry(value).or_default();
-        }
-        if place >= self.small.len() {
-            self.small.resize(place + 1, 0);
-        }
-        &mut self.small[place]
-    }
-
-    fn count(&mut self, value: u32) {
-        *self.cell(value) += 1;
-    }
-
-    /// Puts ranks in the place of numbers: one more than the number of those that are better, the largest
-    /// first or the smallest.
-    fn settle(&mut self, largest_first: bool) {
-        let mut rank = 1;
-        let mut set = |cell: &mut u64| {
-            let count = *cell;
-            *cell = rank;
-            rank += count;
-        };
-        if largest_first {
-            self.large.values_mut().rev().for_each(&mut set);
-            self.small.iter_mut().rev().for_each(&mut set);
-        } else {
-            self.small.iter_mut().for_each(&mut set);
-            self.large.values_mut().for_each(&mut set);
-        }
-    }
-
-    /// The rank of a value that was counted.
-    #[expect(clippy::cast_precision_loss, reason = "there are fewer than 2^53 records")]
-    fn of(&self, value: u32) -> f64 {
-        let small = self.small.get(value as usize).or_else(|| self.large.get(&value));
-        small.map_or(0.0, |rank| *rank as f64)
-    }
-}

@@ -13,6 +13,21 @@ pub enum PatchCounting {
     Every,
 }
 
+/// The patches of a query, ascending, and how often it has each: a plain sky is looked up once.
+#[must_use]
+pub fn distinct_patches(patches: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
+    let mut sorted: Vec<_> = patches.into_iter().collect();
+    sorted.sort_unstable();
+    let mut distinct: Vec<(u32, u32)> = Vec::with_capacity(sorted.len());
+    for patch in sorted {
+        match distinct.last_mut() {
+            Some((last, times)) if *last == patch => *times += 1,
+            _ => distinct.push((patch, 1)),
+        }
+    }
+    distinct
+}
+
 /// Bits of a cell that hold the score; those above hold the last patch that counted.
 const SCORE_BITS: u32 = 23;
 const SCORE_MASK: u32 = (1 << SCORE_BITS) - 1;

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use image::{ImageFormat, Rgb, RgbImage};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Place, objects};
 
@@ -167,8 +167,63 @@ fn a_ball_of_every_address_leaves_the_ranking_as_it_is() {
     // What is left out was not found.
     assert!(number(least, "/map_all/mean") < number(all, "/map_all/mean"));
     let table = place.ok(&[&SMALL[..], &["--ball", "28"]].concat());
-    assert!(table.contains("codes within a ball"), "{table}");
+    assert!(table.contains("within a ball"), "{table}");
     assert_eq!(place.run(&[&SMALL[..], &["--ball", "3", "--address"]].concat()).code, Some(2));
+}
+
+#[test]
+fn patches_rank_alone_and_joined_with_the_codes() {
+    let place = shards();
+    let quick = ["--rbm-epochs", "1", "--epochs", "1", "--progress", "none"];
+    let shapes = ["--preset", "kh2011-patch", "--places", "4", "--patch-layers", "16,12"];
+    let train = ["train", "cifar10/train-00000.tar", "--out", "w"];
+    place.ok(&[&train[..], &shapes, &quick].concat());
+    let asked = ["--encoder", "w", "--patches", "--patch-radius", "0,2"];
+    let found = rows(&place, &asked);
+    let names: Vec<_> = found.iter().map(|row| row["codes"].as_str().unwrap()).collect();
+    let mut expected = Vec::new();
+    for radius in [0, 2] {
+        for counting in ["closest", "every"] {
+            let name = format!("patches within {radius}, {counting}");
+            expected.extend([name.clone(), format!("w, joined with {name}")]);
+        }
+    }
+    expected.push("w".to_owned());
+    assert_eq!(names, expected);
+    let plain = &rows(&place, &["--encoder", "w"])[0];
+    assert_eq!(&found[8], plain, "the codes alone score as they do without patches");
+    assert_eq!(found[5]["patches"], json!({ "radius": 2, "counting": "closest", "joined": true }));
+    assert_eq!((&found[0]["statistics"]["codes"], &found[0]["bits"]), (&3240.into(), &12.into()));
+    let scored = [0, 2, 4, 6].map(|row: usize| number(&found[row], "/ball/candidates_mean"));
+    assert!(scored[0] <= scored[2] && scored[0] == scored[1], "{scored:?}");
+
+    // One weight alone leaves the ranking of the one or of the other.
+    let by = |weights| rows(&place, &[&asked[..], &["--weights", weights]].concat());
+    let (by_patches, by_codes) = (by("1,0"), by("0,1"));
+    for field in ["map_1000", "map_all", "precision", "curve"] {
+        for row in [0, 2, 4, 6] {
+            assert_eq!(by_patches[row + 1][field], found[row][field], "{field}");
+            assert_eq!(by_codes[row + 1][field], plain[field], "{field}");
+        }
+    }
+    // The net may be that of another encoder.
+    let others = ["--patches", "--patches-of", "w", "--patch-radius", "0,2"];
+    let others = rows(&place, &others);
+    assert_eq!(others[0]["map_all"], found[0]["map_all"]);
+    assert_eq!(others[8]["codes"], "default encoder");
+    let of_classes = ["--encoder", "kmeans-itq", "--patches", "--patches-of", "w"];
+    assert_eq!(rows(&place, &of_classes)[0]["codes"], "patches within 3, closest");
+
+    let refused = |code, words, arguments: &[&str]| {
+        place.fails(code, words, &[&SMALL[..], arguments].concat());
+    };
+    refused(1, "has no network for patches", &["--patches"]);
+    refused(2, "two numbers", &["--encoder", "w", "--patches", "--weights", "1"]);
+    refused(2, "not both 0", &["--encoder", "w", "--patches", "--weights", "0,0"]);
+    assert_eq!(place.run(&[&SMALL[..], &["--patch-radius", "2"]].concat()).code, Some(2));
+    place.ok(&["create", "db", "--encoder", "w"]);
+    place.ok(&["ingest", "db", "cifar10/train-00000.tar", "--progress", "none"]);
+    refused(1, "has 0 patch addresses, expected 81", &["--db", "db", "--patches"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::data::{Data, Items, Kind};
+use super::patches::{self, Patches};
 use super::{Args, Codes, Control, Method};
 use crate::encoder::EncoderChoice;
 use crate::exit::Usage;
@@ -15,7 +16,7 @@ use crate::progress::{Meter, State};
 use crate::text;
 
 /// Pictures that are encoded between two looks at the progress.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 /// Bits of a classical method's codes where none were asked for.
 const DEFAULT_BITS: usize = 256;
 /// Bytes of an address.
@@ -26,7 +27,7 @@ pub(super) fn of_encoder(
     args: &Args,
     data: &Data,
     fingerprint: Option<String>,
-    take: &mut dyn FnMut(Codes),
+    take: &mut dyn FnMut(Codes, Option<&Patches>) -> Result<()>,
 ) -> Result<()> {
     let loaded;
     let encoder = match &data.encoder {
@@ -55,26 +56,28 @@ pub(super) fn of_encoder(
     let queries = encoded(args, encoder, &data.queries, "queries")?;
     if args.address {
         let used = usize::from(encoder.address_bits()).div_ceil(8);
-        take(Codes {
+        let codes = Codes {
             name: format!("{name}, addresses"),
             fingerprint: Some(fingerprint),
             bits: encoder.address_bits().into(),
             items: heads(&items.1, ADDRESS_BYTES, used),
             queries: heads(&queries.1, ADDRESS_BYTES, used),
             addresses: None,
-        });
-        return Ok(());
+        };
+        return take(codes, None);
     }
+    let patches = args.patches.then(|| patches::of_encoder(args, data, encoder)).transpose()?;
     let widths = if args.bits.is_empty() { vec![full] } else { args.bits.clone() };
     for bits in widths {
-        take(Codes {
+        let codes = Codes {
             name: if bits < full { format!("{name}, first bits") } else { name.clone() },
             fingerprint: Some(fingerprint.clone()),
             bits: u32::try_from(bits)?,
             items: heads(&items.0, full / 8, bits / 8),
             queries: heads(&queries.0, full / 8, bits / 8),
             addresses: Some((items.1.clone(), queries.1.clone())),
-        });
+        };
+        take(codes, patches.as_ref())?;
     }
     Ok(())
 }
@@ -101,7 +104,7 @@ fn encoded(
     what: &'static str,
 ) -> Result<(Vec<u8>, Vec<u8>)> {
     let pixels = match &items.kind {
-        Kind::Codes { codes, addresses } => return Ok((codes.clone(), addresses.clone())),
+        Kind::Codes { codes, addresses, .. } => return Ok((codes.clone(), addresses.clone())),
         Kind::Pixels(pixels) => pixels,
     };
     let mut meter = Meter::new(args.progress);
@@ -121,10 +124,10 @@ fn encoded(
 }
 
 /// How far the encoder is.
-struct Encoding {
-    what: &'static str,
-    done: usize,
-    total: usize,
+pub(super) struct Encoding {
+    pub(super) what: &'static str,
+    pub(super) done: usize,
+    pub(super) total: usize,
 }
 
 impl Serialize for Encoding {

@@ -9,7 +9,7 @@ use hashdb::eval::{Classes, LabelSource, LabelTable};
 use hashdb::ingest::{
     IngestError, IngestOptions, Observer, PIXEL_BYTES, Pictures, Progress, Reject, collect_pictures,
 };
-use hashdb::model::Model;
+use hashdb::model::{Model, PATCHES};
 use hashdb::{Database, Readable as _};
 use serde::Serialize;
 use serde_json::json;
@@ -49,6 +49,8 @@ pub(super) enum Kind {
     Codes {
         codes: Vec<u8>,
         addresses: Vec<u8>,
+        /// The addresses of patches, [`PATCHES`] a record; none where they were not asked for.
+        patches: Vec<u32>,
     },
 }
 
@@ -82,9 +84,11 @@ impl Data {
         let all = self.items.labels.len();
         self.queries.kind = match &self.items.kind {
             Kind::Pixels(pixels) => Kind::Pixels(first(pixels, all)),
-            Kind::Codes { codes, addresses } => {
-                Kind::Codes { codes: first(codes, all), addresses: first(addresses, all) }
-            }
+            Kind::Codes { codes, addresses, patches } => Kind::Codes {
+                codes: first(codes, all),
+                addresses: first(addresses, all),
+                patches: patches[..patches.len() / all.max(1) * count].to_vec(),
+            },
         };
         self.queries.labels = self.items.labels[..count].to_vec();
         self.inside = true;
@@ -114,8 +118,16 @@ pub(super) fn of_database(args: &Args, db: &Database, encoder: Model) -> Result<
         None => (args.queries.clone(), args.queries_title()),
     };
     let (mut keys, mut codes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+    let mut patches = Vec::new();
     for record in db.iter() {
         let record = record?;
+        if args.patches {
+            if record.patches.len() != PATCHES {
+                let (key, found) = (text::key(&record.key), record.patches.len());
+                bail!("the record {key} has {found} patch addresses, expected {PATCHES}");
+            }
+            patches.extend(record.patches.iter().map(|patch| patch.value()));
+        }
         keys.push(record.key);
         codes.extend_from_slice(record.code.as_bytes());
         addresses.extend_from_slice(&record.address.value().to_le_bytes());
@@ -132,7 +144,7 @@ pub(super) fn of_database(args: &Args, db: &Database, encoder: Model) -> Result<
     let of_queries = classes.numbers(&source, asked.keys.iter().map(Vec::as_slice))?;
     let title =
         sized(&format!("{}, {title}", db.stats().path.display()), keys.len(), asked.keys.len());
-    let items = Items { labels: of_items, kind: Kind::Codes { codes, addresses } };
+    let items = Items { labels: of_items, kind: Kind::Codes { codes, addresses, patches } };
     let queries = Items { labels: of_queries, kind: Kind::Pixels(asked.pixels) };
     Ok(Data { title, items, queries, encoder: Some(encoder), inside: false })
 }

@@ -3,6 +3,7 @@
 mod ball;
 mod codes;
 mod data;
+mod patches;
 mod plot;
 mod report;
 
@@ -15,7 +16,7 @@ use hashdb::eval::{CodeStatistics, LabelledCodes, Own, QueryScore, Scorer, Summa
 use hashdb::eval::{baselines, code_statistics, shuffle_labels};
 use hashdb::ingest::PIXEL_BYTES;
 use hashdb::model::DeviceChoice;
-use hashdb::{Error, Level};
+use hashdb::{Error, Level, MAX_PATCH_RADIUS};
 
 use crate::encoder::{EncoderChoice, of_database};
 use crate::exit::{Exit, Usage};
@@ -67,6 +68,26 @@ pub(crate) struct Args {
     /// two stages of a search that does not look at everything
     #[arg(long, value_delimiter = ',', value_name = "RADIUS", conflicts_with_all = ["method", "address"])]
     ball: Vec<u32>,
+    /// Rank by the addresses of patches too (multiple semantic hashing), alone and joined with the codes: for each
+    /// radius two rows where the closest patch of a picture counts, and two where every one does
+    #[arg(long, conflicts_with_all = ["method", "address", "ball"])]
+    patches: bool,
+    /// The encoder whose network makes the addresses of patches [default: the one that is scored]
+    #[arg(long, value_name = "ENCODER", requires = "patches", conflicts_with = "db")]
+    patches_of: Option<EncoderChoice>,
+    /// Bits that patches may differ by to score, 0 to 8
+    #[arg(long, value_delimiter = ',', value_name = "RADIUS", requires = "patches", default_value = "3",
+        value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_PATCH_RADIUS)))]
+    patch_radius: Vec<u32>,
+    /// Weights of the rank by patches and of the rank by codes where they are joined
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "PATCHES,CODES",
+        requires = "patches",
+        default_value = "1,1"
+    )]
+    weights: Vec<f64>,
     /// Spoil something on purpose, to see that the figures follow
     #[arg(long, value_enum)]
     control: Option<Control>,
@@ -141,14 +162,16 @@ struct Row {
     fingerprint: Option<String>,
     /// None where pixels were ranked.
     statistics: Option<CodeStatistics>,
-    /// What the ball around the address let through, where there was one.
+    /// What a ball let through, where there was one: that around the address, or those around patches.
     passed: Option<Passed>,
+    /// How patches ranked, where they did.
+    patches: Option<patches::Ranked>,
     summary: Summary,
     /// Seconds that ranking and scoring took.
     seconds: f64,
 }
 
-/// What a ball around addresses lets through.
+/// What balls around addresses let through.
 struct Passed {
     radius: u32,
     /// Items in the mean over queries.
@@ -187,15 +210,17 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let mut rows = Vec::new();
     if args.method.is_empty() {
-        codes::of_encoder(args, &data, fingerprint, &mut |codes| {
-            if args.ball.is_empty() || codes.addresses.is_none() {
-                rows.push(score(args, &data, codes));
-                return;
+        codes::of_encoder(args, &data, fingerprint, &mut |codes, patches| {
+            if codes.addresses.is_some() {
+                rows.extend(
+                    args.ball.iter().filter_map(|&radius| ball::score(args, &data, &codes, radius)),
+                );
             }
-            rows.extend(
-                args.ball.iter().filter_map(|&radius| ball::score(args, &data, &codes, radius)),
-            );
+            if let Some(patches) = patches {
+                patches::score(args, &data, &codes, patches, &mut rows)?;
+            }
             rows.push(score(args, &data, codes));
+            Ok(())
         })?;
     } else {
         let mut learned = codes::Learned::default();
@@ -239,6 +264,10 @@ fn check(args: &Args) -> Result<()> {
     if args.encoder == Some(EncoderChoice::None) {
         return refuse("--encoder none has no codes to score");
     }
+    let sound = |weight: &f64| weight.is_finite() && *weight >= 0.0;
+    if args.weights.len() != 2 || !args.weights.iter().all(sound) || args.weights == [0.0, 0.0] {
+        return refuse("--weights takes two numbers, finite, not negative and not both 0");
+    }
     if args.bits.contains(&0) {
         return refuse("--bits 0 leaves nothing to score");
     }
@@ -273,7 +302,8 @@ fn score(args: &Args, data: &data::Data, codes: Codes) -> Row {
     let scores = labelled.scores(Level::best(), &queries, width, &data.queries.labels, own);
     let summary = Scorer::new(labelled.len()).summary(&scores, args.seed);
     let seconds = began.elapsed().as_secs_f64();
-    Row { name, fingerprint, statistics: Some(statistics), passed: None, summary, seconds }
+    let statistics = Some(statistics);
+    Row { name, fingerprint, statistics, passed: None, patches: None, summary, seconds }
 }
 
 /// Ranks pixels on all processors, and scores the rankings.
@@ -305,5 +335,6 @@ fn score_pixels(args: &Args, data: &data::Data, metric: baselines::Metric) -> Re
     };
     let (summary, seconds) = (scorer.summary(&scores, args.seed), began.elapsed().as_secs_f64());
     let name = name.to_owned();
-    Ok(Row { name, fingerprint: None, statistics: None, passed: None, summary, seconds })
+    let (fingerprint, statistics, passed, patches) = (None, None, None, None);
+    Ok(Row { name, fingerprint, statistics, passed, patches, summary, seconds })
 }

@@ -40,7 +40,7 @@ pub(super) fn print(args: &Args, data: &Data, rows: &[Row]) -> Result<()> {
     if !balls.is_empty() {
         output.line("")?;
         let few = format!(">below {FEW}");
-        let header = ["codes within a ball", ">radius", ">candidates", ">share", &few];
+        let header = ["within a ball", ">radius", ">candidates", ">share", &few];
         let items = data.items.labels.len();
         output
             .table(&header, balls.iter().map(|(row, found)| passed(row, found, items)).collect())?;
@@ -152,6 +152,11 @@ fn object(args: &Args, data: &Data, row: &Row) -> Value {
             "radius": found.radius,
             "candidates_mean": found.mean,
             "queries_below_100": found.few,
+        })),
+        "patches": row.patches.map(|ranked| json!({
+            "radius": ranked.radius,
+            "counting": ranked.counting,
+            "joined": ranked.joined,
         })),
         "statistics": row.statistics.as_ref().map(bits_object),
         "curve": curve,
