@@ -59,8 +59,9 @@ pub use db::{
     BulkProgress, BulkReport, BulkStage, CheckpointInfo, Damage, Database, Digest, Duplicates,
     EncoderModel, ExplainedSource, Explanation, Filter, Generation, IndexOptions, Iter,
     MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NOTE_BYTES, MAX_VALUE_BYTES, Options, PatchAnswer,
-    PatchMatch, PatchQuery, Plan, Query, QueryStats, Readable, Record, RepairOptions, RepairReport,
-    SegmentStats, Snapshot, SpaceReport, Stats, VerifyReport, WriteBatch, WriteOptions, Written,
+    PatchExplanation, PatchMatch, PatchQuery, Plan, Query, QueryStats, Readable, Record,
+    RepairOptions, RepairReport, SegmentStats, Snapshot, SpaceReport, Stats, VerifyReport,
+    WriteBatch, WriteOptions, Written,
 };
 pub use error::{Corruption, Error, RecordError, Result};
 pub use hamming::Level;

@@ -26,6 +26,7 @@ mod maintenance;
 mod memtable;
 mod notes;
 mod options;
+mod patched;
 mod patches;
 #[cfg(feature = "__internals")]
 mod probe;
@@ -59,7 +60,7 @@ pub use batch::WriteBatch;
 pub use bulk::{BulkLoader, BulkOptions, BulkProgress, BulkReport, BulkStage, Duplicates};
 pub use checkpoint::CheckpointInfo;
 pub use digest::Digest;
-pub use explain::{ExplainedSource, Explanation};
+pub use explain::{ExplainedSource, Explanation, PatchExplanation};
 pub use filter::Filter;
 pub use iter::Iter;
 pub use options::{

@@ -10,8 +10,9 @@ use crate::db::answer::Answer;
 use crate::db::batch::{validate_address, validate_key};
 use crate::db::digest::{Digest, digest};
 use crate::db::engine::SearchTools;
-use crate::db::explain::{Explanation, Trace};
+use crate::db::explain::{Explanation, PatchExplanation, Trace};
 use crate::db::iter::Iter;
+use crate::db::patched::patched_records;
 use crate::db::patches::{PatchAnswer, PatchQuery};
 use crate::db::query::Query;
 use crate::db::record::{KeyEntry, Location, Record, decode_record, encode_id};
@@ -231,7 +232,17 @@ pub trait Readable {
     /// range, and weights that make no ranking.
     fn search_patches(&self, query: &PatchQuery) -> Result<PatchAnswer> {
         let snapshot = self.snapshot();
-        search_patches(&snapshot.tools, &snapshot.view, query)
+        search_patches(&snapshot.tools, &snapshot.view, query, &mut Trace::off())
+    }
+
+    /// The number of records that have patch addresses. Cost: reads the patch tables of all segments, or at least
+    /// the row of each patch where a table was read before.
+    ///
+    /// # Errors
+    ///
+    /// Those of every read.
+    fn patched_records(&self) -> Result<u64> {
+        patched_records(&self.snapshot().view)
     }
 
     /// Answers many queries over one state with `threads` threads, 0 for one a core; the neighbours
@@ -256,6 +267,17 @@ pub trait Readable {
         let (snapshot, mut trace) = (self.snapshot(), Trace::on());
         let answers = search(&snapshot.tools, &snapshot.view, from_ref(query), &mut trace)?;
         Ok(trace.explain(only(answers)))
+    }
+
+    /// Answers a query over patch addresses and tells how long each segment took.
+    ///
+    /// # Errors
+    ///
+    /// As [`Readable::search_patches`].
+    fn explain_patches(&self, query: &PatchQuery) -> Result<PatchExplanation> {
+        let (snapshot, mut trace) = (self.snapshot(), Trace::on());
+        let answer = search_patches(&snapshot.tools, &snapshot.view, query, &mut trace)?;
+        Ok(trace.explain_patches(answer))
     }
 
     /// A radius for [`Query::ball_then_code`] that suits the collection: the least one at which the ball

@@ -30,6 +30,10 @@ pub struct Stats {
     pub memtable_rows: u64,
     /// Live segments.
     pub segments: Vec<SegmentStats>,
+    /// Patch addresses of all rows, deleted ones included.
+    pub patches: u64,
+    /// Bytes of the patch tables of segments, by which they are found.
+    pub patch_bytes: u64,
     /// Rows that are deleted but still take space in a segment or in the memtable.
     pub deleted_rows: u64,
     /// Bytes of the record store's files, without its log.
@@ -65,6 +69,8 @@ impl Engine {
             rows: segment.row_count(),
             bytes: segment.file_bytes(),
         });
+        let runs = view.memtable.runs().map(|run| run.patches.len() as u64);
+        let sealed = view.segments.iter().map(|segment| segment.patch_count());
         Stats {
             path: self.layout.root().to_path_buf(),
             database_id: self.schema.database_id.iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -75,6 +81,8 @@ impl Engine {
             next_id: view.state.next_id,
             memtable_rows: view.memtable.len() as u64,
             segments: segments.collect(),
+            patches: runs.chain(sealed).sum(),
+            patch_bytes: view.segments.iter().map(|segment| segment.patch_bytes()).sum(),
             deleted_rows: view.deleted.len() as u64,
             record_bytes: view.records.records().file_bytes(),
             ballast_bytes: self.layout.ballast().metadata().map_or(0, |file| file.len()),

@@ -20,6 +20,15 @@ pub enum IngestError {
     /// The encoder failed on a batch. Its cause says what to change, often the device.
     #[error("the encoder failed: {0}")]
     Encoder(Box<dyn std::error::Error + Send + Sync>),
+    /// The encoder gives another number of patch addresses for a picture than was said, or than the records of
+    /// earlier runs have: such records would score otherwise.
+    #[error("the encoder gives {found} patch addresses for a picture, expected {expected}")]
+    Patches {
+        /// The number of those in the database, or what the options say.
+        expected: usize,
+        /// The number that the encoder gives.
+        found: usize,
+    },
     /// What an earlier run noted in the database cannot be read. Begin anew with [`Redo::all`](super::Redo).
     #[error("{0}")]
     Journal(String),

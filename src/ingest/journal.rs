@@ -3,14 +3,14 @@
 //! of, so it never says more than the database holds, and never less by more than one batch.
 //!
 //! Notes (storage-format.md, section 4.1): `ingest/source/` + key: [`SourceNote`]; `ingest/reject/` + key:
-//! [`RejectNote`], both as JSON.
+//! [`RejectNote`], both as JSON; `ingest/patches`: how many patch addresses the records of a run were given.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::Metadata;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use parking_lot::Mutex;
@@ -20,11 +20,12 @@ use super::IngestError;
 use super::options::IngestOptions;
 use super::report::{Reject, Stage};
 use super::source::{Planner, key_of, pattern_of};
-use crate::db::{Database, MAX_KEY_BYTES, Readable as _, WriteBatch, WriteOptions};
+use crate::db::{Database, MAX_KEY_BYTES, Readable, WriteBatch, WriteOptions};
 use crate::error::Result;
 
 const SOURCES: &[u8] = b"ingest/source/";
 const REJECTS: &[u8] = b"ingest/reject/";
+const PATCHES: &[u8] = b"ingest/patches";
 /// Paths whose rejects are looked up path by path.
 const FEW_PATHS: usize = 64;
 /// Deletes of one batch.
@@ -99,8 +100,18 @@ struct SourceNote {
     hash: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     how: Option<String>,
+    #[serde(flatten)]
+    choice: Choice,
+}
+
+/// What is stored with each record beside its code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Choice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     store: Option<String>,
+    /// Patch addresses; absent for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    patches: Option<usize>,
 }
 
 impl SourceNote {
@@ -121,8 +132,9 @@ struct RejectNote {
 pub(super) struct Journal<'a> {
     db: &'a Database,
     redo: Redo,
-    /// What is stored with each record.
-    store: Option<String>,
+    choice: Choice,
+    /// Whether this run has noted its patches.
+    patches_noted: AtomicBool,
     stored_otherwise: AtomicU64,
     /// The first error of the walk, which has nobody to return it to.
     failure: Mutex<Option<IngestError>>,
@@ -140,7 +152,11 @@ impl<'a> Journal<'a> {
         Self {
             db,
             redo: options.redo,
-            store: options.store.label(),
+            choice: Choice {
+                store: options.store.label(),
+                patches: Some(options.patches).filter(|count| *count > 0),
+            },
+            patches_noted: AtomicBool::new(false),
             stored_otherwise: AtomicU64::new(0),
             failure: Mutex::default(),
             met: options.delete_missing.then(Mutex::default),
@@ -164,9 +180,9 @@ impl<'a> Journal<'a> {
         let note: SourceNote = parse(&origin.key, &note)?;
         let same = (note.bytes, note.modified) == (origin.bytes, origin.modified);
         let same_values = note.how.as_deref() == origin.how.as_deref();
-        let same_store = note.store == self.store;
+        let same_choice = note.choice == self.choice;
         if !note.finished {
-            let goes_on = same && same_values && same_store;
+            let goes_on = same && same_values && same_choice;
             return Ok(Plan::From(if goes_on { note.passed } else { 0 }));
         }
         if self.redo.rejects && rejected {
@@ -176,12 +192,12 @@ impl<'a> Journal<'a> {
             return Ok(Plan::From(0));
         }
         if !same && self.redo.changed {
-            // Its note will name this store, so its record has to have it.
-            let hash = note.hash().filter(|_| same_store);
+            // Its note will name this choice, so its record has to have it.
+            let hash = note.hash().filter(|_| same_choice);
             return Ok(hash.map_or(Plan::From(0), Plan::Unless));
         }
         let skip = || {
-            if !same_store && !rejected {
+            if !same_choice && !rejected {
                 self.stored_otherwise.fetch_add(1, Ordering::Relaxed);
             }
             Ok(Plan::Skip)
@@ -197,7 +213,7 @@ impl<'a> Journal<'a> {
         match entries.is_empty() {
             true => skip(),
             // Of another shard than it was, some entries are not enough.
-            false if !same || !same_values || !same_store => Ok(Plan::From(0)),
+            false if !same || !same_values || !same_choice => Ok(Plan::From(0)),
             false => Ok(Plan::Only(entries)),
         }
     }
@@ -221,6 +237,13 @@ impl<'a> Journal<'a> {
         done: impl Iterator<Item = &'k [u8]>,
     ) -> Result<(), IngestError> {
         let again = self.redo != Redo::default();
+        let mut done = done.peekable();
+        if let Some(count) = self.choice.patches
+            && done.peek().is_some()
+            && !self.patches_noted.swap(true, Ordering::Relaxed)
+        {
+            batch.put_note(PATCHES, count.to_string().as_bytes());
+        }
         for key in done.filter(|_| again) {
             batch.delete_note(&[REJECTS, key].concat());
         }
@@ -240,8 +263,8 @@ impl<'a> Journal<'a> {
             let (bytes, modified) = (origin.bytes, origin.modified);
             let (passed, finished, how) =
                 (*passed, *finished, origin.how.as_deref().map(str::to_owned));
-            let store = self.store.clone();
-            let note = SourceNote { bytes, modified, passed, finished, hash, how, store };
+            let choice = self.choice.clone();
+            let note = SourceNote { bytes, modified, passed, finished, hash, how, choice };
             batch.put_note(&[SOURCES, &origin.key].concat(), &text_of(&note)?);
         }
         Ok(())
@@ -307,6 +330,16 @@ impl<'a> Journal<'a> {
         self.db.write(batch, WriteOptions::default())?;
         Ok(deleted)
     }
+}
+
+/// How many patch addresses the records have that ingests brought in; `None` if no run stored any. A run of another
+/// number is refused, one without patches is not.
+///
+/// # Errors
+///
+/// [`IngestError::Database`] if the note cannot be read, [`IngestError::Journal`] if it makes no sense.
+pub fn noted_patches(db: &impl Readable) -> Result<Option<usize>, IngestError> {
+    db.note(PATCHES)?.map(|note| parse(PATCHES, &note)).transpose()
 }
 
 /// A reject of this run or an earlier one, as the journal remembers it.

@@ -6,7 +6,7 @@
 //! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both
 //! beside the encoder and the writes over bounded queues (`gate` bounds their bytes, `pending` is a batch that a device has taken), `report` counts and names
 //! what was rejected, `journal` remembers it and what is done, `store` says what is stored with
-//! each record, `look` gathers it and `facts` puts it into values, `reread` finds the images of keys again. The command and training call it.
+//! each record, `look` gathers it and `facts` puts it into values, `encoding` is what an encoder gives for each, `reread` finds the images of keys again. The command and training call it.
 //!
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
@@ -14,6 +14,7 @@
 mod beside;
 mod deadline;
 mod decode;
+mod encoding;
 mod entries;
 mod error;
 mod facts;
@@ -47,10 +48,11 @@ pub use decode::{
     DecodeError, ITEM_TIMEOUT, MAX_INPUT_BYTES, MAX_PIXELS, MAX_SIDE, MAX_WORKING_BYTES,
     PIXEL_BYTES, Picture, SIDE, decode_rgb, pixels, thumbnail,
 };
+pub use encoding::Encoding;
 pub use error::IngestError;
 pub use facts::ImageFacts;
 pub use foreign::{ShardEntries, ShardEntry, ShardError, ShardFormat};
-pub use journal::{NotedReject, Redo, for_each_noted_reject, noted_rejects};
+pub use journal::{NotedReject, Redo, for_each_noted_reject, noted_patches, noted_rejects};
 pub use options::IngestOptions;
 pub use pending::Pending;
 #[cfg(feature = "__internals")]
@@ -74,18 +76,20 @@ use crate::db::{Database, WriteBatch, WriteOptions};
 /// Time between two syncs while batches are written.
 const SYNC_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Encodes a batch of pictures, [`PIXEL_BYTES`] bytes each: one address and code for each, in order.
-pub type EncodeBatch<'e> =
-    dyn Fn(Vec<Vec<u8>>) -> Result<Vec<(Address, Code)>, IngestError> + Sync + 'e;
+/// Encodes a batch of pictures, [`PIXEL_BYTES`] bytes each: an address and a code for each, in order, or an
+/// [`Encoding`].
+pub type EncodeBatch<'e, E = (Address, Code)> =
+    dyn Fn(Vec<Vec<u8>>) -> Result<Vec<E>, IngestError> + Sync + 'e;
 
-/// Takes a batch of pictures, [`PIXEL_BYTES`] bytes each, and gives its results when they are asked for: one
-/// address and code for each, in order.
-pub type SubmitBatch<'e> =
-    dyn Fn(Vec<Vec<u8>>) -> Result<Pending<'e, (Address, Code)>, IngestError> + Sync + 'e;
+/// Takes a batch of pictures, [`PIXEL_BYTES`] bytes each, and gives its results when they are asked for: an
+/// address and a code for each, in order, or an [`Encoding`].
+pub type SubmitBatch<'e, E = (Address, Code)> =
+    dyn Fn(Vec<Vec<u8>>) -> Result<Pending<'e, E>, IngestError> + Sync + 'e;
 
 /// Brings every image of `paths` into a database, under the key that its place gives it: the path as given,
 /// or for a shard's entry the path of the shard, `/`, and the entry's name. A key that is there already is
-/// replaced. Values are empty, or made of the image's [`Siblings`] and of facts about it ([`Store`]).
+/// replaced, its patch addresses too. Values are empty, or made of the image's [`Siblings`] and of facts about it
+/// ([`Store`]).
 ///
 /// Images are found, decoded, encoded and written at the same time. Each batch is written whole, with a
 /// note of how far each file and shard was read; a dying process loses none that is written, and a power
@@ -96,14 +100,14 @@ pub type SubmitBatch<'e> =
 ///
 /// # Errors
 ///
-/// [`IngestError::Path`] before anything starts, [`IngestError::Encoder`] and
+/// [`IngestError::Path`] and [`IngestError::Patches`] before anything starts, [`IngestError::Encoder`] and
 /// [`IngestError::Database`] at the first batch that fails; what was written before stays. A bad image
 /// is no error but a [`Reject`].
-pub fn ingest_with(
+pub fn ingest_with<E: Into<Encoding> + Send>(
     db: &Database,
     paths: &[PathBuf],
     options: &IngestOptions<'_>,
-    encode: &EncodeBatch<'_>,
+    encode: &EncodeBatch<'_, E>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
     let submit = |pictures| encode(pictures).map(Pending::ready);
@@ -117,21 +121,30 @@ pub fn ingest_with(
 /// # Errors
 ///
 /// Those of [`ingest_with`].
-pub fn ingest_in_flight(
+pub fn ingest_in_flight<E: Into<Encoding> + Send>(
     db: &Database,
     paths: &[PathBuf],
     options: &IngestOptions<'_>,
-    submit: &SubmitBatch<'_>,
+    submit: &SubmitBatch<'_, E>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
+    let expected = options.patches;
+    if let Some(noted) = noted_patches(db)?.filter(|noted| expected > 0 && *noted != expected) {
+        return Err(IngestError::Patches { expected: noted, found: expected });
+    }
     let journal = Journal::new(db, options);
     let mut synced = Instant::now();
-    let mut sink = |items: Vec<(Label, (Address, Code))>, passed: &Passed| {
+    let mut sink = |items: Vec<(Label, E)>, passed: &Passed| {
         let mut batch = WriteBatch::new();
         let done = items.iter().map(|(label, _)| label.key.as_slice());
         journal.note(&mut batch, &passed.marks, &passed.rejects, done)?;
-        for (label, (address, code)) in items {
-            batch.put(&label.key, address, code, &label.value);
+        for (label, encoding) in items {
+            let Encoding { address, code, patches } = encoding.into();
+            let found = patches.len();
+            if found != expected {
+                return Err(IngestError::Patches { expected, found });
+            }
+            batch.put_with_patches(&label.key, address, code, &label.value, &patches);
         }
         let sync = synced.elapsed() >= SYNC_INTERVAL;
         db.write(batch, WriteOptions { sync })?;

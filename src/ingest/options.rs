@@ -30,6 +30,7 @@ pub struct IngestOptions<'a> {
     pub(super) delete_missing: bool,
     pub(super) siblings: Option<&'a Siblings>,
     pub(super) store: Store,
+    pub(super) patches: usize,
     pub(super) listed: &'a [PathBuf],
     pub(super) format: Option<&'a dyn ShardFormat>,
     pub(super) cancel: Option<&'a AtomicBool>,
@@ -48,6 +49,7 @@ impl Default for IngestOptions<'_> {
             delete_missing: false,
             siblings: None,
             store: Store::default(),
+            patches: 0,
             listed: &[],
             format: None,
             cancel: None,
@@ -111,6 +113,15 @@ impl<'a> IngestOptions<'a> {
     #[must_use]
     pub fn store(mut self, store: Store) -> Self {
         self.store = store;
+        self
+    }
+
+    /// Patch addresses that the encoder gives for each picture, 0 to [`MAX_PATCHES`](crate::MAX_PATCHES); they are
+    /// stored with the record. Records of files and shards that are passed over keep what they hold;
+    /// [`noted_patches`](super::noted_patches) tells what earlier runs stored. Default: 0.
+    #[must_use]
+    pub fn patches(mut self, count: usize) -> Self {
+        self.patches = count;
         self
     }
 

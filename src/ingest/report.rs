@@ -97,7 +97,8 @@ pub struct Report {
     pub skipped: u64,
     /// Files and shards that an earlier run has done, or whose content is as it was.
     pub done_before: u64,
-    /// Of those, files and shards whose records keep what another [`Store`](super::Store) chose.
+    /// Of those, files and shards whose records keep what another [`Store`](super::Store) chose, or patch addresses
+    /// where this run stores none, or none where it stores them.
     pub stored_otherwise: u64,
     /// Records that were deleted because their files are missing.
     pub deleted: u64,

@@ -3,8 +3,9 @@
 use hashdb::{
     Address, Answer, Backup, BackupCreated, BackupProgress, BackupReport, CheckpointInfo, Code,
     Damage, Database, EncoderModel, Error, ExplainedSource, Explanation, Filter, Generation,
-    IndexOptions, Iter, Level, Neighbor, Options, Plan, Query, QueryStats, Record, SegmentStats,
-    Snapshot, Stats, VerifyReport, WriteBatch, WriteOptions, Written,
+    IndexOptions, Iter, Level, Neighbor, Options, PatchAnswer, PatchExplanation, PatchQuery, Plan,
+    Query, QueryStats, Record, SegmentStats, Snapshot, Stats, VerifyReport, WriteBatch,
+    WriteOptions, Written,
 };
 
 const fn crosses_threads<T: Send + Sync + 'static>() {}
@@ -26,6 +27,9 @@ const _: () = {
     crosses_threads::<QueryStats>();
     crosses_threads::<Explanation>();
     crosses_threads::<ExplainedSource>();
+    crosses_threads::<PatchQuery>();
+    crosses_threads::<PatchAnswer>();
+    crosses_threads::<PatchExplanation>();
     crosses_threads::<Neighbor>();
     crosses_threads::<Record>();
     crosses_threads::<Address>();

@@ -126,11 +126,16 @@ impl Asked {
 fn check(db: &impl Readable, widths: (u16, u8), random: &mut Random, skewed: bool, what: &str) {
     let snapshot = db.snapshot();
     let records: Vec<Record> = snapshot.iter().map(Result::unwrap).collect();
+    let patched = records.iter().filter(|record| !record.patches.is_empty()).count() as u64;
+    assert_eq!(snapshot.patched_records().unwrap(), patched, "{what}");
     for _ in 0..6 {
         let asked = Asked::new(random, widths, skewed);
         let answer = snapshot.search_patches(&asked.query()).unwrap();
         assert_eq!(answer.matches, asked.by_definition(&records), "{what}");
         assert!(answer.stats.exact);
+        let explained = snapshot.explain_patches(&asked.query()).unwrap();
+        assert_eq!(explained.answer, answer, "{what}, explained");
+        assert!(explained.sources.iter().all(|source| source.considered.is_empty()));
         for found in answer.matches.iter().take(2) {
             assert_eq!(snapshot.record(&found.neighbor()).unwrap().id, found.id);
         }
@@ -211,6 +216,12 @@ fn live(path: &Path, widths: (u16, u8), seed: u64, skewed: bool) {
         }
     }
     check_records(&db, &model);
+    db.seal().unwrap();
+    db.compact().unwrap();
+    let (stats, patches) = (db.stats(), model.values().map(|(.., patches)| patches.len() as u64));
+    let patches: u64 = patches.sum();
+    assert_eq!(stats.patches, patches, "seed {seed}: no deleted rows are left");
+    assert!(stats.patch_bytes >= 8 * patches, "seed {seed}: {}", stats.patch_bytes);
     let report = db.verify().unwrap();
     assert!(report.is_clean(), "{:?}", report.damages);
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::db::answer::{Plan, QueryStats};
 use crate::db::engine::SearchTools;
+use crate::db::explain::Trace;
 use crate::db::filter::Admission;
 use crate::db::patches::{Joined, PatchAnswer, PatchMatch, PatchQuery};
 use crate::db::segment::Segment;
@@ -28,12 +29,14 @@ pub(crate) fn search_patches(
     tools: &SearchTools,
     view: &Arc<View>,
     query: &PatchQuery,
+    trace: &mut Trace,
 ) -> Result<PatchAnswer> {
     query.validate(&tools.schema)?;
     let admission = query.filter.as_ref().map_or(Ok(Admission::All), |filter| filter.resolve(view));
     let admission = admission?;
     let patches = distinct_patches(query.patches.iter().map(|patch| patch.value()));
-    let mut search = PatchSearch { tools, view, query, patches, counters: Counters::default() };
+    let counters = Counters::default();
+    let mut search = PatchSearch { tools, view, query, patches, counters, trace };
     let sources = search.score()?;
     let matches = match &query.joined {
         None => search.best(&sources, &admission)?,
@@ -52,6 +55,7 @@ struct PatchSearch<'a> {
     query: &'a PatchQuery,
     patches: Vec<(u32, u32)>,
     counters: Counters,
+    trace: &'a mut Trace,
 }
 
 impl<'a> PatchSearch<'a> {
@@ -60,7 +64,9 @@ impl<'a> PatchSearch<'a> {
         let view = self.view;
         let mut sources = Vec::new();
         for run in view.memtable.runs() {
+            self.trace.begin(None, run.len());
             let (rows, scores) = (run.rows(), self.scan(run.len(), &run.patches));
+            self.trace.end(Plan::Patches);
             sources.push(Scored { rows, scores });
         }
         for segment in &view.segments {
@@ -70,7 +76,9 @@ impl<'a> PatchSearch<'a> {
                 continue;
             }
             let rows = if codes { segment.rows()? } else { segment.places()? };
+            self.trace.begin(Some(segment.number()), rows.len());
             let scores = self.look_up(segment, rows.len())?;
+            self.trace.end(Plan::Patches);
             sources.push(Scored { rows, scores });
         }
         Ok(sources)
@@ -153,7 +161,8 @@ impl<'a> PatchSearch<'a> {
     ) -> Result<Vec<PatchMatch>> {
         let mut all_distances = Vec::with_capacity(sources.len());
         let mut sums = RankSums::new(joined.patch_weight, joined.code_weight);
-        for Scored { rows, scores } in &mut sources {
+        for (source, Scored { rows, scores }) in sources.iter_mut().enumerate() {
+            self.trace.resume(source);
             let mut distances = vec![0; rows.len()];
             hamming::distances(
                 self.tools.level,
@@ -171,6 +180,7 @@ impl<'a> PatchSearch<'a> {
                 sums.count(*score, distances[row]);
             }
             all_distances.push(distances);
+            self.trace.end(Plan::Patches);
         }
         sums.settle();
         let mut heap = BinaryHeap::new();

@@ -205,6 +205,18 @@ impl Segment {
         fingerprints.map_err(|what| self.damaged(PATCHES[0].0, what))
     }
 
+    /// Whether each row has patches; `None` where none has.
+    pub(crate) fn patched_rows(&self) -> Result<Option<Vec<bool>>> {
+        let rows = self.patches()?.map(PatchTable::patched_rows).transpose();
+        rows.map_err(|what| self.damaged(PATCHES[0].0, what))
+    }
+
+    /// Bytes of the patch table.
+    pub(crate) fn patch_bytes(&self) -> u64 {
+        let length = |(tag, name)| self.reader.unchecked(tag, name).map_or(0, <[u8]>::len);
+        PATCHES.into_iter().map(length).sum::<usize>() as u64
+    }
+
     /// How many patches its rows have, deleted ones included.
     pub(crate) fn patch_count(&self) -> u64 {
         let (tag, name) = PATCHES[1];

@@ -218,6 +218,20 @@ impl<'a> PatchTable<'a> {
         Ok(PatchLists::of_parts(next, addresses))
     }
 
+    /// Whether each row has any patch. Cost: one pass.
+    ///
+    /// # Errors
+    ///
+    /// [`Corruption`] if an entry names a row that is not there.
+    pub fn patched_rows(&self) -> Result<Vec<bool>, Corruption> {
+        let mut patched = vec![false; self.rows];
+        self.each(Order::High, |row, _| {
+            patched[row] = true;
+            Ok(())
+        })?;
+        Ok(patched)
+    }
+
     /// Holds both sides against each other: the entries of each are in their order, and of every row both have
     /// the same. Returns the [`fingerprint`](super::fingerprint) of each row's patches.
     ///

@@ -2,6 +2,7 @@
 
 mod beside;
 mod jpegs;
+mod patched;
 mod patterns;
 mod resume;
 mod runs;

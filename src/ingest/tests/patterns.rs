@@ -85,7 +85,9 @@ fn noted_rejects_are_found_by_patterns_and_by_many_paths() {
     let home = tempfile::tempdir().unwrap();
     let options = Options::new().code_bits(64).address_bits(8).background(false);
     let db = Database::create(home.path().join("db"), options).unwrap();
-    let encode = |_: Vec<Vec<u8>>| Err(IngestError::Encoder("there is nothing to encode".into()));
+    let encode = |_: Vec<Vec<u8>>| -> Result<Vec<Encoding>, IngestError> {
+        Err(IngestError::Encoder("there is nothing to encode".into()))
+    };
     let path = folder.path().join("p/2.jpg");
     ingest_with(&db, std::slice::from_ref(&path), &IngestOptions::default(), &encode, &mut ())
         .unwrap();

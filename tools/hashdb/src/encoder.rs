@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Result, anyhow, bail};
-use hashdb::ingest::{self, IngestError, MAX_INPUT_BYTES, Pending};
+use hashdb::ingest::{self, Encoding, IngestError, MAX_INPUT_BYTES, Pending};
 use hashdb::model::{
-    DeviceChoice, DeviceInUse, Encoded, Encoder as _, Fingerprint, Model, ModelError, Pixels,
-    Precision,
+    DeviceChoice, DeviceInUse, Encoded, Encoder as _, Fingerprint, Model, ModelError, PATCHES,
+    Pixels, Precision,
 };
-use hashdb::{Address, Code, Database};
+use hashdb::{Address, Database};
 
 use crate::files;
 use crate::output::note;
@@ -170,20 +170,44 @@ pub(crate) fn matching(encoder: Model, expected: &str) -> Result<Model, ModelErr
     encoder.of_fingerprint(&expected)
 }
 
-/// Hands a batch of an ingest to an encoder.
+/// Hands a batch of an ingest to an encoder, which gives the addresses of patches too if they are wanted.
 pub(crate) fn submit<'e>(
     encoder: &Model,
     pictures: Vec<Vec<u8>>,
-) -> Result<Pending<'e, (Address, Code)>, IngestError> {
+    with_patches: bool,
+) -> Result<Pending<'e, Encoding>, IngestError> {
     let wrong = |error: ModelError| IngestError::Encoder(Box::new(error));
     let pixels: Result<Vec<Pixels>, _> = pictures.into_iter().map(Pixels::new).collect();
-    let batch = pixels.and_then(|pixels| encoder.submit(&pixels)).map_err(wrong)?;
+    let pixels = pixels.map_err(wrong)?;
+    let batch = encoder.submit(&pixels).map_err(wrong)?;
+    // A device works on the batch meanwhile.
+    let patches = patches(encoder, &pixels, with_patches)
+        .map_err(|error| IngestError::Encoder(error.into()))?;
     let is_ready = batch.is_ready();
-    let finish = move || {
-        let encoded = batch.finish().map_err(wrong)?.into_iter();
-        Ok(encoded.map(|encoded| (encoded.address, encoded.code)).collect())
-    };
+    let finish = move || Ok(joined(batch.finish().map_err(wrong)?, patches));
     if is_ready { finish().map(Pending::ready) } else { Ok(Pending::later(finish)) }
+}
+
+/// The addresses of the patches of each picture, none for all of them if they are not wanted.
+fn patches(encoder: &Model, pixels: &[Pixels], wanted: bool) -> Result<Vec<Vec<Address>>> {
+    let Some(bits) = encoder.patch_bits().filter(|_| wanted) else {
+        return Ok(vec![Vec::new(); pixels.len()]);
+    };
+    let of_picture = |patches: [u32; PATCHES]| {
+        patches.into_iter().map(|patch| Ok(Address::new(patch, bits)?)).collect()
+    };
+    encoder.patch_addresses(pixels)?.into_iter().map(of_picture).collect()
+}
+
+/// Codes and patches of the same pictures.
+fn joined(encoded: Vec<Encoded>, patches: Vec<Vec<Address>>) -> Vec<Encoding> {
+    let pairs = encoded.into_iter().zip(patches);
+    pairs.map(|(Encoded { address, code }, patches)| Encoding { address, code, patches }).collect()
+}
+
+/// Encodes pictures.
+fn encode(encoder: &Model, pixels: &[Pixels], with_patches: bool) -> Result<Vec<Encoding>> {
+    Ok(joined(encoder.encode(pixels)?, patches(encoder, pixels, with_patches)?))
 }
 
 /// Decodes a picture file for an encoder.
@@ -194,18 +218,19 @@ fn decode(path: &Path) -> Result<Pixels> {
     Ok(Pixels::new(pixels)?)
 }
 
-/// Encodes one picture file.
-pub(crate) fn encode_file(encoder: &Model, path: &Path) -> Result<Encoded> {
-    let encoded = encoder.encode(&[decode(path)?])?;
+/// Encodes one picture file, its patches too if they are wanted.
+pub(crate) fn encode_file(encoder: &Model, path: &Path, with_patches: bool) -> Result<Encoding> {
+    let encoded = encode(encoder, &[decode(path)?], with_patches)?;
     encoded.into_iter().next().ok_or_else(|| anyhow!("the encoder gave no code"))
 }
 
-/// Encodes picture files and hands each to `take`, in order. Those that cannot be decoded are named
+/// Encodes picture files, their patches too if they are wanted, and hands each to `take`, in order. Those that cannot be decoded are named
 /// on standard error; returns how many.
 pub(crate) fn encode_files(
     encoder: &Model,
     paths: &[PathBuf],
-    take: &mut dyn FnMut(&Path, Encoded) -> Result<()>,
+    with_patches: bool,
+    take: &mut dyn FnMut(&Path, Encoding) -> Result<()>,
 ) -> Result<usize> {
     let mut rejected = 0;
     for paths in paths.chunks(BATCH) {
@@ -222,7 +247,7 @@ pub(crate) fn encode_files(
                 }
             }
         }
-        for (path, encoded) in good.into_iter().zip(encoder.encode(&pixels)?) {
+        for (path, encoded) in good.into_iter().zip(encode(encoder, &pixels, with_patches)?) {
             take(path, encoded)?;
         }
     }

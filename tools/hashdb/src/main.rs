@@ -14,6 +14,7 @@ mod indexes;
 mod lists;
 mod npy;
 mod output;
+mod patches;
 mod progress;
 mod recent;
 mod request;

@@ -54,9 +54,10 @@ pub(crate) struct Search {
     #[arg(long, value_name = "N", conflicts_with_all = ["recall", "radius"])]
     probes: Option<NonZeroUsize>,
     /// The number of results [default: 10]
-    #[arg(short, value_name = "K", conflicts_with = "radius")]
+    #[arg(short, value_name = "K")]
     k: Option<usize>,
-    /// All records whose codes, or addresses in mode ball, differ in at most R bits
+    /// All records whose codes, or addresses in mode ball, differ in at most R bits; together with -k for
+    /// --patches alone
     #[arg(long, value_name = "R")]
     radius: Option<u32>,
     /// Search only the records whose keys begin with this text
@@ -91,6 +92,21 @@ pub(crate) struct Request {
 }
 
 impl Search {
+    /// The number of results.
+    pub(crate) fn k(&self) -> usize {
+        self.k.unwrap_or(K)
+    }
+
+    /// The radius, where there is one.
+    pub(crate) fn radius(&self) -> Option<u32> {
+        self.radius
+    }
+
+    /// The records that are searched, where that are not all.
+    pub(crate) fn filter(&self) -> Option<Filter> {
+        self.filter_prefix.as_deref().map(Filter::key_prefix)
+    }
+
     /// The request, if the arguments go together.
     pub(crate) fn request(&self) -> Result<Request> {
         let effort = match (self.recall, self.probes) {
@@ -115,8 +131,11 @@ impl Search {
             }
             _ => {}
         }
-        let (k, radius) = (self.k.unwrap_or(K), self.radius.unwrap_or(0));
-        let filter = self.filter_prefix.as_deref().map(Filter::key_prefix);
+        if self.k.is_some() && self.radius.is_some() {
+            let sentence = "-k does not go with --radius, which finds all within it";
+            return Err(Usage(sentence.to_owned()).into());
+        }
+        let (k, radius, filter) = (self.k(), self.radius.unwrap_or(0), self.filter());
         Ok(Request { mode, k, radius, effort, filter })
     }
 }

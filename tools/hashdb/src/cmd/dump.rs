@@ -5,22 +5,22 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use hashdb::{Readable as _, Record, Snapshot};
+use hashdb::{Readable as _, Record, Snapshot, Stats};
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::output::{Output, note};
 use crate::progress::{Meter, Mode, State};
 use crate::signals::Interrupt;
-use crate::table::write::{self, STDOUT, Sink};
+use crate::table::write::{self, STDOUT, Shape, Sink};
 use crate::table::{Format, Rows};
 use crate::text;
 
 /// Write records to a table that hashdb load takes: numpy, Parquet, Arrow IPC, CSV, JSON lines
 ///
 /// One state of the database is written, in the order of addresses, also while another process writes
-/// to it. The table gets its name when it is whole. numpy: FILE becomes a folder of .npy files. Patch
-/// addresses have a place in JSON lines alone.
+/// to it. The table gets its name when it is whole. numpy: FILE becomes a folder of .npy files. A column of
+/// patch addresses is there if a record may have some.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The database directory
@@ -56,7 +56,9 @@ struct Report {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let db = super::open_read_only(&args.db)?;
     let (stats, snapshot) = (db.stats(), db.snapshot());
-    let mut sink = write::create(&args.file, args.format, stats.code_bits, stats.address_bits)?;
+    let Stats { code_bits, address_bits, patches, .. } = stats;
+    let shape = Shape { code_bits, address_bits, has_patches: patches > 0 };
+    let mut sink = write::create(&args.file, args.format, shape)?;
     let interrupt = Interrupt::install()?;
     let started = Instant::now();
     let mut shown = Shown { read: 0, records: snapshot.len(), dumped: 0 };
@@ -101,7 +103,7 @@ fn copy(
     let passes = |record: &Record| {
         record.key.starts_with(prefix) && ids.as_ref().is_none_or(|ids| ids.contains(&record.id))
     };
-    let (mut rows, mut read, mut dumped, mut left_out) = (Rows::default(), 0, 0, 0_u64);
+    let (mut rows, mut read, mut dumped) = (Rows::default(), 0, 0);
     rows.clear(0);
     for record in snapshot.iter() {
         let record = record?;
@@ -113,9 +115,6 @@ fn copy(
             rows.values.push(&snapshot.value(&record)?);
             let patches = record.patches.iter().flat_map(|patch| patch.value().to_le_bytes());
             rows.patches.push(&patches.collect::<Vec<_>>());
-            if !record.patches.is_empty() && !sink.keeps_patches() {
-                left_out += 1;
-            }
             let pushed = rows.push_code(record.code.as_bytes());
             pushed.map_err(|what| anyhow!("{}: {what}", args.db.display()))?;
         }
@@ -134,12 +133,6 @@ fn copy(
         sink.write(&rows)?;
     }
     progress(read, dumped);
-    if left_out > 0 {
-        let records = text::count(left_out);
-        note(&format!(
-            "the patch addresses of {records} records were left out; --format jsonl keeps them"
-        ));
-    }
     Ok(Some(dumped))
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         return Err(Usage("--encoder none encodes nothing".to_owned()).into());
     };
     let mut output = Output::new();
-    let rejected = encode_files(&encoder, &args.images, &mut |path, encoded| {
+    let rejected = encode_files(&encoder, &args.images, false, &mut |path, encoded| {
         let path = path.display().to_string();
         let (address, code) = (encoded.address.to_string(), encoded.code.to_string());
         if args.json {

@@ -38,6 +38,8 @@ struct Found {
     id: u64,
     address: String,
     code: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    patches: Vec<String>,
     value_bytes: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<serde_json::Value>,
@@ -82,6 +84,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             ("code", record.code.to_string()),
             ("value", text::bytes(value.len() as u64)),
         ];
+        if !record.patches.is_empty() {
+            rows.push(("patches", text::count(record.patches.len() as u64)));
+        }
         rows.extend(facts.iter().flat_map(stored::rows));
         output.facts(&rows)?;
     }
@@ -96,6 +101,7 @@ fn found(record: &Record, value: &[u8], with_value: bool) -> Found {
         id: record.id,
         address: record.address.to_string(),
         code: record.code.to_string(),
+        patches: record.patches.iter().map(ToString::to_string).collect(),
         value_bytes: value.len(),
         image: stored::member_in_short(value),
         value: value_text.filter(|_| with_value).map(str::to_owned),

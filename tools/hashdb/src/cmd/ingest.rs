@@ -21,6 +21,7 @@ use serde_json::json;
 use crate::encoder::BatchChoice;
 use crate::exit::{Exit, Usage};
 use crate::output::{Output, note};
+use crate::patches::PatchChoice;
 use crate::progress::{Meter, Mode};
 use crate::signals::Interrupt;
 use crate::stored::Stored;
@@ -74,6 +75,8 @@ pub(crate) struct Args {
     siblings: Option<Vec<String>>,
     #[command(flatten)]
     stored: Stored,
+    #[command(flatten)]
+    patches: PatchChoice,
     /// The column of images in Parquet files [default: image, or the only one of structs with a field bytes]
     #[arg(long, value_name = "COLUMN")]
     image_column: Option<String>,
@@ -125,6 +128,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let db = Database::open(&args.db, Options::new())?;
     let encoder = encoder::of_database_in(&db, args.device, args.precision)?;
+    let patches = args.patches.count(&db, &encoder)?;
     let interrupt = Interrupt::install()?;
     let mut options = IngestOptions::default().cancel(interrupt.flag());
     options = options.item_timeout(match args.item_timeout {
@@ -133,6 +137,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     });
     let redo = Redo { rejects: args.retry_rejects, changed: args.update, all: args.again };
     options = options.redo(redo).delete_missing(args.delete_missing).listed(&listed).store(store);
+    options = options.patches(patches);
     if let Some(threads) = args.threads {
         options = options.threads(threads);
     }
@@ -160,13 +165,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         interrupt: interrupt.clone(),
         stopping: false,
     };
-    let submit = |pictures| encoder::submit(&encoder, pictures);
+    let submit = |pictures| encoder::submit(&encoder, pictures, patches > 0);
     let outcome = ingest_in_flight(&db, &given, &options, &submit, &mut watcher);
     let paths = [&given[..], &listed].concat();
     watcher.finish(&db, &paths)?;
     let report = outcome?;
     db.sync()?;
-    tell(args, &report)?;
+    tell(args, patches, &report)?;
     Ok(if report.cancelled {
         let without = if args.again { " without --again" } else { "" };
         note(&format!(
@@ -201,11 +206,11 @@ fn is_pattern(path: &Path) -> bool {
     text.contains(['*', '?', '[', '{']) && path.symlink_metadata().is_err()
 }
 
-fn tell(args: &Args, report: &Report) -> Result<()> {
+fn tell(args: &Args, patches: usize, report: &Report) -> Result<()> {
     if report.stored_otherwise > 0 {
         let count = text::count(report.stored_otherwise);
         note(&format!(
-            "{count} files and shards that are done keep what they hold, of another --store; --again reads them anew"
+            "{count} files and shards that are done keep what they hold, of another --store or --patches; --again reads them anew"
         ));
     }
     let seconds = report.elapsed.as_secs_f64();
@@ -220,6 +225,7 @@ fn tell(args: &Args, report: &Report) -> Result<()> {
             "done_before": report.done_before,
             "stored_otherwise": report.stored_otherwise,
             "deleted": report.deleted,
+            "patches": patches,
             "bytes": report.bytes,
             "seconds": seconds,
             "images_per_second": rate,

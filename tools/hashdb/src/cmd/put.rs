@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use hashdb::ingest::Encoding;
 use hashdb::model::DeviceChoice;
-use hashdb::{Address, Code, Database, MAX_VALUE_BYTES, WriteBatch, WriteOptions};
+use hashdb::{Address, Database, MAX_VALUE_BYTES, WriteBatch, WriteOptions};
 use serde_json::json;
 
 use crate::encoder;
 use crate::exit::Exit;
 use crate::files;
 use crate::output::Output;
+use crate::patches;
 use crate::text;
 
 /// Insert a record, or replace the one with its key
@@ -30,7 +32,8 @@ pub(crate) struct Args {
     /// The record's address, in hexadecimal
     #[arg(long, value_name = "HEX", requires = "code")]
     address: Option<String>,
-    /// A picture, from which the database's encoder makes code and address
+    /// A picture, from which the database's encoder makes code and address, and patch addresses if an ingest
+    /// stored them
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     /// The record's value, as text
@@ -51,9 +54,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let db = super::open(&args.db)?;
     let value = value(args.value.as_deref(), args.value_file.as_deref())?;
-    let (address, code) = content(args, &db)?;
+    let Encoding { address, code, patches } = content(args, &db)?;
     let mut batch = WriteBatch::new();
-    batch.put(args.key.as_bytes(), address, code, &value);
+    batch.put_with_patches(args.key.as_bytes(), address, code, &value, &patches);
     let written = db.write(batch, WriteOptions::default())?;
     let mut output = Output::new();
     if args.json {
@@ -73,13 +76,16 @@ fn value(text: Option<&str>, file: Option<&Path>) -> Result<Vec<u8>> {
     }
 }
 
-fn content(args: &Args, db: &Database) -> Result<(Address, Code)> {
+fn content(args: &Args, db: &Database) -> Result<Encoding> {
     if let (Some(code), Some(address)) = (&args.code, &args.address) {
         let address = Address::from_hex(address, db.stats().address_bits)?;
-        return Ok((address, code.parse()?));
+        return Ok((address, code.parse()?).into());
     }
     let encoder = encoder::of_database(db, args.device)?;
+    let with_patches = patches::are_stored(db)?;
+    if with_patches {
+        patches::check(db, &encoder)?;
+    }
     let image = args.image.as_deref().unwrap_or(Path::new(""));
-    let encoded = encoder::encode_file(&encoder, image)?;
-    Ok((encoded.address, encoded.code))
+    encoder::encode_file(&encoder, image, with_patches)
 }

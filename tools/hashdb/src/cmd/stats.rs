@@ -17,7 +17,7 @@ pub(crate) struct Args {
     /// The database directory
     db: PathBuf,
     /// Read all records and show their digest: databases with the same widths, keys, addresses,
-    /// codes and values have the same one, whatever their ids and history
+    /// codes, values and patch addresses have the same one, whatever their ids and history
     #[arg(long)]
     digest: bool,
     /// Threads that read for the digest [default: one a core]
@@ -44,6 +44,9 @@ struct Figures {
     next_id: u64,
     memtable_rows: u64,
     deleted_rows: u64,
+    patched_records: u64,
+    patches: u64,
+    patch_bytes: u64,
     segments: Vec<Segment>,
     segment_bytes: u64,
     record_bytes: u64,
@@ -64,6 +67,9 @@ struct Segment {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let db = super::open_read_only(&args.db)?;
     let mut figures = Figures::from(db.stats());
+    if figures.patches > 0 {
+        figures.patched_records = db.patched_records()?;
+    }
     if args.digest {
         figures.digest = Some(digest(&db.snapshot(), args)?);
     }
@@ -119,6 +125,9 @@ impl From<Stats> for Figures {
             next_id: stats.next_id,
             memtable_rows: stats.memtable_rows,
             deleted_rows: stats.deleted_rows,
+            patched_records: 0,
+            patches: stats.patches,
+            patch_bytes: stats.patch_bytes,
             segments: segments.collect(),
             segment_bytes: stats.segments.iter().map(|segment| segment.bytes).sum(),
             record_bytes: stats.record_bytes,
@@ -141,6 +150,13 @@ fn show(output: &mut Output, figures: &Figures) -> Result<()> {
         ("sequence", text::count(figures.sequence)),
         ("distances by", figures.simd.clone()),
     ];
+    if figures.patches > 0 {
+        facts.extend([
+            ("with patches", text::count(figures.patched_records)),
+            ("patches", text::count(figures.patches)),
+            ("patch bytes", text::bytes(figures.patch_bytes)),
+        ]);
+    }
     facts.extend(figures.digest.iter().map(|digest| ("digest", digest.clone())));
     output.facts(&facts)?;
     if figures.segments.is_empty() {

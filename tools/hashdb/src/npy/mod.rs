@@ -67,7 +67,8 @@ impl Kind {
         }
     }
 
-    fn element_bytes(self) -> usize {
+    /// Bytes of one element.
+    pub(crate) fn element_bytes(self) -> usize {
         match self {
             Self::Codes | Self::Bytes => 1,
             Self::Addresses | Self::Distances => 4,

@@ -54,7 +54,7 @@ pub(crate) struct Sheet {
 #[derive(Debug)]
 struct Shown {
     name: Vec<u8>,
-    results: Vec<(Vec<u8>, u32)>,
+    results: Vec<(Vec<u8>, String)>,
 }
 
 impl Shown {
@@ -65,14 +65,18 @@ impl Shown {
 }
 
 impl Sheet {
-    /// Adds a query by its name and the keys and distances of its results.
-    pub(crate) fn add<'a>(&mut self, name: &[u8], results: impl Iterator<Item = (&'a [u8], u32)>) {
+    /// Adds a query by its name, and the keys of its results with a few words on how near each is.
+    pub(crate) fn add<'a>(
+        &mut self,
+        name: &[u8],
+        results: impl Iterator<Item = (&'a [u8], String)>,
+    ) {
         let room = (MAX_ROWS - self.rows) * ACROSS;
         if room == 0 {
             self.left_out += 1;
             return;
         }
-        let results = results.take(room).map(|(key, distance)| (key.to_vec(), distance));
+        let results = results.take(room).map(|(key, near)| (key.to_vec(), near));
         let shown = Shown { name: name.to_vec(), results: results.collect() };
         self.rows += shown.rows();
         self.queries.push(shown);
@@ -102,14 +106,14 @@ impl Sheet {
         for query in &self.queries {
             canvas.tile((MARGIN, top), pictures.get(&query.name));
             label(&mut canvas, (MARGIN, top + PICTURE), &[&tail(&query.name, 2 * LABEL)]);
-            for (index, (key, distance)) in query.results.iter().enumerate() {
+            for (index, (key, near)) in query.results.iter().enumerate() {
                 let column = u32::try_from(index % ACROSS).unwrap_or(0);
                 let row = u32::try_from(index / ACROSS).unwrap_or(0);
                 let left = MARGIN + GUTTER + COLUMN * (1 + column);
                 let place = (left, top + ROW * row);
                 canvas.tile(place, pictures.get(key));
-                let (bits, name) = (format!("{distance} bits"), tail(key, 2 * LABEL));
-                label(&mut canvas, (left, place.1 + PICTURE), &[&bits, &name]);
+                let name = tail(key, 2 * LABEL);
+                label(&mut canvas, (left, place.1 + PICTURE), &[near, &name]);
             }
             top += ROW * u32::try_from(query.rows()).unwrap_or(1);
         }
@@ -187,9 +191,9 @@ mod tests {
     #[test]
     fn a_sheet_is_bounded() {
         let mut sheet = Sheet::default();
-        let results = vec![(b"k".as_slice(), 1); ACROSS + 1];
+        let results = vec![(b"k".as_slice(), String::new()); ACROSS + 1];
         for _ in 0..MAX_ROWS {
-            sheet.add(b"query", results.iter().copied());
+            sheet.add(b"query", results.iter().cloned());
         }
         assert!(sheet.rows <= MAX_ROWS + 1 && sheet.left_out > 0, "{}", sheet.rows);
     }

@@ -1,9 +1,9 @@
 //! Tables: records in files of other programs, read and written a batch of rows at a time, so that
 //! memory does not grow with the file. One file a format in `read` and in `write`.
 //!
-//! A table has the columns `key`, `code`, `address` and `value`. A table without addresses takes the
-//! first bits of each code; a value that is null, or empty, is none. JSON lines have `patches`, too; the other
-//! formats have no place for patch addresses.
+//! A table has the columns `key`, `code`, `address` and `value`, and `patches`, lists of patch addresses, if any
+//! record has some. A table without addresses takes the first bits of each code; a value that is null, or empty, is
+//! none.
 
 mod format;
 pub(crate) mod read;
@@ -19,6 +19,7 @@ const KEY: &str = "key";
 const CODE: &str = "code";
 const ADDRESS: &str = "address";
 const VALUE: &str = "value";
+const PATCHES: &str = "patches";
 /// Columns of text tables for what is no UTF-8.
 const KEY_BASE64: &str = "key_base64";
 const VALUE_BASE64: &str = "value_base64";

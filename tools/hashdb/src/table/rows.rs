@@ -48,6 +48,13 @@ pub(crate) struct Row<'a> {
     pub(crate) patches: &'a [[u8; 4]],
 }
 
+impl Row<'_> {
+    /// The patch addresses.
+    pub(crate) fn patches(&self) -> impl Iterator<Item = u32> {
+        self.patches.iter().map(|patch| u32::from_le_bytes(*patch))
+    }
+}
+
 /// Some rows. Keys, codes and values have an entry each; addresses too, unless the table has none.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {

@@ -11,6 +11,7 @@ mod evaluation;
 mod failures;
 mod images;
 mod kmeans;
+mod patches;
 mod records;
 mod repair;
 mod searches;

@@ -90,7 +90,7 @@ fn trainings_that_cannot_be_are_refused() {
 }
 
 /// What a paper's preset is cut down to, so that it trains in a moment.
-const QUICK: [&str; 8] =
+pub(crate) const QUICK: [&str; 8] =
     ["--rbm-epochs", "2", "--epochs", "3", "--batch", "16", "--progress", "none"];
 
 /// The lines of a log of losses, as "net phase epoch".

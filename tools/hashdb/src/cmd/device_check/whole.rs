@@ -106,7 +106,7 @@ pub(super) fn ingest(
     let run = |name, encoder: &Model, batch| -> Result<(Database, f64)> {
         let db = work.database(name, encoder)?;
         let options = IngestOptions::default().threads(threads).batch(batch);
-        let submit = |pictures| encoder::submit(encoder, pictures);
+        let submit = |pictures| encoder::submit(encoder, pictures, false);
         let report =
             ingest_in_flight(&db, std::slice::from_ref(&folder), &options, &submit, &mut ())?;
         db.sync()?;

@@ -82,16 +82,17 @@ pub(crate) struct Args {
 
 /// The columns of a table, as the help explains them.
 const COLUMNS: &str = "\
-Columns: key, code, and optionally address and value; others are passed over.
+Columns: key, code, and optionally address, value and patches; others are passed over.
   Parquet, Arrow IPC  key: utf8, binary or an integer; code: fixed-size binary, binary or a fixed-size
-                      list of uint8; address: an integer; value: binary or utf8, null for none
+                      list of uint8; address: an integer; value: binary or utf8, null for none; patches: a
+                      list of an integer, the record's patch addresses
   CSV                 a header; key or key_base64; code in hexadecimal; address as a number or as 0x and
-                      hexadecimal digits; value or value_base64
-  JSON lines          an object a line with members as the columns of CSV
+                      hexadecimal digits; value or value_base64; patches: addresses, spaces between them
+  JSON lines          an object a line with members as the columns of CSV; patches: a list of addresses
   numpy               files codes.npy, addresses.npy, keys.txt or keys.npy, and values.npy of one
                       folder; keys.npy and values.npy are uint8 of shape (bytes,) beside an uint32 of
                       the lengths in keys.lengths.npy and values.lengths.npy, values.npy also uint8 of
-                      shape (rows, bytes)
+                      shape (rows, bytes); patches.npy: uint32 beside patches.lengths.npy
 A row without an address takes the first bits of its code. A new database has addresses of as many bits
 as the table tells: those that Parquet, Arrow and numpy tables of hashdb dump name, those of the digits of
 the first address behind 0x, those that the largest address of addresses.npy needs in whole hexadecimal

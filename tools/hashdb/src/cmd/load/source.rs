@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
-use hashdb::{Address, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use hashdb::{Address, MAX_KEY_BYTES, MAX_PATCHES, MAX_VALUE_BYTES};
 
 use super::Args;
 use crate::exit::Usage;
@@ -158,6 +158,18 @@ impl Source {
             {
                 let what = format!("it is {address:x}, expected an address of {address_bits} bits");
                 return wrong("address", what);
+            }
+            if row.patches.len() > MAX_PATCHES {
+                let what = format!(
+                    "there are {} of them, expected {MAX_PATCHES} at most",
+                    row.patches.len()
+                );
+                return wrong("patches", what);
+            }
+            let mut patches = row.patches();
+            if let Some(patch) = patches.find(|patch| Address::new(*patch, address_bits).is_err()) {
+                let what = format!("one is {patch:x}, expected addresses of {address_bits} bits");
+                return wrong("patches", what);
             }
             if row.value.len() > MAX_VALUE_BYTES {
                 let what = format!("the value has more than {MAX_VALUE_BYTES} bytes");

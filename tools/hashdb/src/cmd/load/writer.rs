@@ -92,8 +92,7 @@ fn put(loader: &mut BulkLoader, rows: &Rows, address_bits: u8) -> Result<u64, Er
     for row in rows.iter() {
         let derived = || vectors::top_bits(row.code, address_bits);
         let address = Address::new(row.address.unwrap_or_else(derived), address_bits)?;
-        let patches = row.patches.iter().map(|patch| u32::from_le_bytes(*patch));
-        let patches = patches.map(|patch| Address::new(patch, address_bits));
+        let patches = row.patches().map(|patch| Address::new(patch, address_bits));
         let (code, patches) =
             (Code::from_bytes(row.code)?, patches.collect::<Result<Vec<_>, _>>()?);
         loader.put_with_patches(row.key, address, &code, row.value, &patches)?;

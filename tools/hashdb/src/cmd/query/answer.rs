@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use hashdb::ingest::ImageFacts;
-use hashdb::{Neighbor, Readable as _, Snapshot};
+use hashdb::{Neighbor, PatchMatch, Readable as _, Snapshot};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -10,13 +10,21 @@ use crate::output::Output;
 use crate::stored;
 use crate::text::{self, JsonKey};
 
-/// A neighbour, with its key where it was looked up.
+/// A record that was found, with its key where it was looked up.
 #[derive(Debug, Serialize)]
 pub(super) struct Hit {
     #[serde(flatten)]
     json_key: Option<JsonKey>,
     id: u64,
-    pub(super) distance: u32,
+    /// Of codes or addresses, unless the search was by patches alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distance: Option<u32>,
+    /// Of a search by patches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<u32>,
+    /// Of a search by patches and codes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank_sum: Option<f64>,
     #[serde(skip)]
     pub(super) key: Vec<u8>,
     /// What is stored about the picture, if it was asked for and is there.
@@ -34,35 +42,65 @@ impl Hit {
         let (stored, facts) = (stored::member(&value), ImageFacts::decode(&value));
         let json_key = Some(JsonKey::new(&record.key));
         let Neighbor { id, distance, .. } = *neighbor;
-        Ok(Self { json_key, id, distance, key: record.key, stored, facts })
+        let (distance, score, rank_sum) = (Some(distance), None, None);
+        Ok(Self { json_key, id, distance, score, rank_sum, key: record.key, stored, facts })
+    }
+
+    /// The same of what a search by patches found.
+    pub(super) fn matched(found: &PatchMatch, snapshot: &Snapshot, stored: bool) -> Result<Self> {
+        let hit = Self::named(&found.neighbor(), snapshot, stored)?;
+        let (distance, rank_sum) = found.joined.unzip();
+        Ok(Self { distance, score: Some(found.score), rank_sum, ..hit })
     }
 
     /// A neighbour alone.
     pub(super) fn nameless(neighbor: &Neighbor) -> Self {
         let Neighbor { id, distance, .. } = *neighbor;
-        Self { json_key: None, id, distance, key: Vec::new(), stored: None, facts: None }
+        let (distance, score, rank_sum) = (Some(distance), None, None);
+        let (json_key, key, stored, facts) = (None, Vec::new(), None, None);
+        Self { json_key, id, distance, score, rank_sum, key, stored, facts }
+    }
+
+    /// How near it is, in a few letters.
+    pub(super) fn label(&self) -> String {
+        match (self.score, self.distance) {
+            (Some(score), Some(bits)) => format!("{score}, {bits} bits"),
+            (Some(score), None) => format!("score {score}"),
+            (None, distance) => format!("{} bits", distance.unwrap_or(0)),
+        }
     }
 }
 
-/// Writes neighbours as a table.
+/// Writes what was found as a table.
 pub(super) fn show(output: &mut Output, hits: &[Hit]) -> Result<()> {
     if hits.is_empty() {
         return output.line("  no results");
     }
-    let mut rows: Vec<_> = hits
-        .iter()
-        .map(|hit| vec![hit.distance.to_string(), hit.id.to_string(), text::key(&hit.key)])
-        .collect();
-    if hits.iter().all(|hit| hit.facts.is_none()) {
-        return output.table(&[">distance", ">id", "key"], rows);
+    let number = |number: Option<u32>| number.map(|number| number.to_string());
+    let rounded = |sum: f64| ((sum * 1e6).round() / 1e6).to_string();
+    type Cell<'a> = Box<dyn Fn(&Hit) -> Option<String> + 'a>;
+    let columns: [(&str, Cell<'_>); 8] = [
+        (">rank sum", Box::new(|hit| hit.rank_sum.map(rounded))),
+        (">score", Box::new(|hit| number(hit.score))),
+        (">distance", Box::new(|hit| number(hit.distance))),
+        (">id", Box::new(|hit| Some(hit.id.to_string()))),
+        (">size", Box::new(|hit| hit.facts.as_ref()?.size.map(text::bytes))),
+        (">width", Box::new(|hit| number(hit.facts.as_ref()?.width))),
+        (">height", Box::new(|hit| number(hit.facts.as_ref()?.height))),
+        ("key", Box::new(|hit| Some(text::key(&hit.key)))),
+    ];
+    // A column that no result fills is not shown.
+    let mut header = Vec::new();
+    let mut rows = vec![Vec::new(); hits.len()];
+    for (title, cell) in &columns {
+        let cells: Vec<_> = hits.iter().map(cell).collect();
+        if cells.iter().any(Option::is_some) {
+            header.push(*title);
+            let cells = cells.into_iter().map(Option::unwrap_or_default);
+            rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
+        }
     }
-    for (row, hit) in rows.iter_mut().zip(hits) {
-        let facts = hit.facts.clone().unwrap_or_default();
-        let number = |number: Option<u32>| number.map(|number| number.to_string());
-        let stored = [facts.size.map(text::bytes), number(facts.width), number(facts.height)];
-        row.splice(2..2, stored.map(Option::unwrap_or_default));
-    }
-    output.table(&[">distance", ">id", ">size", ">width", ">height", "key"], rows)
+    output.table(&header, rows)
 }
 
 /// The words for an answer that is complete, or is not.

@@ -1,9 +1,10 @@
 //! How an answer was found, for those who ask.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use anyhow::Result;
-use hashdb::{Answer, ExplainedSource, Explanation, Query, Readable as _, Snapshot};
+use hashdb::{Answer, ExplainedSource, Query, Readable as _, Snapshot};
 use serde::Serialize;
 
 /// How one segment, or one part of the memtable, was searched; times in microseconds.
@@ -22,17 +23,29 @@ pub(super) fn ask(
     snapshot: &Snapshot,
     query: &Query,
     explain: bool,
-) -> Result<(Answer, Option<Explanation>)> {
+) -> Result<(Answer, Option<Explained>)> {
     if !explain {
         return Ok((snapshot.search(query)?, None));
     }
     let explanation = snapshot.explain(query)?;
-    Ok((explanation.answer.clone(), Some(explanation)))
+    let explained = Explained::new(&explanation.sources, &explanation);
+    Ok((explanation.answer, Some(explained)))
 }
 
-/// The explanation for JSON.
-pub(super) fn sources(explanation: &Explanation) -> Vec<Source> {
-    explanation.sources.iter().map(Source::from).collect()
+/// An explanation as it is shown.
+#[derive(Debug, Default)]
+pub(super) struct Explained {
+    /// For JSON.
+    pub(super) sources: Vec<Source>,
+    /// For people.
+    pub(super) table: String,
+}
+
+impl Explained {
+    pub(super) fn new(sources: &[ExplainedSource], table: &impl Display) -> Self {
+        let sources = sources.iter().map(Source::from).collect();
+        Self { sources, table: table.to_string() }
+    }
 }
 
 impl From<&ExplainedSource> for Source {

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
-use hashdb::{Answer, Database, Explanation, Query, Readable as _, Snapshot};
+use hashdb::{Answer, Database, Query, Readable as _, Snapshot};
 use serde::Serialize;
 
 use super::Args;
 use super::answer::{self, Hit};
-use super::explain::{self, Source};
+use super::explain::{self, Explained, Source};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::request::Request;
@@ -40,19 +40,20 @@ pub(super) fn run(args: &Args, db: &Database, request: &Request, path: &Path) ->
     for start in (0..vectors.len()).step_by(TOGETHER) {
         let rows = start..vectors.len().min(start + TOGETHER);
         let answers = search(&snapshot, &vectors.queries(rows.clone(), request)?, args.explain)?;
-        for (query, (answer, explanation)) in rows.zip(answers) {
+        for (query, (answer, explained)) in rows.zip(answers) {
             let hit = |neighbor| match args.no_keys {
                 true => Ok(Hit::nameless(neighbor)),
                 false => Hit::named(neighbor, &snapshot, args.stored),
             };
             let neighbors: Result<_> = answer.neighbors.iter().map(hit).collect();
+            let Explained { sources, table } = explained.unwrap_or_default();
             let line = Line {
                 query,
                 exact: answer.stats.exact,
                 plan: answer.stats.plan.to_string(),
                 neighbors: neighbors?,
-                explain: explanation.as_ref().map(explain::sources),
-                table: explanation.map(|explanation| explanation.to_string()).unwrap_or_default(),
+                explain: args.explain.then_some(sources),
+                table,
             };
             show(&mut output, args.json, &line)?;
         }
@@ -66,7 +67,7 @@ fn search(
     snapshot: &Snapshot,
     queries: &[Query],
     explain: bool,
-) -> Result<Vec<(Answer, Option<Explanation>)>> {
+) -> Result<Vec<(Answer, Option<Explained>)>> {
     if explain {
         return queries.iter().map(|query| explain::ask(snapshot, query, true)).collect();
     }

@@ -3,6 +3,7 @@
 mod answer;
 mod explain;
 mod many;
+mod patched;
 mod single;
 
 use std::path::PathBuf;
@@ -12,9 +13,10 @@ use anyhow::Result;
 use hashdb::model::DeviceChoice;
 use hashdb::{Readable as _, Snapshot};
 
+use self::patched::{PatchArgs, PatchRequest};
 use crate::exit::{Exit, Usage};
 use crate::output::note;
-use crate::request::{Mode, Search};
+use crate::request::{Mode, Request, Search};
 
 /// What --ball does not go with: it is a search of its own, and needs an address for each code.
 const BALL_EXCLUDES: [&str; 7] = ["exact", "radius", "mode", "approx", "recall", "probes", "codes"];
@@ -48,6 +50,8 @@ pub(crate) struct Args {
     codes: Option<PathBuf>,
     #[command(flatten)]
     search: Search,
+    #[command(flatten)]
+    patches: PatchArgs,
     /// Look only at records whose addresses differ in at most R bits; fast, not exact. `auto` takes the least
     /// R whose ball mostly holds ten times as many records as are wanted, and a thousand at least
     #[arg(long, value_name = "R", conflicts_with_all = BALL_EXCLUDES)]
@@ -114,8 +118,21 @@ impl Ball {
     }
 }
 
+/// What kind of search it is.
+#[derive(Debug, Clone, Copy)]
+enum Kind<'a> {
+    /// By codes or addresses.
+    Codes(&'a Request),
+    /// By patches.
+    Patches(&'a PatchRequest),
+}
+
 /// Answers the queries in order.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if let Some(request) = args.patches.request(&args.search) {
+        let db = super::open_read_only(&args.db)?;
+        return single::run(args, &db, &Kind::Patches(&request));
+    }
     let request = args.search.request()?;
     if args.exact && request.mode == Mode::Approx {
         return Err(Usage("--exact does not go with --mode approx".to_owned()).into());
@@ -123,6 +140,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let db = super::open_read_only(&args.db)?;
     match &args.codes {
         Some(path) => many::run(args, &db, &request, path),
-        None => single::run(args, &db, &request),
+        None => single::run(args, &db, &Kind::Codes(&request)),
     }
 }

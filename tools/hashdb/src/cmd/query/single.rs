@@ -3,25 +3,27 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
-use hashdb::{Address, Code, Database, Query, Readable as _, Snapshot};
+use anyhow::{Result, anyhow, bail};
+use hashdb::ingest::Encoding;
+use hashdb::{Address, Code, Database, Query, QueryStats, Readable as _, Snapshot};
 use serde::Serialize;
 
-use super::Args;
 use super::answer::{self, Hit};
-use super::explain::{self, Source};
-use crate::encoder;
+use super::explain::{self, Explained, Source};
+use super::{Args, Kind};
 use crate::exit::{Exit, Usage, of_rejects};
 use crate::output::Output;
 use crate::request::{Mode, Request};
 use crate::sheet::Sheet;
 use crate::text;
+use crate::{encoder, patches};
 
 /// What is searched for: a picture, a code or a record, by the name that the user gave.
 struct Target {
     name: Vec<u8>,
     code: Code,
     address: Option<Address>,
+    patches: Vec<Address>,
 }
 
 /// One query in JSON. The time is that of the search itself, without encoding and fetching keys.
@@ -39,12 +41,17 @@ struct Answer {
 }
 
 /// Answers one query after the other.
-pub(super) fn run(args: &Args, db: &Database, request: &Request) -> Result<Exit> {
+pub(super) fn run(args: &Args, db: &Database, kind: &Kind<'_>) -> Result<Exit> {
     let snapshot = db.snapshot();
-    let radius = args.ball.map(|ball| ball.radius(&snapshot, request.k)).transpose()?;
+    let (radius, by_patches) = match kind {
+        Kind::Codes(request) => {
+            (args.ball.map(|ball| ball.radius(&snapshot, request.k)).transpose()?, false)
+        }
+        Kind::Patches(_) => (None, true),
+    };
     let mut session = Session {
         args,
-        request,
+        kind,
         snapshot: &snapshot,
         radius,
         output: Output::new(),
@@ -57,14 +64,24 @@ pub(super) fn run(args: &Args, db: &Database, request: &Request) -> Result<Exit>
         session.answer(&target)?;
     } else if let Some(key) = &args.key {
         let target = recorded(&snapshot, key, &args.db)?;
+        if by_patches {
+            patches::check_any(db)?;
+            if target.patches.is_empty() {
+                bail!("the record with key {key} in {} has no patch addresses", args.db.display());
+            }
+        }
         session.answer(&target)?;
     } else {
         let encoder = encoder::of_database(db, args.device)?;
-        rejected = encoder::encode_files(&encoder, &args.images, &mut |path, encoded| {
+        if by_patches {
+            patches::check(db, &encoder)?;
+            patches::check_any(db)?;
+        }
+        let mut answer = |path: &Path, Encoding { address, code, patches }| {
             let name = path.as_os_str().as_encoded_bytes().to_vec();
-            let (code, address) = (encoded.code, Some(encoded.address));
-            session.answer(&Target { name, code, address })
-        })?;
+            session.answer(&Target { name, code, address: Some(address), patches })
+        };
+        rejected = encoder::encode_files(&encoder, &args.images, by_patches, &mut answer)?;
     }
     session.finish()?;
     Ok(of_rejects(rejected, args.images.len()))
@@ -72,20 +89,21 @@ pub(super) fn run(args: &Args, db: &Database, request: &Request) -> Result<Exit>
 
 fn coded(code: &str, address: Option<&str>, address_bits: u8) -> Result<Target> {
     let address = address.map(|hex| Address::from_hex(hex, address_bits)).transpose()?;
-    Ok(Target { name: code.into(), code: code.parse()?, address })
+    Ok(Target { name: code.into(), code: code.parse()?, address, patches: Vec::new() })
 }
 
 fn recorded(snapshot: &Snapshot, key: &str, db: &Path) -> Result<Target> {
     let record = snapshot.get(key.as_bytes())?;
     let record =
         record.ok_or_else(|| anyhow!("there is no record with key {key} in {}", db.display()))?;
-    Ok(Target { name: record.key, code: record.code, address: Some(record.address) })
+    let (address, patches) = (Some(record.address), record.patches);
+    Ok(Target { name: record.key, code: record.code, address, patches })
 }
 
 /// The queries of one command: they all see the same state of the database.
 struct Session<'a> {
     args: &'a Args,
-    request: &'a Request,
+    kind: &'a Kind<'a>,
     snapshot: &'a Snapshot,
     /// That of --ball.
     radius: Option<u32>,
@@ -94,43 +112,72 @@ struct Session<'a> {
     answered: usize,
 }
 
+/// What a search found, and how.
+struct Found {
+    hits: Vec<Hit>,
+    stats: QueryStats,
+    explained: Option<Explained>,
+    micros: u128,
+}
+
 impl Session<'_> {
-    fn query(&self, target: &Target) -> Result<Query> {
+    fn query(&self, request: &Request, target: &Target) -> Result<Query> {
         let address = |option| {
             target.address.ok_or_else(|| {
                 Usage(format!("{option} with --code also needs the address: --address HEX"))
             })
         };
         let code = target.code.clone();
-        Ok(match (self.radius, self.request.mode) {
+        Ok(match (self.radius, request.mode) {
             (Some(radius), _) => {
                 let address = address("--ball")?;
-                let query = Query::ball_then_code(address, radius, code, self.request.k);
-                self.request.filtered(query)
+                let query = Query::ball_then_code(address, radius, code, request.k);
+                request.filtered(query)
             }
-            (None, Mode::Ball) => self.request.of_address(address("--mode ball")?),
-            (None, Mode::Knn | Mode::Range | Mode::Approx) => self.request.of_code(code),
+            (None, Mode::Ball) => request.of_address(address("--mode ball")?),
+            (None, Mode::Knn | Mode::Range | Mode::Approx) => request.of_code(code),
         })
     }
 
+    /// Searches; the time is that of the search alone.
+    fn find(&self, target: &Target) -> Result<Found> {
+        let (snapshot, stored, explain) = (self.snapshot, self.args.stored, self.args.explain);
+        match self.kind {
+            Kind::Codes(request) => {
+                let query = self.query(request, target)?;
+                let started = Instant::now();
+                let (answer, explained) = explain::ask(snapshot, &query, explain)?;
+                let micros = started.elapsed().as_micros();
+                let hit = |neighbor| Hit::named(neighbor, snapshot, stored);
+                let hits = answer.neighbors.iter().map(hit).collect::<Result<_>>()?;
+                Ok(Found { hits, stats: answer.stats, explained, micros })
+            }
+            Kind::Patches(request) => {
+                let Target { patches, code, .. } = target;
+                let started = Instant::now();
+                let (answer, explained) = request.answer(snapshot, patches, code, explain)?;
+                let micros = started.elapsed().as_micros();
+                let hit = |found| Hit::matched(found, snapshot, stored);
+                let hits = answer.matches.iter().map(hit).collect::<Result<_>>()?;
+                Ok(Found { hits, stats: answer.stats, explained, micros })
+            }
+        }
+    }
+
     fn answer(&mut self, target: &Target) -> Result<()> {
-        let query = self.query(target)?;
-        let started = Instant::now();
-        let (answer, explanation) = explain::ask(self.snapshot, &query, self.args.explain)?;
-        let micros = started.elapsed().as_micros();
-        let hit = |neighbor| Hit::named(neighbor, self.snapshot, self.args.stored);
-        let hits: Result<_> = answer.neighbors.iter().map(hit).collect();
+        let Found { hits, stats, explained, micros } = self.find(target)?;
+        let Explained { sources, table } = explained.unwrap_or_default();
         let answer = Answer {
             query: String::from_utf8_lossy(&target.name).into_owned(),
-            plan: answer.stats.plan.to_string(),
-            exact: answer.stats.exact,
+            plan: stats.plan.to_string(),
+            exact: stats.exact,
             micros,
-            results: hits?,
-            explain: explanation.as_ref().map(explain::sources),
-            table: explanation.map(|explanation| explanation.to_string()).unwrap_or_default(),
+            results: hits,
+            explain: self.args.explain.then_some(sources),
+            table,
         };
         if let Some(sheet) = &mut self.sheet {
-            let results = answer.results.iter().map(|hit| (hit.key.as_slice(), hit.distance));
+            let results = answer.results.iter().map(|hit| (hit.key.as_slice(), hit.label()));
             sheet.add(&target.name, results);
         }
         if self.args.json {

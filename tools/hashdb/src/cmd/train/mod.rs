@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use hashdb::ingest::{IngestError, IngestOptions, Observer, Reject, Report, collect_pixels};
 use hashdb::model::{
-    Autoencoder, DeviceChoice, Encoder as _, Model, ModelError, NetSummary, Progress, train,
-    train_patches,
+    Autoencoder, DeviceChoice, Encoder as _, Model, ModelError, NetSummary, PatchConfig, Progress,
+    train, train_patches,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -87,6 +87,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Plan::Patches(_) => Some(base(args)?),
         Plan::Encoder(_) => None,
     };
+    if let (Plan::Patches(config), Some(base)) = (&plan, &base) {
+        check_bits(config, base)?;
+    }
     let mut losses = Losses::open(args.log.as_deref(), args.resume)?;
     let interrupt = Interrupt::install()?;
     let Some(pixels) = pictures(args, &interrupt)? else {
@@ -195,6 +198,19 @@ fn base(args: &Args) -> Result<Autoencoder> {
         }
         None => Err(Usage("--base none is no encoder".to_owned()).into()),
     }
+}
+
+/// Checks that a database of the encoder will take its patches.
+fn check_bits(config: &PatchConfig, base: &Autoencoder) -> Result<()> {
+    let (found, expected) = (config.net.layers.last(), usize::from(base.address_bits()));
+    if found.is_some_and(|found| *found != expected) {
+        return Err(Usage(format!(
+            "--patch-layers has to end with {expected}, the bits of the encoder's addresses: a database takes patch \
+             addresses of that width alone"
+        ))
+        .into());
+    }
+    Ok(())
 }
 
 fn stopped(checkpoint: &Path) -> String {

@@ -12,8 +12,9 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
 
+use super::lists::{each_list, is_list};
 use super::{Rows, Widths};
-use crate::table::{ADDRESS, ADDRESS_BITS, CODE, KEY, VALUE};
+use crate::table::{ADDRESS, ADDRESS_BITS, CODE, KEY, PATCHES, VALUE};
 
 /// Where the columns of a table stand.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,7 @@ pub(super) struct Layout {
     code: usize,
     address: Option<usize>,
     value: Option<usize>,
+    patches: Option<usize>,
     widths: Widths,
 }
 
@@ -46,6 +48,7 @@ impl Layout {
         let code = code.ok_or_else(|| missing(CODE))?;
         let address = find(ADDRESS, DataType::is_integer, "an integer")?;
         let value = find(VALUE, is_bytes, "binary or utf8")?;
+        let patches = find(PATCHES, is_list, "a list of an integer")?;
         let code_bytes = match schema.field(code).data_type() {
             DataType::FixedSizeBinary(bytes) | DataType::FixedSizeList(_, bytes) => Some(*bytes),
             _ => None,
@@ -64,12 +67,12 @@ impl Layout {
             has_addresses: address.is_some(),
             is_numbered: false,
         };
-        Ok(Self { key, code, address, value, widths })
+        Ok(Self { key, code, address, value, patches, widths })
     }
 
     /// The columns that are read.
     pub(super) fn indexes(&self) -> Vec<usize> {
-        let optional = [self.address, self.value].into_iter().flatten();
+        let optional = [self.address, self.value, self.patches].into_iter().flatten();
         let mut indexes: Vec<_> = [self.key, self.code].into_iter().chain(optional).collect();
         indexes.sort_unstable();
         indexes
@@ -84,6 +87,7 @@ impl Layout {
             code: place(self.code),
             address: self.address.map(place),
             value: self.value.map(place),
+            patches: self.patches.map(place),
             widths: self.widths,
         }
     }
@@ -111,6 +115,10 @@ impl Layout {
         if let Some(address) = self.address {
             let push = |address| rows.addresses.push(address);
             each_address(column(address), push).map_err(wrong(ADDRESS))?;
+        }
+        if let Some(patches) = self.patches {
+            let push = |list: &[u8]| rows.patches.push(list);
+            each_list(column(patches), push).map_err(wrong(PATCHES))?;
         }
         match self.value {
             Some(value) => each(column(value), |_, value| {
@@ -211,7 +219,7 @@ fn each_code(
     each(column, |index, code| push(index, code.ok_or_else(|| null(index))?))
 }
 
-fn each_address(column: &dyn Array, mut push: impl FnMut(u32)) -> Result<(), Wrong> {
+pub(super) fn each_address(column: &dyn Array, mut push: impl FnMut(u32)) -> Result<(), Wrong> {
     each_integer(column, |index, number| {
         let address = u32::try_from(number);
         push(address.map_err(|_| (index, format!("it is {number}, expected 0 to 4294967295")))?);

@@ -1,7 +1,7 @@
 //! Comma-separated values. The first line names the columns: `key` or `key_base64` or both, `code` in
 //! hexadecimal, and
-//! optionally `address`, `value` and `value_base64`; others are passed over. Where there
-//! are two columns for one thing, a row fills one of them.
+//! optionally `address`, `value` and `value_base64`, and `patches`, addresses with spaces between them; others are
+//! passed over. Where there are two columns for one thing, a row fills one of them.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 
 use super::limited::Limited;
 use super::{Rows, Table, Widths};
-use crate::table::{ADDRESS, CODE, KEY, KEY_BASE64, VALUE, VALUE_BASE64, text};
+use crate::table::{ADDRESS, CODE, KEY, KEY_BASE64, PATCHES, VALUE, VALUE_BASE64, text};
 
 /// An open file.
 pub(super) struct CsvTable {
@@ -33,6 +33,7 @@ struct Columns {
     address: Option<usize>,
     value: Option<usize>,
     value_base64: Option<usize>,
+    patches: Option<usize>,
 }
 
 impl CsvTable {
@@ -104,6 +105,11 @@ impl CsvTable {
             let address = text::address(field(columns.address)).map_err(in_column(ADDRESS))?;
             rows.addresses.push(address.0);
         }
+        let patches = field(columns.patches).split(u8::is_ascii_whitespace);
+        let patches = patches.filter(|patch| !patch.is_empty()).map(text::address);
+        let patches = patches.map(|patch| patch.map(|(patch, _)| patch.to_le_bytes()));
+        let patches: Vec<_> = patches.collect::<Result<_, _>>().map_err(in_column(PATCHES))?;
+        rows.patches.push(patches.as_flattened());
         rows.keys.push(&key);
         rows.values.push(&value);
         Ok(())
@@ -165,6 +171,7 @@ impl Columns {
             address: at(ADDRESS)?,
             value: at(VALUE)?,
             value_base64: at(VALUE_BASE64)?,
+            patches: at(PATCHES)?,
         })
     }
 }

@@ -3,11 +3,13 @@
 mod columns;
 mod csv;
 mod damage;
+mod flat;
 mod images;
 mod ipc;
 mod jsonl;
 mod limited;
 mod lines;
+mod lists;
 mod npy;
 mod parquet;
 

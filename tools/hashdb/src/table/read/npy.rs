@@ -1,26 +1,26 @@
 //! Arrays of numpy, one a column: codes, and beside them addresses, keys and values.
 //!
 //! Keys are lines of text, or, like values of any length, an array of all their bytes beside an array of
-//! their lengths (`keys.npy` and `keys.lengths.npy`); values of one length are the rows of an array. Without
-//! keys a record is named by the number of its row.
+//! their lengths (`keys.npy` and `keys.lengths.npy`), as patch addresses are (`patches.npy`); values of one length are
+//! the rows of an array. Without keys a record is named by the number of its row.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use hashdb::{Address, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use hashdb::{Address, MAX_KEY_BYTES, MAX_PATCHES, MAX_VALUE_BYTES};
 use serde::Deserialize;
 
+use super::flat::Flat;
 use super::lines::Lines;
 use super::{Rows, Table, Widths};
 use crate::files;
 use crate::npy::{Kind, Npy};
-use crate::table::Strings;
 use crate::vectors;
 
 /// Rows that are checked or read at once.
-const STEP_ROWS: usize = 1 << 12;
+pub(super) const STEP_ROWS: usize = 1 << 12;
 /// Bytes of values that are read at once, about.
-const STEP_BYTES: usize = 4 << 20;
+pub(super) const STEP_BYTES: usize = 4 << 20;
 /// The file of a folder that tells what the arrays do not.
 pub(crate) const FACTS: &str = "hashdb.json";
 /// What the name of an array of lengths ends with.
@@ -33,6 +33,7 @@ pub(crate) struct NpyPaths {
     pub(crate) addresses: Option<PathBuf>,
     pub(crate) keys: Option<PathBuf>,
     pub(crate) values: Option<PathBuf>,
+    patches: Option<PathBuf>,
     facts: Option<PathBuf>,
 }
 
@@ -48,6 +49,7 @@ pub(crate) struct NpyTable {
     addresses: Option<Addresses>,
     keys: Keys,
     values: Values,
+    patches: Option<Flat>,
     address_bits: Option<u8>,
     row: usize,
     passed: u64,
@@ -72,14 +74,6 @@ enum Values {
     Strings(Flat),
 }
 
-/// Strings one after the other, and their lengths.
-struct Flat {
-    bytes: Npy,
-    lengths: Npy,
-    row: usize,
-    next: usize,
-}
-
 impl NpyPaths {
     /// Files that the user names one by one.
     pub(crate) fn new(
@@ -90,7 +84,7 @@ impl NpyPaths {
     ) -> Self {
         let own = |path: Option<&Path>| path.map(Path::to_path_buf);
         let (addresses, keys, values) = (own(addresses), own(keys), own(values));
-        Self { codes: codes.to_path_buf(), addresses, keys, values, facts: None }
+        Self { codes: codes.to_path_buf(), addresses, keys, values, patches: None, facts: None }
     }
 
     /// A file of codes, or those files of a folder that are there.
@@ -104,6 +98,7 @@ impl NpyPaths {
             addresses: there("addresses.npy"),
             keys: there("keys.npy").or_else(|| there("keys.txt")),
             values: there("values.npy"),
+            patches: there("patches.npy"),
             facts: there(FACTS),
         }
     }
@@ -120,17 +115,21 @@ impl NpyTable {
         let keys = match paths.keys.as_deref() {
             None => Keys::Numbers,
             Some(path) if path.extension().is_some_and(|kind| kind == "npy") => {
-                Keys::Strings(Flat::open(path, (rows, row), "keys", MAX_KEY_BYTES)?)
+                Keys::Strings(Flat::open(path, Kind::Bytes, (rows, row), "keys", MAX_KEY_BYTES)?)
             }
             Some(path) => Keys::Lines(Lines::open(path, rows, row)?),
         };
         let values = paths.values.as_deref().map(|path| Values::open(path, rows, row));
+        let patches = paths.patches.as_deref().map(|path| {
+            Flat::open(path, Kind::Addresses, (rows, row), "patch addresses", MAX_PATCHES)
+        });
         let address_bits = paths.facts.as_deref().map(facts).transpose()?;
         Ok(Self {
             codes,
             addresses: addresses.transpose()?,
             keys,
             values: values.transpose()?.unwrap_or(Values::None),
+            patches: patches.transpose()?,
             address_bits,
             row,
             passed: row as u64,
@@ -179,6 +178,9 @@ impl NpyTable {
                 }
             }
             Keys::Strings(flat) => while flat.read(range.end, &mut rows.keys)? < range.end {},
+        }
+        if let Some(flat) = &mut self.patches {
+            while flat.read(range.end, &mut rows.patches)? < range.end {}
         }
         self.row = range.end;
         Ok(())
@@ -259,7 +261,7 @@ impl Values {
     fn open(path: &Path, rows: usize, from: usize) -> Result<Self> {
         let npy = Npy::open(path, &[Kind::Codes, Kind::Bytes])?;
         if npy.kind() == Kind::Bytes {
-            let flat = Flat::open(path, (rows, from), "values", MAX_VALUE_BYTES)?;
+            let flat = Flat::open(path, Kind::Bytes, (rows, from), "values", MAX_VALUE_BYTES)?;
             return Ok(Self::Strings(flat));
         }
         let (path, found, width) = (path.display(), npy.rows(), npy.columns());
@@ -270,61 +272,5 @@ impl Values {
             bail!("{path} holds values of {width} bytes, expected {MAX_VALUE_BYTES} at most");
         }
         Ok(Self::Rows(npy))
-    }
-}
-
-impl Flat {
-    /// Opens the array of bytes and the one of lengths beside it, for so many rows, at row `from`.
-    fn open(path: &Path, (rows, from): (usize, usize), what: &str, most: usize) -> Result<Self> {
-        let bytes = Npy::open(path, &[Kind::Bytes])?;
-        let lengths = Npy::open(&path.with_extension(LENGTHS), &[Kind::Addresses])?;
-        let (shown, found) = (lengths.path().display().to_string(), lengths.rows());
-        if found != rows {
-            bail!("{shown} holds {found} lengths of {what}, expected {rows}, one a code");
-        }
-        let (mut total, mut next) = (0_usize, 0);
-        for start in (0..rows).step_by(STEP_ROWS) {
-            let step = lengths.read_u32(start..rows.min(start + STEP_ROWS))?;
-            for (index, length) in step.into_iter().enumerate() {
-                let row = start + index;
-                if row == from {
-                    next = total;
-                }
-                if row >= from && length as usize > most {
-                    bail!("{shown}, row {row}: a length of {length}, expected {most} at most");
-                }
-                total += length as usize;
-            }
-        }
-        if total != bytes.rows() {
-            let (path, found) = (path.display(), bytes.rows());
-            bail!("{path} holds {found} bytes, expected {total} as {shown} counts");
-        }
-        Ok(Self { bytes, lengths, row: from, next })
-    }
-
-    /// Appends the strings up to row `end`, fewer where they are long; says where they end.
-    fn read(&mut self, end: usize, out: &mut Strings) -> Result<usize> {
-        let lengths = self.lengths.read_u32(self.row..end)?;
-        let mut total = 0;
-        let fit = lengths.iter().take_while(|length| {
-            let fits = total == 0 || total + **length as usize <= STEP_BYTES;
-            total += **length as usize;
-            fits
-        });
-        let count = fit.count();
-        let lengths = &lengths[..count];
-        let sum = lengths.iter().map(|&length| length as usize).sum::<usize>();
-        let mut bytes = Vec::new();
-        self.bytes.read(self.next..self.next + sum, &mut bytes)?;
-        let mut rest = &bytes[..];
-        for &length in lengths {
-            let (string, after) = rest.split_at(length as usize);
-            out.push(string);
-            rest = after;
-        }
-        self.next += sum;
-        self.row += count;
-        Ok(self.row)
     }
 }

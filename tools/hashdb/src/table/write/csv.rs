@@ -1,31 +1,36 @@
 //! Comma-separated values, in the columns that are read again: what is UTF-8 stands in `key` and `value`,
-//! the rest in `key_base64` and `value_base64`.
+//! the rest in `key_base64` and `value_base64`. Patch addresses stand in `patches`, with spaces between them.
 
 use anyhow::Result;
 use csv::{Writer, WriterBuilder};
 
-use super::{Rows, Sink, Target, failed};
-use crate::table::{ADDRESS, CODE, KEY, KEY_BASE64, VALUE, VALUE_BASE64, text as of_table};
+use super::{Rows, Shape, Sink, Target, failed};
+use crate::table::{
+    ADDRESS, CODE, KEY, KEY_BASE64, PATCHES, VALUE, VALUE_BASE64, text as of_table,
+};
 use crate::text;
 
 /// A file under way.
 pub(super) struct CsvFile {
     writer: Writer<Target>,
     name: String,
-    address_bits: u8,
+    shape: Shape,
 }
 
 impl CsvFile {
-    pub(super) fn create(target: Target, address_bits: u8) -> Result<Self> {
+    pub(super) fn create(target: Target, shape: Shape) -> Result<Self> {
         let name = target.name();
         let writer = WriterBuilder::new().buffer_capacity(1 << 16).from_writer(target);
-        let mut file = Self { writer, name, address_bits };
-        let header = [KEY, KEY_BASE64, CODE, ADDRESS, VALUE, VALUE_BASE64];
+        let mut file = Self { writer, name, shape };
+        let header = [KEY, KEY_BASE64, CODE, ADDRESS, VALUE, VALUE_BASE64, PATCHES];
         file.record(header.map(str::as_bytes))?;
         Ok(file)
     }
 
-    fn record(&mut self, fields: [&[u8]; 6]) -> Result<()> {
+    /// Writes a line, without the last field where the table has no patches.
+    fn record(&mut self, fields: [&[u8]; 7]) -> Result<()> {
+        let count = if self.shape.has_patches { 7 } else { 6 };
+        let fields = fields.iter().take(count);
         self.writer.write_record(fields).map_err(|error| failed(&self.name, error.into()))
     }
 }
@@ -36,7 +41,9 @@ impl Sink for CsvFile {
             let (key, key_base64) = split(row.key);
             let (value, value_base64) = split(row.value);
             let code = text::hex(row.code);
-            let address = of_table::of_address(row.address.unwrap_or(0), self.address_bits);
+            let of_address = |address| of_table::of_address(address, self.shape.address_bits);
+            let address = of_address(row.address.unwrap_or(0));
+            let patches = row.patches().map(of_address).collect::<Vec<_>>().join(" ");
             self.record([
                 key,
                 key_base64.as_bytes(),
@@ -44,6 +51,7 @@ impl Sink for CsvFile {
                 address.as_bytes(),
                 value,
                 value_base64.as_bytes(),
+                patches.as_bytes(),
             ])?;
         }
         Ok(())

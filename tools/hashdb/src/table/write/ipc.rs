@@ -7,7 +7,7 @@ use arrow_ipc::writer::FileWriter;
 use arrow_schema::SchemaRef;
 
 use super::draft::Draft;
-use super::{Rows, Sink, records};
+use super::{Rows, Shape, Sink, records};
 
 /// A file under way.
 pub(super) struct IpcFile {
@@ -17,8 +17,8 @@ pub(super) struct IpcFile {
 }
 
 impl IpcFile {
-    pub(super) fn create(path: &Path, code_bits: u16, address_bits: u8) -> Result<Self> {
-        let (schema, name) = (records::schema(code_bits, address_bits), path.display().to_string());
+    pub(super) fn create(path: &Path, shape: Shape) -> Result<Self> {
+        let (schema, name) = (records::schema(shape), path.display().to_string());
         let writer = FileWriter::try_new(Draft::create(path)?, &schema);
         let writer = writer.map_err(|error| anyhow!("cannot write {name}: {error}"))?;
         Ok(Self { writer, schema, name })

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Rows, Sink, Target, failed};
+use super::{Rows, Shape, Sink, Target, failed};
 use crate::table::text as of_table;
 use crate::text;
 
@@ -34,9 +34,9 @@ struct Object<'a> {
 }
 
 impl JsonFile {
-    pub(super) fn create(target: Target, address_bits: u8) -> Self {
+    pub(super) fn create(target: Target, shape: Shape) -> Self {
         let name = target.name();
-        Self { target, name, address_bits }
+        Self { target, name, address_bits: shape.address_bits }
     }
 }
 
@@ -45,8 +45,7 @@ impl Sink for JsonFile {
         for row in rows.iter() {
             let (key, key_base64) = split(row.key);
             let (value, value_base64) = split(row.value);
-            let patches = row.patches.iter().map(|patch| u32::from_le_bytes(*patch));
-            let patches = patches.map(|patch| of_table::of_address(patch, self.address_bits));
+            let patches = row.patches().map(|patch| of_table::of_address(patch, self.address_bits));
             let object = Object {
                 key,
                 key_base64,
@@ -62,10 +61,6 @@ impl Sink for JsonFile {
             written.map_err(|error| failed(&self.name, error))?;
         }
         Ok(())
-    }
-
-    fn keeps_patches(&self) -> bool {
-        true
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

@@ -27,22 +27,21 @@ pub(crate) trait Sink {
     /// Appends rows.
     fn write(&mut self, rows: &Rows) -> Result<()>;
 
-    /// Whether the format has a place for patch addresses.
-    fn keeps_patches(&self) -> bool {
-        false
-    }
-
     /// Ends the table and gives it its name.
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
+/// What the rows of a table are like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) code_bits: u16,
+    pub(crate) address_bits: u8,
+    /// Whether there is a column of patch addresses.
+    pub(crate) has_patches: bool,
+}
+
 /// Begins a table at a path that must be free, or on standard output.
-pub(crate) fn create(
-    path: &Path,
-    asked: Option<Format>,
-    code_bits: u16,
-    address_bits: u8,
-) -> Result<Box<dyn Sink>> {
+pub(crate) fn create(path: &Path, asked: Option<Format>, shape: Shape) -> Result<Box<dyn Sink>> {
     let to_stdout = path.as_os_str() == STDOUT;
     if to_stdout && !matches!(asked, Some(Format::Csv | Format::Jsonl)) {
         return Err(Usage("standard output needs --format csv or jsonl".into()).into());
@@ -53,11 +52,11 @@ pub(crate) fn create(
     }
     let target = || if to_stdout { Ok(Target::stdout()) } else { Target::file(path) };
     Ok(match format {
-        Format::Npy => Box::new(npy::NpyFolder::create(path, code_bits, address_bits)?),
-        Format::Parquet => Box::new(parquet::ParquetFile::create(path, code_bits, address_bits)?),
-        Format::Arrow => Box::new(ipc::IpcFile::create(path, code_bits, address_bits)?),
-        Format::Csv => Box::new(csv::CsvFile::create(target()?, address_bits)?),
-        Format::Jsonl => Box::new(jsonl::JsonFile::create(target()?, address_bits)),
+        Format::Npy => Box::new(npy::NpyFolder::create(path, shape)?),
+        Format::Parquet => Box::new(parquet::ParquetFile::create(path, shape)?),
+        Format::Arrow => Box::new(ipc::IpcFile::create(path, shape)?),
+        Format::Csv => Box::new(csv::CsvFile::create(target()?, shape)?),
+        Format::Jsonl => Box::new(jsonl::JsonFile::create(target()?, shape)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! A folder of numpy's arrays: `codes.npy`, `addresses.npy`, and the bytes of keys and values beside their
-//! lengths, `keys.npy` and `keys.lengths.npy`, `values.npy` and `values.lengths.npy`. What arrays do not
-//! tell is in `hashdb.json`.
+//! lengths, `keys.npy` and `keys.lengths.npy`, `values.npy` and `values.lengths.npy`; so are patch addresses, if there
+//! are any, `patches.npy` and `patches.lengths.npy`. What arrays do not tell is in `hashdb.json`.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::draft::{Draft, Name};
-use super::{Rows, Sink};
+use super::{Rows, Shape, Sink};
 use crate::table::read::{FACTS, LENGTHS};
 
 /// Bytes of a header, whatever the shape.
@@ -21,8 +21,8 @@ pub(super) struct NpyFolder {
     addresses: Array,
     keys: [Array; 2],
     values: [Array; 2],
-    code_bits: u16,
-    address_bits: u8,
+    patches: Option<[Array; 2]>,
+    shape: Shape,
     rows: usize,
     /// Last: the folder goes after its files.
     name: Name,
@@ -37,7 +37,7 @@ struct Array {
 
 impl NpyFolder {
     #[expect(clippy::disallowed_methods, reason = "the error names the path")]
-    pub(super) fn create(path: &Path, code_bits: u16, address_bits: u8) -> Result<Self> {
+    pub(super) fn create(path: &Path, shape: Shape) -> Result<Self> {
         let name = Name::new(path);
         fs::create_dir(name.draft()).map_err(|error| name.failed(error))?;
         let folder = name.draft().to_path_buf();
@@ -46,13 +46,15 @@ impl NpyFolder {
         let strings = |name: &str| {
             Ok::<_, anyhow::Error>([bytes(name)?, numbers(&format!("{name}.{LENGTHS}"))?])
         };
+        let patches =
+            || Ok::<_, anyhow::Error>([numbers("patches.npy")?, numbers("patches.lengths.npy")?]);
         Ok(Self {
             codes: bytes("codes")?,
             addresses: numbers("addresses.npy")?,
             keys: strings("keys")?,
             values: strings("values")?,
-            code_bits,
-            address_bits,
+            patches: shape.has_patches.then(patches).transpose()?,
+            shape,
             rows: 0,
             name,
         })
@@ -68,8 +70,11 @@ impl Sink for NpyFolder {
                 [(&mut self.keys, row.key), (&mut self.values, row.value)]
             {
                 bytes.append(string, string.len())?;
-                let length = u32::try_from(string.len()).unwrap_or(u32::MAX);
-                lengths.append(&length.to_le_bytes(), 1)?;
+                lengths.append_length(string.len())?;
+            }
+            if let Some([patches, lengths]) = &mut self.patches {
+                patches.append(row.patches.as_flattened(), row.patches.len())?;
+                lengths.append_length(row.patches.len())?;
             }
         }
         self.rows += rows.len();
@@ -77,9 +82,11 @@ impl Sink for NpyFolder {
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        let Self { codes, addresses, keys, values, code_bits, address_bits, rows, name } = *self;
+        let Self { codes, addresses, keys, values, patches, shape, rows, name } = *self;
+        let Shape { code_bits, address_bits, .. } = shape;
         codes.finish(&format!("({rows}, {})", code_bits / 8))?;
-        for array in [addresses].into_iter().chain(keys).chain(values) {
+        let lists = patches.into_iter().flatten();
+        for array in [addresses].into_iter().chain(keys).chain(values).chain(lists) {
             let shape = format!("({},)", array.elements);
             array.finish(&shape)?;
         }
@@ -101,6 +108,10 @@ impl Array {
     fn append(&mut self, bytes: &[u8], elements: usize) -> Result<()> {
         self.elements += elements;
         self.draft.append(bytes)
+    }
+
+    fn append_length(&mut self, length: usize) -> Result<()> {
+        self.append(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes(), 1)
     }
 
     fn finish(mut self, shape: &str) -> Result<()> {

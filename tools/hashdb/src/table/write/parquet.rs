@@ -10,7 +10,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::draft::Draft;
-use super::{Rows, Sink, records};
+use super::{Rows, Shape, Sink, records};
 
 /// A group of rows ends at this many bytes, which are in memory until then.
 const GROUP_BYTES: usize = 64 << 20;
@@ -25,8 +25,8 @@ pub(super) struct ParquetFile {
 }
 
 impl ParquetFile {
-    pub(super) fn create(path: &Path, code_bits: u16, address_bits: u8) -> Result<Self> {
-        let (schema, name) = (records::schema(code_bits, address_bits), path.display().to_string());
+    pub(super) fn create(path: &Path, shape: Shape) -> Result<Self> {
+        let (schema, name) = (records::schema(shape), path.display().to_string());
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             // Keys and codes hardly ever repeat.
