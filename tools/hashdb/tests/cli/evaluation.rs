@@ -175,7 +175,7 @@ fn a_ball_of_every_address_leaves_the_ranking_as_it_is() {
 fn patches_rank_alone_and_joined_with_the_codes() {
     let place = shards();
     let quick = ["--rbm-epochs", "1", "--epochs", "1", "--progress", "none"];
-    let shapes = ["--preset", "kh2011-patch", "--places", "4", "--patch-layers", "16,12"];
+    let shapes = ["--preset", "kh2011-patch", "--places", "4", "--patch-layers", "16,28"];
     let train = ["train", "cifar10/train-00000.tar", "--out", "w"];
     place.ok(&[&train[..], &shapes, &quick].concat());
     let asked = ["--encoder", "w", "--patches", "--patch-radius", "0,2"];
@@ -193,7 +193,7 @@ fn patches_rank_alone_and_joined_with_the_codes() {
     let plain = &rows(&place, &["--encoder", "w"])[0];
     assert_eq!(&found[8], plain, "the codes alone score as they do without patches");
     assert_eq!(found[5]["patches"], json!({ "radius": 2, "counting": "closest", "joined": true }));
-    assert_eq!((&found[0]["statistics"]["codes"], &found[0]["bits"]), (&3240.into(), &12.into()));
+    assert_eq!((&found[0]["statistics"]["codes"], &found[0]["bits"]), (&3240.into(), &28.into()));
     let scored = [0, 2, 4, 6].map(|row: usize| number(&found[row], "/ball/candidates_mean"));
     assert!(scored[0] <= scored[2] && scored[0] == scored[1], "{scored:?}");
 
