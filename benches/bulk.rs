@@ -19,6 +19,7 @@ use hashdb::{
 };
 
 const BATCH: u64 = 10_000;
+const GETS: u64 = 50_000;
 
 #[derive(Clone, Copy)]
 enum Values {
@@ -137,6 +138,24 @@ fn check(path: &Path, rows: u64, values: Values) {
         assert!(db.ball(record.address, 1).unwrap().iter().any(|near| near.id == record.id));
         assert_eq!(db.knn(&record.code, 1).unwrap()[0].id, record.id);
     }
+    println!(
+        "    a key that is there {:.1} us, one that is not {:.1} us",
+        time_gets(&db, &mut generator, rows, 0),
+        time_gets(&db, &mut generator, rows, rows)
+    );
+}
+
+/// Microseconds a look-up by key, of records at random from `first` on.
+fn time_gets(db: &Database, generator: &mut Generator, rows: u64, first: u64) -> f64 {
+    let mut found = 0;
+    let start = Instant::now();
+    for number in 0..GETS {
+        generator.make(first + mix(number + 1) % rows);
+        found += u64::from(db.get(generator.key.as_bytes()).unwrap().is_some());
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    assert_eq!(found, if first == 0 { GETS } else { 0 });
+    seconds * 1e6 / GETS as f64
 }
 
 fn bulk(path: &Path, rows: u64, values: Values, index: IndexOptions, budget: usize) -> f64 {

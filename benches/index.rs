@@ -210,7 +210,9 @@ impl Plans<'_> {
 
     fn pair_table(&self, address: u32, radius: u32, hits: &mut Vec<Hit>) {
         hits.clear();
-        self.pairs.ball(self.level, &self.balls, address, radius, hits, &mut Counters::default());
+        self.pairs
+            .ball(self.level, &self.balls, address, radius, hits, &mut Counters::default())
+            .unwrap();
     }
 
     /// All plans must find the same before they are measured.

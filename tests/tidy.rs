@@ -38,7 +38,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ),
     ("librocksdb_sys::", &["storage/blocks.rs", "storage/tables.rs"]),
     ("rustix::", &["storage/fs.rs"]),
-    ("memmap2::", &["storage/mmap.rs"]),
+    ("memmap2::", &["storage/arena.rs", "storage/mmap.rs"]),
     // Decompositions need products of matrices, and no second library for them.
     ("candle_core::", &["model/", "linear/matrix.rs"]),
     ("safetensors::", &["model/"]),

@@ -1,6 +1,5 @@
 //! Checks of stored columns, shared by every structure that opens them.
 
-use super::workers::{self, Workers};
 use crate::error::Corruption;
 
 /// Checks that a column of `rows` rows has as many bytes as it must.
@@ -33,21 +32,14 @@ pub(super) fn check_offsets(
     Ok(())
 }
 
-/// Values that one job checks.
-const CHECKED: usize = 1 << 18;
-
 /// Checks that every value (little-endian `u32`) is a row.
 pub(super) fn check_rows(
     field: &'static str,
-    workers: &dyn Workers,
     column: &[[u8; 4]],
     rows: u32,
 ) -> Result<(), Corruption> {
-    let parts: Vec<_> = column.chunks(CHECKED).collect();
-    let largest = workers::map(workers, parts.len(), |part| {
-        parts[part].iter().map(|row| u32::from_le_bytes(*row)).max()
-    });
-    match largest.into_iter().flatten().max().filter(|largest| *largest >= rows) {
+    let largest = column.iter().map(|row| u32::from_le_bytes(*row)).max();
+    match largest.filter(|largest| *largest >= rows) {
         Some(value) => Err(Corruption::OutOfRange { field, value: value.into() }),
         None => Ok(()),
     }

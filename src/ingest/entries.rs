@@ -17,10 +17,10 @@ use super::source::{
 };
 
 /// Memory that an entry takes beside its bytes and its name, about.
-const ENTRY_BYTES: u64 = 256;
+pub(super) const ENTRY_BYTES: u64 = 256;
 
 /// Memory that the images of one sample may take: any single one fits.
-const SAMPLE_BYTES: u64 = MAX_INPUT_BYTES + (2 << 20);
+pub(super) const SAMPLE_BYTES: u64 = MAX_INPUT_BYTES + (2 << 20);
 
 /// What kind of entry it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,7 +37,7 @@ pub struct Redo {
     /// What was rejected is tried again.
     pub rejects: bool,
     /// Files and shards that changed since are read again: those whose size or time is another, files only
-    /// if their content is another too; and shards that were read with other
+    /// if their content or one of their siblings is another too; and shards that were read with other
     /// [`Siblings`](super::Siblings) or by another [`ShardFormat`](super::ShardFormat).
     pub changed: bool,
     /// Everything is read again.

@@ -2,7 +2,7 @@
 //!
 //! `source` finds the images in folders and files, `shard` in tar (`packed` unpacks it) and `zipped` in zip archives
 //! (`seeking` reads them here and there), `foreign` in what a program reads for it; `pattern` tells which paths a
-//! pattern means, `entries` and `siblings` put the entries of a shard together. `header` judges each image (`sniff`
+//! pattern means, `entries` and `siblings` put the entries of a shard together, `beside` the files of a folder. `header` judges each image (`sniff`
 //! looks at its bytes first), `decode` turns it into 32x32 RGB within its time (`deadline`), `pipeline` runs both
 //! beside the encoder and the writes over bounded queues (`gate` bounds their bytes, `pending` is a batch that a device has taken), `report` counts and names
 //! what was rejected, `journal` remembers it and what is done, `store` says what is stored with
@@ -11,6 +11,7 @@
 //! Invariant: one bad image, entry or archive is one [`Reject`] and never stops a run; what is
 //! written, and in which order, does not depend on the number of threads.
 
+mod beside;
 mod deadline;
 mod decode;
 mod entries;

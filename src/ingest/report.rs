@@ -66,7 +66,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Images done and rejected per second.
+    /// Images done and rejected per second, on the average since the start.
     #[must_use]
     pub fn rate(&self) -> f64 {
         (self.done + self.rejected) as f64 / self.elapsed.as_secs_f64().max(1e-9)
@@ -79,7 +79,8 @@ impl Progress {
         Some(if total == 0 { 1.0 } else { (self.bytes as f64 / total as f64).min(1.0) })
     }
 
-    /// An estimate of the time left, from the share of the bytes; `None` until there is one.
+    /// An estimate of the time left, from the share of the bytes and the time since the start; `None` until there
+    /// is one.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         let fraction = self.fraction().filter(|fraction| *fraction > 0.0)?;

@@ -3,7 +3,8 @@
 //! Names follow `WebDataset`: everything up to the first dot after the last slash names a *sample*, the rest is
 //! the *ending*. `a/0001.jpg`, `a/0001.json` and `a/0001.cls` are one sample. The value is a JSON object
 //! with a field for each sibling, by ending: JSON as it is, other text as a string, and other bytes as
-//! `{"base64": ...}`. Images are siblings of nobody.
+//! `{"base64": ...}`. Images are siblings of nobody. Entries of a shard and files of a folder are treated alike;
+//! of two files whose endings differ in case alone the first is the sibling.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -93,6 +94,11 @@ impl Fields {
     /// Learns of a sibling that cannot be read: without it the value would be another.
     pub(super) fn lose(&mut self, field: &str, cause: &str) {
         self.failure.get_or_insert_with(|| format!("its sibling {field} cannot be read: {cause}"));
+    }
+
+    /// What was lost, if anything was.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.clone()
     }
 
     /// The value, empty if there are no siblings; or why there is none, the label of the cause and the cause.

@@ -9,11 +9,13 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
+use super::beside::{Beside, Folders, Part, Samples};
 use super::decode::{DecodeError, MAX_INPUT_BYTES};
 use super::entries::Shard;
 use super::foreign::ShardFormat;
@@ -118,29 +120,45 @@ impl Walk<'_, '_> {
                     }
                 }
             },
-            Listed::Image(path, origin) => match self.planner.plan(&origin) {
+            Listed::Image(path, origin, beside) => match self.planner.plan(&origin) {
                 Plan::Stop => false,
                 Plan::Skip => (self.emit)(Found::Known(origin.bytes)),
-                plan => (self.emit)(found_file(path, origin, &plan)),
+                plan => (self.emit)(found_file(path, origin, &plan, beside.as_deref())),
             },
         })
     }
 }
 
-fn found_file(path: PathBuf, origin: Origin, plan: &Plan) -> Found<'static> {
+fn found_file(
+    path: PathBuf,
+    origin: Origin,
+    plan: &Plan,
+    beside: Option<&Beside>,
+) -> Found<'static> {
     let known = if let Plan::Unless(hash) = plan { Some(*hash) } else { None };
     let mark = Mark { origin: Arc::new(origin), passed: 1, finished: true, hash: None };
-    match checked_key(mark.origin.key.clone()) {
-        Ok(key) => Found::Image(key.into(), Content::File(path, known), mark),
-        Err(reject) => Found::Reject(reject, None),
+    let key = match checked_key(mark.origin.key.clone()) {
+        Ok(key) => key,
+        Err(reject) => return Found::Reject(reject, None),
+    };
+    match beside.map(Beside::value) {
+        Some(Err((kind, cause))) => {
+            let cause = cause.clone();
+            Found::Reject(Reject { key, stage: Stage::Source, kind, cause }, Some(mark))
+        }
+        value => {
+            let value = value.and_then(|value| value.as_ref().ok()).cloned().unwrap_or_default();
+            Found::Image(Label { key, value }, Content::File(path, known), mark)
+        }
     }
 }
 
 /// Bytes that a walk over the sources will read, as they lie on disk; `None` if stopped.
 pub(super) fn measure(sources: &Sources<'_>, stopped: &dyn Fn() -> bool) -> Option<u64> {
     let mut total = 0;
-    let finished = list(sources, &mut |listed| {
-        if let Listed::Image(_, origin) | Listed::Shard(_, origin, _) = listed {
+    let sources = Sources { siblings: None, ..*sources };
+    let finished = list(&sources, &mut |listed| {
+        if let Listed::Image(_, origin, _) | Listed::Shard(_, origin, _) = listed {
             total += origin.bytes;
         }
         !stopped()
@@ -180,7 +198,8 @@ impl<'a> Sources<'a> {
                 folder.metadata().map_err(failed)?;
             }
             let mut goes_on = |listed| matches!(listed, Listed::Skipped);
-            if list_folder(self, folder, Some(&pattern), &mut goes_on) {
+            let sources = Sources { siblings: None, ..*self };
+            if list_folder(&sources, folder, Some(&pattern), &mut goes_on) {
                 let nothing = "no picture and no shard matches it";
                 return Err(failed(io::Error::new(io::ErrorKind::NotFound, nothing)));
             }
@@ -202,8 +221,10 @@ impl Sources<'_> {
         Some(Listed::Shard(path.to_path_buf(), origin, named))
     }
 
-    fn knows(&self, path: &Path) -> bool {
-        is_shard(path) || self.format.is_some_and(|format| format.knows(path))
+    /// Whether a name is that of an image or of a shard.
+    fn takes(&self, path: &Path) -> bool {
+        let knows = |format: &dyn ShardFormat| format.knows(path);
+        looks_like_an_image(name_of(path)) || is_shard(path) || self.format.is_some_and(knows)
     }
 }
 
@@ -212,8 +233,9 @@ pub(super) fn pattern_of(path: &Path, missing: &io::Error) -> Option<Result<Patt
     Pattern::of(path).filter(|_| missing.kind() == io::ErrorKind::NotFound)
 }
 
-enum Listed {
-    Image(PathBuf, Origin),
+pub(super) enum Listed {
+    /// An image, and its siblings if it has any.
+    Image(PathBuf, Origin, Option<Rc<Beside>>),
     /// A shard, and whether the path that was given is its own.
     Shard(PathBuf, Origin, bool),
     Reject(Reject),
@@ -222,16 +244,20 @@ enum Listed {
 
 /// Lists files in order until `visit` says `false`; whether it got to the end.
 fn list(sources: &Sources<'_>, visit: &mut dyn FnMut(Listed) -> bool) -> bool {
-    let one = |path: &PathBuf, visit: &mut dyn FnMut(Listed) -> bool| match path.metadata() {
+    let mut folders = Folders::default();
+    let mut one = |path: &PathBuf, visit: &mut dyn FnMut(Listed) -> bool| match path.metadata() {
         Err(error) => visit(Listed::Reject(unreadable(path, &error))),
         Ok(meta) if meta.is_dir() => list_folder(sources, path, None, visit),
         Ok(meta) if !meta.is_file() => visit(Listed::Reject(not_regular(key_of(path)))),
-        Ok(meta) => {
-            let shard = sources.shard(path, &meta, true);
-            visit(shard.unwrap_or_else(|| Listed::Image(path.clone(), Origin::new(path, &meta))))
-        }
+        Ok(meta) => visit(sources.shard(path, &meta, true).unwrap_or_else(|| {
+            let origin = Origin::new(path, &meta);
+            let Some(siblings) = sources.siblings else {
+                return Listed::Image(path.clone(), origin, None);
+            };
+            folders.image((path, origin), siblings, &|path| sources.takes(path))
+        })),
     };
-    let given = |path: &PathBuf, visit: &mut dyn FnMut(Listed) -> bool| {
+    let mut given = |path: &PathBuf, visit: &mut dyn FnMut(Listed) -> bool| {
         let pattern = path.metadata().err().and_then(|error| pattern_of(path, &error));
         match pattern.and_then(Result::ok) {
             Some(pattern) => list_folder(sources, pattern.folder(), Some(&pattern), visit),
@@ -252,29 +278,66 @@ fn list_folder(
     let here = folder.as_os_str().is_empty();
     let walk = WalkDir::new(if here { Path::new(".") } else { folder });
     let walk = walk.max_depth(pattern.map_or(usize::MAX, Pattern::depth));
-    walk.follow_links(true).sort_by_file_name().into_iter().all(|entry| match entry {
-        Err(error) => visit(Listed::Reject(walk_reject(folder, &error))),
-        Ok(entry) if entry.file_type().is_dir() => true,
-        Ok(entry) => {
-            let path = entry.path();
-            let path = if here { path.strip_prefix(".").unwrap_or(path) } else { path };
-            let tried = match pattern {
-                Some(pattern) if !pattern.matches(path) => return true,
-                Some(pattern) => pattern.names_ending(),
-                None => false,
+    let mut samples = sources.siblings.map(Samples::new);
+    let finished = walk.follow_links(true).sort_by_file_name().into_iter().all(|entry| {
+        if let Some(samples) = &mut samples {
+            let (depth, path) = match &entry {
+                Ok(entry) => (entry.depth(), Some(entry.path())),
+                Err(error) => (error.depth(), error.path()),
             };
-            let listed = match entry.metadata() {
-                _ if !tried && !sources.knows(path) && !looks_like_an_image(name_of(path)) => {
-                    Listed::Skipped
-                }
-                Err(error) => Listed::Reject(walk_reject(folder, &error)),
-                Ok(meta) if !meta.is_file() => Listed::Reject(not_regular(key_of(path))),
-                Ok(meta) => sources
-                    .shard(path, &meta, tried)
-                    .unwrap_or_else(|| Listed::Image(path.to_path_buf(), Origin::new(path, &meta))),
-            };
-            visit(listed)
+            if !samples.pass(depth, path.map_or(b"", name_of), visit) {
+                return false;
+            }
         }
+        let entry = match entry {
+            Ok(entry) if entry.file_type().is_dir() => return true,
+            Ok(entry) => entry,
+            Err(error) => {
+                let reject = walk_reject(folder, &error);
+                if let (Some(samples), Some(path)) = (&mut samples, error.path())
+                    && !sources.takes(path)
+                {
+                    samples.lose(error.depth(), path, &reject.cause);
+                }
+                return visit(Listed::Reject(reject));
+            }
+        };
+        let path = entry.path();
+        let path = if here { path.strip_prefix(".").unwrap_or(path) } else { path };
+        let listed = list_file(sources, (folder, path), &entry, pattern);
+        let Some(samples) = &mut samples else { return listed.is_none_or(&mut *visit) };
+        let part = match listed {
+            Some(Listed::Image(path, origin, _)) => Part::Image(path, origin),
+            Some(Listed::Skipped) => Part::Other(true),
+            Some(other) => return visit(other),
+            None if sources.takes(path) => return true,
+            None => Part::Other(false),
+        };
+        let meta = if let Part::Other(_) = part { entry.metadata().ok() } else { None };
+        samples.take((entry.depth(), path), part, meta.as_ref(), visit)
+    });
+    finished && samples.is_none_or(|samples| samples.end(visit))
+}
+
+/// What a file below a folder is; none if it does not match the pattern.
+fn list_file(
+    sources: &Sources<'_>,
+    (folder, path): (&Path, &Path),
+    entry: &DirEntry,
+    pattern: Option<&Pattern>,
+) -> Option<Listed> {
+    let tried = match pattern {
+        Some(pattern) if !pattern.matches(path) => return None,
+        Some(pattern) => pattern.names_ending(),
+        None => false,
+    };
+    Some(match entry.metadata() {
+        _ if !tried && !sources.takes(path) => Listed::Skipped,
+        Err(error) => Listed::Reject(walk_reject(folder, &error)),
+        Ok(meta) if !meta.is_file() => Listed::Reject(not_regular(key_of(path))),
+        Ok(meta) => sources
+            .shard(path, &meta, tried)
+            .unwrap_or_else(|| Listed::Image(path.to_path_buf(), Origin::new(path, &meta), None)),
     })
 }
 

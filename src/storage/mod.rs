@@ -3,10 +3,11 @@
 //!
 //! Storage keeps tagged, checksummed bytes without knowing what they mean; `db` gives them their
 //! meaning through `index`. RocksDB is named in `records`,
-//! `cursor`, `tables`, `salvage` and `blocks` alone, memory maps in `mmap` alone, and
+//! `cursor`, `tables`, `salvage` and `blocks` alone, memory maps in `mmap` and `arena` alone, and
 //! every file operation of our own goes through the trait [`fs::Fs`]. The bytes are described in
 //! storage-format.md and nowhere else.
 
+pub(crate) mod arena;
 pub(crate) mod ballast;
 pub(crate) mod blocks;
 pub(crate) mod cursor;

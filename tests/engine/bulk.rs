@@ -283,7 +283,7 @@ fn a_record_that_breaks_a_limit_is_refused_and_the_load_goes_on() {
 fn progress_tells_of_every_record_and_never_runs_backwards() {
     let directory = tempfile::tempdir().unwrap();
     let db = Database::create(directory.path().join("db"), options()).unwrap();
-    let last = Arc::new([const { AtomicU64::new(0) }; 4]);
+    let last = Arc::new([const { AtomicU64::new(0) }; 5]);
     let seen = Arc::clone(&last);
     let options = BulkOptions::new().threads(1).index(IndexOptions::none()).progress(move |at| {
         let before = seen[at.stage as usize].swap(at.done, Ordering::Relaxed);

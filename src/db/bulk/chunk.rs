@@ -1,6 +1,7 @@
 //! Records in memory, in the order in which they came, and the orders in which they are needed.
 
 use super::entry::{self, Entry, Order};
+use crate::storage::arena::Arena;
 
 /// Where an entry begins, in units of eight bytes.
 pub(super) type Place = u32;
@@ -8,6 +9,8 @@ pub(super) type Place = u32;
 const UNIT: usize = 8;
 /// So that places fit.
 const MOST_BYTES: usize = (u32::MAX as usize) * UNIT;
+/// No entry is longer.
+const LONGEST: usize = 64 << 10;
 /// Bytes of memory an entry that sorting takes for a while: a place and eight bytes of the key to sort
 /// by, both twice over while one is turned into the other, and the second order.
 const SORT_BYTES: usize = 32;
@@ -16,22 +19,29 @@ const SORT_BYTES: usize = 32;
 #[derive(Debug)]
 pub(super) struct Chunk {
     code_bytes: usize,
-    arena: Vec<u8>,
+    budget: usize,
+    arena: Arena,
+    /// The entry that is appended.
+    entry: Vec<u8>,
     count: usize,
     /// Bytes that all keys begin with.
     common: Option<Vec<u8>>,
 }
 
 impl Chunk {
-    pub(super) fn new(code_bytes: usize) -> Self {
-        Self { code_bytes, arena: Vec::new(), count: 0, common: None }
+    /// An empty one that is [full](Chunk::is_full) at `budget` bytes.
+    pub(super) fn new(code_bytes: usize, budget: usize) -> Self {
+        let arena = Arena::new(budget.min(MOST_BYTES).saturating_add(LONGEST));
+        Self { code_bytes, budget, arena, entry: Vec::new(), count: 0, common: None }
     }
 
     /// Appends an entry, whose id is above all others.
     pub(super) fn push(&mut self, entry: &Entry<'_>) {
         let key = entry.key;
-        entry::write(&mut self.arena, entry);
-        self.arena.resize(self.arena.len().next_multiple_of(UNIT), 0);
+        self.entry.clear();
+        entry::write(&mut self.entry, entry);
+        self.entry.resize(self.entry.len().next_multiple_of(UNIT), 0);
+        self.arena.append(&self.entry);
         self.count += 1;
         let common = self.common.get_or_insert_with(|| key.to_vec());
         if !key.starts_with(common) {
@@ -50,12 +60,12 @@ impl Chunk {
 
     /// Bytes of memory that it takes until it is sorted.
     pub(super) fn bytes(&self) -> usize {
-        self.arena.len() + self.count * SORT_BYTES
+        self.arena.bytes().len() + self.count * SORT_BYTES
     }
 
     /// Whether nothing more may be pushed.
-    pub(super) fn is_full(&self, budget: usize) -> bool {
-        self.bytes() >= budget || self.arena.len() >= MOST_BYTES - (64 << 10)
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes() >= self.budget || self.arena.bytes().len() >= MOST_BYTES - LONGEST
     }
 
     pub(super) fn clear(&mut self) {
@@ -64,13 +74,18 @@ impl Chunk {
         self.common = None;
     }
 
+    /// Empties it and gives its memory back.
+    pub(super) fn release(&mut self) {
+        *self = Self::new(self.code_bytes, self.budget);
+    }
+
     pub(super) fn code_bytes(&self) -> usize {
         self.code_bytes
     }
 
     /// The bytes from a place on.
     pub(super) fn bytes_at(&self, place: Place) -> &[u8] {
-        &self.arena[place as usize * UNIT..]
+        &self.arena.bytes()[place as usize * UNIT..]
     }
 
     /// The entry at a place that [`Chunk::sorted`] gave.
@@ -84,7 +99,7 @@ impl Chunk {
     fn places(&self) -> impl Iterator<Item = (Place, Entry<'_>)> {
         let mut at = 0;
         std::iter::from_fn(move || {
-            let (entry, length) = Entry::read(self.arena.get(at..)?, self.code_bytes)?;
+            let (entry, length) = Entry::read(self.arena.bytes().get(at..)?, self.code_bytes)?;
             let place = Place::try_from(at / UNIT).unwrap_or(Place::MAX);
             at += length.next_multiple_of(UNIT);
             Some((place, entry))

@@ -46,7 +46,7 @@ use merge::Sorted;
 use passes::{Passes, Reading};
 use run::Run;
 use values::ValueTables;
-use work::{Names, check_cancelled, deal};
+use work::{Meter, Names, check_cancelled, deal};
 
 /// Ids that a load keeps for itself until it ends: more than it can bring.
 const RESERVED_IDS: u64 = 1 << 40;
@@ -66,7 +66,6 @@ pub struct BulkLoader {
     by_key: Vec<Run>,
     by_row: Vec<Run>,
     chunk: Chunk,
-    chunk_budget: usize,
     names: Names,
     first_id: u64,
     count: u64,
@@ -147,8 +146,10 @@ impl BulkLoader {
             values: ValueTables::new(options.threads, block_bytes),
             by_key: Vec::new(),
             by_row: Vec::new(),
-            chunk: Chunk::new(usize::from(engine.schema.code_bits / 8)),
-            chunk_budget: options.memory_budget - block_bytes * blocks,
+            chunk: Chunk::new(
+                usize::from(engine.schema.code_bits / 8),
+                options.memory_budget - block_bytes * blocks,
+            ),
             names: Names::new(folder),
             first_id: reservation.first_id,
             count: 0,
@@ -205,7 +206,7 @@ impl BulkLoader {
         let patches: Vec<_> = patches.iter().map(|patch| patch.value().to_le_bytes()).collect();
         self.chunk.push(&Entry { id, address, has_value, code, patches: &patches, key });
         self.count += 1;
-        if self.chunk.is_full(self.chunk_budget)
+        if self.chunk.is_full()
             && let Err(error) = self.spill()
         {
             self.failed = true;
@@ -279,7 +280,7 @@ impl BulkLoader {
         let runs = self.by_key.len() as u64;
         if runs > 0 {
             // Its memory is the segments' now.
-            self.chunk = Chunk::new(self.chunk.code_bytes());
+            self.chunk.release();
         }
         let engine = self.reservation.engine();
         let passes = Passes {
@@ -289,8 +290,11 @@ impl BulkLoader {
             reading: Reading::within(self.options.memory_budget, self.options.threads + 1),
             cancel: self.options.cancel.as_ref(),
         };
-        self.by_key = passes.reduce(std::mem::take(&mut self.by_key), Order::Key)?;
-        self.by_row = passes.reduce(std::mem::take(&mut self.by_row), Order::Row)?;
+        let work = passes.work(&self.by_key) + passes.work(&self.by_row);
+        let meter = (work > 0).then(|| Meter::new(&self.options, BulkStage::Merge, work));
+        let [by_key, by_row] = [&mut self.by_key, &mut self.by_row].map(std::mem::take);
+        self.by_key = passes.reduce(by_key, Order::Key, meter.as_ref())?;
+        self.by_row = passes.reduce(by_row, Order::Row, meter.as_ref())?;
         let notes = std::mem::take(&mut self.notes);
         let [by_key, by_row] = self.sorted()?;
         let _sealing = engine.sealing.lock();

@@ -127,6 +127,9 @@ impl BulkOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum BulkStage {
+    /// Sorted parts that are too many to be read at once are merged into fewer, by key and by address; a record is
+    /// counted each time that it is. A load whose parts are few has no such stage.
+    Merge,
     /// Keys are put in order, compared with each other and with the database.
     Keys,
     /// Records are written in the order of their addresses.

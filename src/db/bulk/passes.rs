@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use super::entry::{Order, Range};
 use super::merge::{Merge, Sorted};
 use super::run::{READER_BYTES, Run, RunWriter};
-use super::work::{LOOK_EVERY, Names, check_cancelled, deal};
+use super::work::{Counter, LOOK_EVERY, Meter, Names, check_cancelled, deal};
 use crate::error::Result;
 use crate::hamming::Level;
 use crate::storage::fs::Fs;
@@ -48,23 +48,18 @@ pub(super) struct Passes<'a> {
 }
 
 impl Passes<'_> {
-    /// Merges runs of one order until they can be read at once.
-    pub(super) fn reduce(&self, runs: Vec<Run>, order: Order) -> Result<Vec<Run>> {
-        let Reading { threads, fan_in } = self.reading;
+    /// Merges runs of one order until they can be read at once, and counts their entries where there is a meter.
+    pub(super) fn reduce(
+        &self,
+        runs: Vec<Run>,
+        order: Order,
+        meter: Option<&Meter<'_>>,
+    ) -> Result<Vec<Run>> {
         let mut runs = VecDeque::from(runs);
-        while runs.len() > fan_in {
-            // The oldest are the shortest. No more of them are merged than has to be.
-            let mut excess = runs.len() - fan_in;
-            let mut groups: Vec<Vec<Run>> = Vec::new();
-            while excess > 0 && groups.len() < threads {
-                let count = (excess + 1).min(fan_in).min(runs.len());
-                if count < 2 {
-                    break;
-                }
-                groups.push(runs.drain(..count).collect());
-                excess -= count - 1;
-            }
-            let merged = deal(threads, groups.len(), |number| self.merge(&groups[number], order))?;
+        while let Some(groups) = self.groups(&mut runs) {
+            let merged = deal(self.reading.threads, groups.len(), |number| {
+                self.merge(&groups[number], order, meter.map(Meter::counter))
+            })?;
             for run in groups.into_iter().flatten() {
                 run.remove(self.fs)?;
             }
@@ -73,8 +68,42 @@ impl Passes<'_> {
         Ok(runs.into())
     }
 
+    /// The entries that `reduce` merges of runs, each as often as it does.
+    pub(super) fn work(&self, runs: &[Run]) -> u64 {
+        let mut lengths: VecDeque<u64> = runs.iter().map(Run::entries).collect();
+        let mut work = 0;
+        while let Some(groups) = self.groups(&mut lengths) {
+            let merged: Vec<u64> = groups.iter().map(|lengths| lengths.iter().sum()).collect();
+            work += merged.iter().sum::<u64>();
+            lengths.extend(merged);
+        }
+        work
+    }
+
+    /// Takes out the runs that the next pass merges, each group into one; none if all can be read at once.
+    fn groups<T>(&self, runs: &mut VecDeque<T>) -> Option<Vec<Vec<T>>> {
+        let Reading { threads, fan_in } = self.reading;
+        // The oldest are the shortest. No more of them are merged than has to be.
+        let mut excess = runs.len().saturating_sub(fan_in);
+        let mut groups: Vec<Vec<T>> = Vec::new();
+        while excess > 0 && groups.len() < threads {
+            let count = (excess + 1).min(fan_in).min(runs.len());
+            if count < 2 {
+                break;
+            }
+            groups.push(runs.drain(..count).collect());
+            excess -= count - 1;
+        }
+        (!groups.is_empty()).then_some(groups)
+    }
+
     /// Makes one run of several.
-    fn merge(&self, runs: &[Run], order: Order) -> Result<Run> {
+    fn merge(
+        &self,
+        runs: &[Run],
+        order: Order,
+        mut counter: Option<Counter<'_, '_>>,
+    ) -> Result<Run> {
         let code_bytes = runs.first().map_or(0, Run::code_bytes);
         let mut writer = RunWriter::create(self.fs, &self.names.next("run"), order, code_bytes)?;
         let sources: Vec<_> = runs.iter().map(Sorted::File).collect();
@@ -83,9 +112,14 @@ impl Passes<'_> {
         while let Some(entry) = entries.next()? {
             writer.push(&entry)?;
             count += 1;
-            if count.is_multiple_of(LOOK_EVERY) {
-                check_cancelled(self.cancel)?;
+            match &mut counter {
+                Some(counter) => counter.step()?,
+                None if count.is_multiple_of(LOOK_EVERY) => check_cancelled(self.cancel)?,
+                None => {}
             }
+        }
+        if let Some(counter) = &mut counter {
+            counter.look()?;
         }
         writer.finish()
     }

@@ -92,7 +92,7 @@ impl<'a> Removals<'a> {
         let Pile { runs, count, .. } = std::mem::take(&mut *pile);
         let mut reduced = [Vec::new(), Vec::new()];
         for ((order, runs), reduced) in self.orders.iter().zip(runs).zip(&mut reduced) {
-            *reduced = self.passes.reduce(runs, *order)?;
+            *reduced = self.passes.reduce(runs, *order, None)?;
         }
         Ok(Removed { runs: reduced, count })
     }

@@ -28,6 +28,7 @@ pub(super) struct Run {
     /// Where each block begins, and its first entry.
     blocks: Vec<(u64, Bound)>,
     file_bytes: u64,
+    entries: u64,
 }
 
 /// A run under way.
@@ -48,12 +49,14 @@ impl RunWriter {
     ) -> Result<Self> {
         let code_bytes = if order.needs_codes() { code_bytes } else { 0 };
         let (path_kept, file) = (path.to_path_buf(), fs.create(path)?);
-        let run = Run { path: path_kept, code_bytes, blocks: Vec::new(), file_bytes: 0 };
+        let run =
+            Run { path: path_kept, code_bytes, blocks: Vec::new(), file_bytes: 0, entries: 0 };
         Ok(Self { file, order, block: vec![0; HEAD_BYTES], run })
     }
 
     /// Appends an entry, which none before comes behind.
     pub(super) fn push(&mut self, entry: &Entry<'_>) -> Result<()> {
+        self.run.entries += 1;
         if self.block.len() == HEAD_BYTES {
             self.run.blocks.push((self.run.file_bytes, self.order.bound(entry)));
         }
@@ -99,6 +102,11 @@ impl Run {
     /// Removes the file.
     pub(super) fn remove(self, fs: &dyn Fs) -> Result<()> {
         fs.remove(&self.path)
+    }
+
+    /// Its entries.
+    pub(super) fn entries(&self) -> u64 {
+        self.entries
     }
 
     /// Bytes of a code.

@@ -62,9 +62,11 @@ impl BallSearch<'_> {
             let first = found.len();
             let SearchTools { level, half_balls, .. } = search.tools;
             let counters = &mut search.counters;
-            if let Some(table) = table {
+            if let Some((segment, table)) = table {
                 let (ball, address) = (half_balls, address.value());
-                table.neighbors(*level, ball, address, radius, rows, &mut found, counters);
+                table
+                    .neighbors(*level, ball, address, radius, rows, &mut found, counters)
+                    .map_err(|what| segment.table_damage(what))?;
             } else {
                 hits.clear();
                 index::ball_scan(rows, *level, address.value(), radius, &mut hits, counters);
@@ -117,9 +119,9 @@ impl BallSearch<'_> {
             hits.clear();
             let address = address.value();
             match table {
-                Some(table) => {
-                    table.ball(*level, half_balls, address, radius, &mut hits, counters);
-                }
+                Some((segment, table)) => table
+                    .ball(*level, half_balls, address, radius, &mut hits, counters)
+                    .map_err(|what| segment.table_damage(what))?,
                 None => index::ball_scan(rows, *level, address, radius, &mut hits, counters),
             }
             // Codes lie in address order: reading them in row order is reading forward.
@@ -140,7 +142,7 @@ impl BallSearch<'_> {
         radius: u32,
         codes: bool,
         trace: &mut Trace,
-        mut visit: impl FnMut(&mut Self, &Rows<'_>, Option<&PairTable<'_>>) -> Result<()>,
+        mut visit: impl FnMut(&mut Self, &Rows<'_>, Option<(&Segment, &PairTable<'_>)>) -> Result<()>,
     ) -> Result<()> {
         let view = self.view;
         for rows in view.memtable.rows() {
@@ -158,7 +160,7 @@ impl BallSearch<'_> {
                 Some(_) => segment.ids()?,
                 None => segment.places()?,
             };
-            visit(self, &rows, table)?;
+            visit(self, &rows, table.map(|table| (&**segment, table)))?;
             trace.end(if table.is_some() { Plan::Ball } else { Plan::AddressScan });
         }
         Ok(())

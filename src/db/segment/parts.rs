@@ -107,10 +107,16 @@ impl Segment {
         self.ensure(&PAIR_TABLE.map(|(tag, _)| tag))?;
         let (rows, bits) = (self.rows_in_32_bits()?, self.schema.address_bits);
         OpenTable::try_new(Arc::clone(&self.reader), |reader| {
-            PairTable::open_by(&self.threads(), columns(reader, PAIR_TABLE)?, rows, bits)
+            let [ho, ls, lo, hs, positions] = columns(reader, PAIR_TABLE)?;
+            PairTable::open(ho, ls, lo, hs, positions, rows, bits)
                 .map_err(|what| self.damaged(PAIR_TABLE[0].0, what))
         })
         .map(Some)
+    }
+
+    /// An error about what the pair table led to.
+    pub(crate) fn table_damage(&self, what: Corruption) -> Error {
+        self.damaged(PAIR_TABLE[4].0, what)
     }
 
     /// The multi-index over codes, if there is one.

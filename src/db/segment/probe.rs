@@ -138,7 +138,9 @@ impl ProbedSegment {
         if let Some(table) = self.segment.table()? {
             let balls = HalfBalls::new(address_bits);
             let _told_before = table.cost(&balls, address, probe.radius);
-            table.ball(probe.level, &balls, address, probe.radius, &mut hits, &mut counters);
+            table
+                .ball(probe.level, &balls, address, probe.radius, &mut hits, &mut counters)
+                .map_err(|what| self.segment.table_damage(what))?;
         } else {
             ball_scan(rows, probe.level, address, probe.radius, &mut hits, &mut counters);
         }

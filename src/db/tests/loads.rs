@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 
 use super::faults::{Countdown, FaultFs, options, put};
 use crate::code::{Address, Code};
-use crate::db::{BulkLoader, BulkOptions, Database, Duplicates, Filter, Query, Readable as _};
+use crate::db::{
+    BulkLoader, BulkOptions, BulkStage, Database, Duplicates, Filter, Query, Readable as _,
+};
 use crate::error::Result;
 use crate::storage::fs::OsFs;
 
@@ -175,7 +177,10 @@ fn thousands_of_runs_are_merged_in_several_passes() {
     let path = directory.path().join("db");
     let db = Database::create(&path, options(Arc::new(OsFs))).unwrap();
     for duplicates in [Duplicates::Error, Duplicates::Replace] {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
         let options = BulkOptions::new().duplicates(duplicates).tiny_budget();
+        let options = options.progress(move |at| tell.lock().push(at));
         let mut loader = db.bulk_loader(options).unwrap();
         for number in 0..RECORDS {
             // In no order.
@@ -183,6 +188,14 @@ fn thousands_of_runs_are_merged_in_several_passes() {
         }
         let report = loader.finish().unwrap();
         assert!(report.runs > 1000, "{report:?}");
+        // The passes are told of, all of them, before anything that comes after them.
+        let told = told.lock();
+        let merges: Vec<_> = told.iter().filter(|at| at.stage == BulkStage::Merge).collect();
+        let (total, most) = (merges[0].total, merges.iter().map(|at| at.done).max());
+        assert!(total > 2 * RECORDS && most == Some(total), "{total} and {most:?}");
+        assert!(merges.len() > 100 && merges.iter().all(|at| at.total == total));
+        assert!(told[..merges.len()].iter().all(|at| at.stage == BulkStage::Merge));
+        drop(told);
         let replaced = if duplicates == Duplicates::Error { 0 } else { RECORDS };
         assert_eq!((report.inserted, report.replaced), (RECORDS - replaced, replaced));
         assert_eq!(db.len(), RECORDS);

@@ -34,7 +34,6 @@ use order::{BitOrder, HALF_BITS, HALF_WIDTH, WORD_BITS};
 use selectivity::{SHARES, Selectivity};
 use shares::Shares;
 
-use super::Alone;
 use super::columns::{check_length, check_offsets, check_rows};
 use crate::code::{BallMasks, Code};
 use crate::error::Corruption;
@@ -123,7 +122,7 @@ impl<'a> MultiIndex<'a> {
             check_offsets("offsets", half, rows)?;
         }
         let postings = postings.as_chunks().0;
-        check_rows("rows", &Alone, postings, rows)?;
+        check_rows("rows", postings, rows)?;
         let selectivity = Selectivity::from_bytes(selectivity);
         Ok(Self {
             order,

@@ -24,8 +24,8 @@ pub use split::HalfBalls;
 pub(super) use sides::{Order, Sides};
 pub(super) use split::Split;
 
-use super::columns::{check_length, check_rows};
-use super::{Counters, Neighbor, Rows, Workers};
+use super::columns::check_length;
+use super::{Counters, Neighbor, Rows};
 use std::slice;
 
 use crate::error::Corruption;
@@ -37,6 +37,7 @@ pub struct PairTable<'a> {
     sides: Sides<'a>,
     /// The row of each entry of the low side.
     positions: &'a [[u8; 4]],
+    rows: u32,
 }
 
 impl<'a> PairTable<'a> {
@@ -49,13 +50,12 @@ impl<'a> PairTable<'a> {
 
     /// Takes the columns of [`PairTableColumns`] as they were stored for `rows` rows.
     ///
-    /// Cost: reads the offsets and the positions once.
+    /// Cost: reads the offsets once. That positions are in range shows where they are read.
     ///
     /// # Errors
     ///
-    /// [`Corruption`] if a column has the wrong length, offsets do not rise from 0 to `rows`, a
-    /// position is not below `rows`, or addresses cannot have this width.
-    #[cfg(any(test, feature = "__internals"))]
+    /// [`Corruption`] if a column has the wrong length, offsets do not rise from 0 to `rows`, or
+    /// addresses cannot have this width.
     pub fn open(
         high_offsets: &'a [u8],
         low_suffixes: &'a [u8],
@@ -65,34 +65,20 @@ impl<'a> PairTable<'a> {
         rows: u32,
         address_bits: u8,
     ) -> Result<Self, Corruption> {
-        let columns = [high_offsets, low_suffixes, low_offsets, high_suffixes, positions];
-        Self::open_by(&crate::index::Alone, columns, rows, address_bits)
-    }
-
-    /// The same, the columns in the order of [`PairTable::open`], checked by `workers`.
-    ///
-    /// # Errors
-    ///
-    /// As [`PairTable::open`].
-    pub fn open_by(
-        workers: &dyn Workers,
-        columns: [&'a [u8]; 5],
-        rows: u32,
-        address_bits: u8,
-    ) -> Result<Self, Corruption> {
-        let [high_offsets, low_suffixes, low_offsets, high_suffixes, positions] = columns;
         let columns = [high_offsets, low_suffixes, low_offsets, high_suffixes];
         let sides = Sides::open(columns, rows, address_bits)?;
         check_length("positions", positions, rows as usize, 4)?;
-        let positions = positions.as_chunks().0;
-        check_rows("positions", workers, positions, rows)?;
-        Ok(Self { sides, positions })
+        Ok(Self { sides, positions: positions.as_chunks().0, rows })
     }
 
     /// Appends every row whose address lies within `radius` of `address`, each once, in no
     /// particular order. `balls` are those of this table's address width.
     ///
     /// Cost: as many suffixes of two bytes as [`PairTable::cost`] says, in one run a bucket.
+    ///
+    /// # Errors
+    ///
+    /// [`Corruption`] if an entry of the ball names a row that is not there.
     pub fn ball(
         &self,
         level: Level,
@@ -101,7 +87,8 @@ impl<'a> PairTable<'a> {
         radius: u32,
         hits: &mut Vec<Hit>,
         counters: &mut Counters,
-    ) {
+    ) -> Result<(), Corruption> {
+        let mut largest = 0;
         let mut batches = self.sides.batches(level, balls, address, radius, counters);
         // The hits from here on hold entries of the low side, which are to become rows.
         let mut entries = hits.len();
@@ -118,12 +105,13 @@ impl<'a> PairTable<'a> {
                     for hit in new {
                         hamming::prefetch_line(level, &self.positions[hit.row as usize]);
                     }
-                    self.set_rows(earlier);
+                    largest = largest.max(self.set_rows(earlier));
                     entries = before;
                 }
             }
         }
-        self.set_rows(&mut hits[entries..]);
+        largest = largest.max(self.set_rows(&mut hits[entries..]));
+        self.check(largest)
     }
 
     /// Appends every record whose address lies within `radius` of `address`, each once, in no
@@ -132,6 +120,10 @@ impl<'a> PairTable<'a> {
     /// Addresses are put together from the halves at hand, so that of a row only its id is fetched.
     ///
     /// Cost: that of [`PairTable::ball`], and a cache line a record.
+    ///
+    /// # Errors
+    ///
+    /// As [`PairTable::ball`].
     #[expect(clippy::too_many_arguments, reason = "what is asked, of what, and where it goes")]
     pub fn neighbors(
         &self,
@@ -142,8 +134,8 @@ impl<'a> PairTable<'a> {
         rows: &Rows<'_>,
         found: &mut Vec<Neighbor>,
         counters: &mut Counters,
-    ) {
-        let first = found.len();
+    ) -> Result<(), Corruption> {
+        let (first, mut largest) = (found.len(), 0);
         let mut batches = self.sides.batches(level, balls, address, radius, counters);
         // Until their turn comes, neighbours hold in place of their ids their rows, and those from
         // here on entries of the low side.
@@ -171,31 +163,48 @@ impl<'a> PairTable<'a> {
             match order {
                 Order::High => entries = found.len(),
                 Order::Low => {
-                    self.enter_rows(level, rows, &mut found[entries..before]);
+                    let entered = self.enter_rows(level, rows, &mut found[entries..before]);
+                    largest = largest.max(entered);
                     entries = before;
                 }
             }
         }
-        self.enter_rows(level, rows, &mut found[entries..]);
+        largest = largest.max(self.enter_rows(level, rows, &mut found[entries..]));
+        self.check(largest)?;
         for near in &mut found[first..] {
             near.id = rows.id(place(near));
         }
+        Ok(())
     }
 
-    /// Puts rows in the place of entries of the low side and asks for their ids.
-    fn enter_rows(&self, level: Level, rows: &Rows<'_>, found: &mut [Neighbor]) {
+    /// Puts rows in the place of entries of the low side and asks for their ids; returns the largest.
+    fn enter_rows(&self, level: Level, rows: &Rows<'_>, found: &mut [Neighbor]) -> u32 {
+        let mut largest = 0;
         for near in found {
             let row = u32::from_le_bytes(self.positions[place(near)]);
             rows.prefetch_id(level, row);
             near.id = row.into();
+            largest = largest.max(row);
         }
+        largest
     }
 
-    /// Puts rows in the place of entries of the low side.
-    fn set_rows(&self, hits: &mut [Hit]) {
+    /// Puts rows in the place of entries of the low side; returns the largest.
+    fn set_rows(&self, hits: &mut [Hit]) -> u32 {
+        let mut largest = 0;
         for hit in hits {
             hit.row = u32::from_le_bytes(self.positions[hit.row as usize]);
+            largest = largest.max(hit.row);
         }
+        largest
+    }
+
+    /// Refuses rows that are not there, of which this is the largest.
+    fn check(&self, largest: u32) -> Result<(), Corruption> {
+        if largest < self.rows.max(1) {
+            return Ok(());
+        }
+        Err(Corruption::OutOfRange { field: "positions", value: largest.into() })
     }
 
     /// How many suffixes [`PairTable::ball`] would compare, told by the offsets alone.

@@ -59,7 +59,7 @@ fn ball(
     radius: u32,
 ) -> (Vec<Hit>, Counters) {
     let (mut hits, mut counters) = (Vec::new(), Counters::default());
-    table.ball(level, balls, address, radius, &mut hits, &mut counters);
+    table.ball(level, balls, address, radius, &mut hits, &mut counters).unwrap();
     hits.sort_unstable();
     (hits, counters)
 }
@@ -108,7 +108,9 @@ fn balls_are_complete_and_name_each_row_once() {
                     let (mut found, mut others) = (Vec::new(), Counters::default());
                     let rows = rows_of(&ids, &addresses_in_bytes, &codes);
                     let near = &mut found;
-                    table.neighbors(level, &balls, address, radius, &rows, near, &mut others);
+                    table
+                        .neighbors(level, &balls, address, radius, &rows, near, &mut others)
+                        .unwrap();
                     found.sort_unstable_by_key(|near| near.id);
                     let of_hit = |hit: &Hit| Neighbor {
                         distance: hit.distance,
@@ -195,12 +197,46 @@ fn damaged_columns_are_named() {
         error(|c| c.low_offsets.copy_from_slice(&[1, 0, 0, 0].repeat(17))),
         "low offsets is 1, expected 0"
     );
-    assert_eq!(error(|c| c.positions[0] = 64), "positions is 64, out of range");
     assert!(matches!(open(&good, 63, 9), Err(Corruption::Mismatch { .. })));
     assert!(matches!(
         open(&good, 64, 7),
         Err(Corruption::OutOfRange { field: "address bits", .. })
     ));
+}
+
+#[test]
+fn a_position_that_is_no_row_is_an_error_where_it_is_read() {
+    let addresses = sorted_addresses(64, 9, SPREADS[0], 6);
+    let mut columns = build(&addresses, 9).unwrap();
+    columns.positions[..4].copy_from_slice(&64_u32.to_le_bytes());
+    let table = open(&columns, 64, 9).unwrap();
+    let (balls, ids, codes) = (HalfBalls::new(9), ids_of(64), vec![0; 8 * 64]);
+    let bytes: Vec<_> = addresses.iter().flat_map(|address| address.to_le_bytes()).collect();
+    let rows = rows_of(&ids, &bytes, &codes);
+    let expected = Corruption::OutOfRange { field: "positions", value: 64 };
+    let mut refused = 0;
+    for (address, radius) in
+        (0..512).flat_map(|address| (0..=9).map(move |radius| (address, radius)))
+    {
+        let (mut hits, mut counters) = (Vec::new(), Counters::default());
+        let mut found = Vec::new();
+        let level = Level::best();
+        let ball = table.ball(level, &balls, address, radius, &mut hits, &mut counters);
+        let near =
+            table.neighbors(level, &balls, address, radius, &rows, &mut found, &mut counters);
+        assert_eq!(ball, near);
+        match ball {
+            Ok(()) => {
+                hits.sort_unstable();
+                assert_eq!(hits, slow_ball(&addresses, address, radius));
+            }
+            Err(what) => {
+                assert_eq!(what, expected);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0);
 }
 
 proptest! {
@@ -238,8 +274,15 @@ proptest! {
         }
         if let Ok(table) = open(&columns, 100, bits) {
             for level in Level::available() {
-                let (hits, _) = ball(&table, level, &HalfBalls::new(bits), address, radius);
-                prop_assert!(hits.iter().all(|hit| hit.row < 100));
+                let (balls, mut hits) = (HalfBalls::new(bits), Vec::new());
+                let counters = &mut Counters::default();
+                match table.ball(level, &balls, address, radius, &mut hits, counters) {
+                    Ok(()) => prop_assert!(hits.iter().all(|hit| hit.row < 100)),
+                    Err(what) => {
+                        let field = matches!(what, Corruption::OutOfRange { field: "positions", .. });
+                        prop_assert!(field, "{what}");
+                    }
+                }
             }
         }
     }

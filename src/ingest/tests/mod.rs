@@ -1,5 +1,6 @@
 //! Whole runs over folders and shards that the tests make themselves.
 
+mod beside;
 mod jpegs;
 mod patterns;
 mod resume;

@@ -1,7 +1,7 @@
 //! The first principal components of the training pictures, as inputs of a training.
 //!
 //! A few hundred directions hold nearly all of how pictures differ. A network that sees and reconstructs
-//! these instead of 3,072 pixels takes a tenth of the time for a step. When it is trained its first layer
+//! these instead of 3,072 pixels multiplies a fraction of the weights in a step. When it is trained its first layer
 //! takes the directions in, and from then on it sees pixels like any other. All components are divided by
 //! one number, so that they have unit variance on average and keep their shares.
 

@@ -11,6 +11,14 @@ const STDIN: &str = "-";
 /// The most bytes of one path: what is longer is no list.
 const MAX_PATH_BYTES: u64 = 64 << 10;
 
+/// The list that an argument `@FILE` names: none if something has the name `@FILE`, as folders of some systems do that
+/// a shell's `*` stands for.
+pub(crate) fn named(argument: &Path) -> Option<PathBuf> {
+    let list = argument.as_os_str().as_encoded_bytes().strip_prefix(b"@")?;
+    let is_there = argument.symlink_metadata().is_ok();
+    path_of(list).filter(|_| !is_there && !list.is_empty())
+}
+
 /// Appends the paths of a list.
 #[expect(clippy::disallowed_methods, reason = "the error names the path")]
 pub(crate) fn read(list: &Path, nul: bool, paths: &mut Vec<PathBuf>) -> Result<()> {

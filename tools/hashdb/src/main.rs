@@ -15,6 +15,7 @@ mod lists;
 mod npy;
 mod output;
 mod progress;
+mod recent;
 mod request;
 mod sheet;
 mod signals;

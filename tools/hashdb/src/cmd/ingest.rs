@@ -1,5 +1,7 @@
 //! `hashdb ingest`: pictures into a database.
 
+mod shown;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
@@ -14,18 +16,18 @@ use hashdb::ingest::{
 };
 use hashdb::model::{DeviceChoice, Precision};
 use hashdb::{Database, Error, Options};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::encoder::BatchChoice;
 use crate::exit::{Exit, Usage};
 use crate::output::{Output, note};
-use crate::progress::{self, Meter, Mode, State};
+use crate::progress::{Meter, Mode};
 use crate::signals::Interrupt;
 use crate::stored::Stored;
 use crate::table::read::ImageColumns;
 use crate::text;
 use crate::{encoder, files, lists};
+use shown::{Rates, Shown};
 
 /// Rejects that are named on standard error where no file takes them.
 const NAMED_REJECTS: u64 = 10;
@@ -40,14 +42,16 @@ pub(crate) struct Args {
     /// The database directory
     db: PathBuf,
     /// Folders (searched recursively), picture files, shards (.tar, .tar.gz, .tgz, .tar.zst, .tzst, .zip,
-    /// .parquet), and in quotes patterns of their paths ('photos/**/*.jpg')
+    /// .parquet), in quotes patterns of their paths ('photos/**/*.jpg'), and @FILE or @- for --list FILE or
+    /// --list - where nothing has the name @FILE itself
     #[arg(required_unless_present = "list", value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Read more paths from this file, one a line, or from standard input (-)
+    /// Read more paths from this file, one a line, or from standard input (-). They are no patterns; one that is
+    /// not there is a reject. Relative ones begin at the current folder
     #[arg(long, value_name = "FILE")]
     list: Vec<PathBuf>,
     /// In lists paths end with a NUL byte and not with a line, as `find -print0` writes them
-    #[arg(short = '0', long, requires = "list")]
+    #[arg(short = '0', long)]
     null: bool,
     /// Write every reject with its cause to this file, one JSON object a line; those of earlier runs too
     #[arg(long, value_name = "FILE")]
@@ -55,7 +59,7 @@ pub(crate) struct Args {
     /// Try again what earlier runs rejected
     #[arg(long)]
     retry_rejects: bool,
-    /// Read files and shards again that changed since: in size or time, and files in content
+    /// Read files and shards again that changed since: in size or time, and files in content or in their siblings
     #[arg(long)]
     update: bool,
     /// Read everything again
@@ -64,8 +68,8 @@ pub(crate) struct Args {
     /// Delete the records of files and shards below the paths that are no longer there; not with lists and patterns
     #[arg(long, conflicts_with = "list")]
     delete_missing: bool,
-    /// Make the record's value of what stands beside the picture in its shard: entries that have the same
-    /// name up to the first dot, as in `WebDataset`. All of them, or those of these endings (json,txt)
+    /// Make the record's value of what stands beside the picture in its shard or folder: entries or files that
+    /// have the same name up to the first dot, as in `WebDataset`. All of them, or those of these endings (json,txt)
     #[arg(long, value_name = "ENDINGS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     siblings: Option<Vec<String>>,
     #[command(flatten)]
@@ -106,13 +110,17 @@ pub(crate) struct Args {
 
 /// Runs the ingest, or as much of it as the user lets it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    if args.delete_missing && args.paths.iter().any(|path| is_pattern(path)) {
-        let sentence = "--delete-missing takes paths: a pattern does not tell what is missing";
-        return Err(Usage(sentence.into()).into());
+    let (mut given, mut named) = (Vec::new(), args.list.clone());
+    for path in &args.paths {
+        match lists::named(path) {
+            Some(list) => named.push(list),
+            None => given.push(path.clone()),
+        }
     }
+    check(args, &given, &named)?;
     let store = args.stored.store(&args.value_columns)?;
     let mut listed = Vec::new();
-    for list in &args.list {
+    for list in &named {
         lists::read(list, args.null, &mut listed)?;
     }
     let db = Database::open(&args.db, Options::new())?;
@@ -146,14 +154,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         meter: Meter::new(args.progress),
         rejects: args.rejects.as_ref().map(|path| Rejects::create(path)).transpose()?,
         last: Progress::default(),
+        rates: Rates::default(),
         rejected: 0,
         told: Told::default(),
         interrupt: interrupt.clone(),
         stopping: false,
     };
     let submit = |pictures| encoder::submit(&encoder, pictures);
-    let outcome = ingest_in_flight(&db, &args.paths, &options, &submit, &mut watcher);
-    let paths = [&args.paths[..], &listed].concat();
+    let outcome = ingest_in_flight(&db, &given, &options, &submit, &mut watcher);
+    let paths = [&given[..], &listed].concat();
     watcher.finish(&db, &paths)?;
     let report = outcome?;
     db.sync()?;
@@ -169,6 +178,21 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     } else {
         Exit::Done
     })
+}
+
+/// Refuses what makes no sense together.
+fn check(args: &Args, given: &[PathBuf], lists: &[PathBuf]) -> Result<(), Usage> {
+    let refuse = |sentence: &str| Err(Usage(sentence.into()));
+    if args.null && lists.is_empty() {
+        return refuse("-0 is for lists, and there is none");
+    }
+    if args.delete_missing && !lists.is_empty() {
+        return refuse("--delete-missing takes paths: a list does not tell what is missing");
+    }
+    if args.delete_missing && given.iter().any(|path| is_pattern(path)) {
+        return refuse("--delete-missing takes paths: a pattern does not tell what is missing");
+    }
+    Ok(())
 }
 
 /// Whether nothing is there under a path that looks like a pattern.
@@ -232,6 +256,7 @@ struct Watcher {
     meter: Meter,
     rejects: Option<Rejects>,
     last: Progress,
+    rates: Rates,
     rejected: u64,
     told: Told,
     interrupt: Interrupt,
@@ -290,7 +315,8 @@ impl Observer for Watcher {
             self.meter
                 .note("stopping: what is decoded is still written; Ctrl-C again ends at once");
         }
-        self.meter.show(&Shown(progress));
+        self.rates.learn(progress);
+        self.meter.show(&Shown::new(progress, &self.rates));
     }
 
     fn reject(&mut self, reject: Reject) -> Result<(), IngestError> {
@@ -308,7 +334,7 @@ impl Observer for Watcher {
 
 impl Watcher {
     fn finish(mut self, db: &Database, paths: &[PathBuf]) -> Result<()> {
-        self.meter.finish(&Shown(&self.last));
+        self.meter.finish(&Shown::new(&self.last, &self.rates));
         // Those of earlier runs, which were passed over in this one.
         let mut earlier = 0;
         for_each_noted_reject(db, paths, &mut |NotedReject { key, stage, kind, cause }| {
@@ -338,86 +364,5 @@ impl Watcher {
             None => {}
         }
         Ok(())
-    }
-}
-
-/// The progress of an ingest as it is shown.
-struct Shown<'a>(&'a Progress);
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(progress) = self;
-        json!({
-            "done": progress.done,
-            "rejected": progress.rejected,
-            "skipped": progress.skipped,
-            "done_before": progress.done_before,
-            "found": progress.found,
-            "decoded": progress.decoded,
-            "encoded": progress.encoded,
-            "written": progress.written,
-            "bytes": progress.bytes,
-            "total_bytes": progress.total_bytes,
-            "seconds": progress.elapsed.as_secs_f64(),
-            "images_per_second": progress.rate(),
-            "seconds_left": progress.time_left().map(|left| left.as_secs()),
-        })
-        .serialize(serializer)
-    }
-}
-
-impl State for Shown<'_> {
-    fn line(&self) -> String {
-        let Self(progress) = self;
-        let (done, rate) = (text::count(progress.done), progress.rate());
-        let mut line = format!("{done} images, {rate:.0}/s");
-        if progress.rejected > 0 {
-            line += &format!(", {} rejected", text::count(progress.rejected));
-        }
-        if let Some(fraction) = progress.fraction() {
-            line += &format!(", {:.0} % read", fraction * 100.0);
-        }
-        let unfinished = progress.fraction().is_none_or(|fraction| fraction < 1.0);
-        if let Some(left) = progress.time_left().filter(|_| unfinished) {
-            line += &format!(", {} left", text::seconds(left.as_secs()));
-        }
-        line
-    }
-
-    fn fraction(&self) -> Option<f64> {
-        self.0.fraction()
-    }
-
-    fn stages(&self) -> Vec<progress::Stage> {
-        let Self(progress) = self;
-        let seconds = progress.elapsed.as_secs_f64().max(1e-9);
-        let mut read = text::bytes(progress.bytes);
-        if let Some(total) = progress.total_bytes {
-            read += &format!(" of {}", text::bytes(total));
-        }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
-        let rate = (progress.bytes as f64 / seconds) as u64;
-        read += &format!(", {}/s", text::bytes(rate));
-        if let Some(left) = progress.time_left().filter(|_| progress.fraction() < Some(1.0)) {
-            read += &format!(", {} left", text::seconds(left.as_secs()));
-        }
-        let stage = |name, count: u64, more: String| {
-            // What was found so far stands for as much as was read of the bytes.
-            let share = count as f64 / progress.found.max(1) as f64;
-            let fraction = progress.fraction().map(|fraction| fraction * share.min(1.0));
-            let text =
-                format!("{} images, {:.0}/s{more}", text::count(count), count as f64 / seconds);
-            progress::Stage { name, fraction, text }
-        };
-        let rejected = match progress.rejected {
-            0 => String::new(),
-            rejected => format!(", {} rejected", text::count(rejected)),
-        };
-        vec![
-            progress::Stage { name: "read", fraction: progress.fraction(), text: read },
-            stage("decode", progress.decoded, rejected),
-            stage("encode", progress.encoded, String::new()),
-            stage("write", progress.written, String::new()),
-        ]
     }
 }

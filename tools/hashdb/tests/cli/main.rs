@@ -4,6 +4,7 @@
 mod archives;
 mod arrays;
 mod backups;
+mod bad_input;
 mod bad_tables;
 mod devices;
 mod evaluation;

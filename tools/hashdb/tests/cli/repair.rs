@@ -103,7 +103,7 @@ fn recover_space_tells_what_is_free() {
 }
 
 /// Unmounts when dropped.
-struct Disk(PathBuf);
+pub(crate) struct Disk(pub(crate) PathBuf);
 
 impl Drop for Disk {
     fn drop(&mut self) {

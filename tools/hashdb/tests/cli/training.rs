@@ -8,7 +8,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use crate::Place;
 
 /// Settings that train in a moment.
-const SMALL: [&str; 10] = [
+pub(crate) const SMALL: [&str; 10] = [
     "--code-layers",
     "16,64",
     "--address-layers",

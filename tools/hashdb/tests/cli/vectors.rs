@@ -324,6 +324,33 @@ fn an_interrupted_load_loads_nothing_and_can_be_repeated() {
     assert_eq!(place.json(&["get", "db", "29999"])[0]["code"], code);
 }
 
+#[test]
+fn a_load_shows_its_stages() {
+    let place = Place::empty();
+    place.array_of_codes("codes.npy", &codes::<8>(30_000, 9));
+    let load = ["load", "db", "--codes", "codes.npy", "--progress"];
+    let ran = place.run(&[&load[..], &["plain", "--json"]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("\ncommit: 30,000 of 30,000 rows\n"), "{}", ran.stderr);
+    let ran = place.run(&[&load[..], &["json"]].concat());
+    let last = ran.stderr.lines().last().unwrap();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!((&last["done"], &last["rows"]), (&json!(30_000), &json!(30_000)));
+    assert_eq!((&last["stage"], &last["seconds_left"]), (&json!("commit"), &json!(0)));
+    assert!(last["rows_per_second"].as_f64().unwrap() > 0.0, "{last}");
+    let wanted = "exec $HASHDB load db --codes codes.npy > out.txt";
+    let ran = place.shell(&format!("script -qec '{wanted}' /dev/null"));
+    if ran.code == Some(127) {
+        eprintln!("SKIPPED a_load_shows_its_stages: there is no script here");
+        return;
+    }
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for stage in ["read   [====", "merge  [====", "keys   [====", "rows   [====", "index  [===="] {
+        assert!(ran.stdout.contains(stage), "{stage}: {}", ran.stdout);
+    }
+    assert!(ran.stdout.contains("not needed"), "{}", ran.stdout);
+}
+
 /// A load of ten million codes wrote four segments, which the background began to merge at once: the command
 /// reported its end, went on for nearly as long again, and took twice the memory that it was given. What it
 /// may merge is bounded by that memory.

@@ -1,5 +1,6 @@
 //! `hashdb load`: records of the user's own, millions of them, from tables of several formats.
 
+mod board;
 mod source;
 mod writer;
 

@@ -1,21 +1,17 @@
 //! Rows on their way into a database: read batch by batch, sorted, committed at once.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::Result;
-use hashdb::{
-    Address, BulkLoader, BulkOptions, BulkProgress, BulkReport, BulkStage, Code, Database, Error,
-};
+use hashdb::{Address, BulkLoader, BulkOptions, BulkReport, Code, Database, Error};
 use parking_lot::Mutex;
-use serde::Serialize;
 
 use super::Args;
+use super::board::Board;
 use super::source::Source;
-use crate::progress::{Meter, State};
+use crate::progress::Meter;
 use crate::signals::Interrupt;
 use crate::table::Rows;
-use crate::text;
 use crate::vectors;
 
 /// A load under way.
@@ -23,9 +19,7 @@ pub(super) struct Load {
     source: Source,
     code_bits: u16,
     address_bits: u8,
-    meter: Arc<Mutex<Meter>>,
-    started: Instant,
-    total: Option<u64>,
+    shown: Arc<Mutex<(Meter, Board)>>,
     pub(super) read: u64,
 }
 
@@ -36,9 +30,7 @@ impl Load {
         Self {
             code_bits: stats.code_bits,
             address_bits: stats.address_bits,
-            meter: Arc::new(Mutex::new(Meter::new(args.progress))),
-            started: Instant::now(),
-            total: source.total(),
+            shown: Arc::new(Mutex::new((Meter::new(args.progress), Board::new(source.total())))),
             source,
             read: 0,
         }
@@ -51,15 +43,20 @@ impl Load {
         db: &Database,
         interrupt: &Interrupt,
     ) -> Result<Option<BulkReport>> {
-        let (meter, started) = (Arc::clone(&self.meter), self.started);
+        let shown = Arc::clone(&self.shown);
         let options = BulkOptions::new()
             .memory_budget(args.memory.bytes())
             .duplicates(args.duplicates.into())
             .cancel(interrupt.shared())
-            .progress(move |at| meter.lock().show(&Shown::writing(at, started)));
+            .progress(move |at| {
+                let (meter, board) = &mut *shown.lock();
+                board.written(at);
+                meter.show(board);
+            });
         let loader = db.bulk_loader(options)?;
         let done = self.read(loader, interrupt);
-        self.meter.lock().finish(&self.shown());
+        let (meter, board) = &mut *self.shown.lock();
+        meter.finish(board);
         match done {
             Err(error) if matches!(error.downcast_ref(), Some(Error::Cancelled)) => Ok(None),
             done => done,
@@ -76,19 +73,16 @@ impl Load {
                 return Ok(None);
             }
             self.read += put(&mut loader, rows, self.address_bits)?;
-            self.meter.lock().show(&self.shown());
+            let (meter, board) = &mut *self.shown.lock();
+            board.read(self.read);
+            meter.show(board);
         }
+        self.shown.lock().1.all_read();
         Ok(Some(loader.finish()?))
     }
 
-    fn shown(&self) -> Shown {
-        let seconds = self.started.elapsed().as_secs_f64();
-        let rate = self.read as f64 / seconds.max(1e-9);
-        Shown { stage: "read", done: self.read, rows: self.total, seconds, rows_per_second: rate }
-    }
-
     pub(super) fn seconds(&self) -> f64 {
-        self.started.elapsed().as_secs_f64()
+        self.shown.lock().1.started().elapsed().as_secs_f64()
     }
 }
 
@@ -105,43 +99,4 @@ fn put(loader: &mut BulkLoader, rows: &Rows, address_bits: u8) -> Result<u64, Er
         loader.put_with_patches(row.key, address, &code, row.value, &patches)?;
     }
     Ok(loader.len() - before)
-}
-
-/// The progress of a load as it is shown.
-#[derive(Debug, Serialize)]
-struct Shown {
-    stage: &'static str,
-    done: u64,
-    rows: Option<u64>,
-    seconds: f64,
-    rows_per_second: f64,
-}
-
-impl Shown {
-    fn writing(at: BulkProgress, started: Instant) -> Self {
-        let stage = match at.stage {
-            BulkStage::Keys => "sort keys",
-            BulkStage::Records => "write records",
-            BulkStage::Segments => "write segments",
-            _ => "commit",
-        };
-        let seconds = started.elapsed().as_secs_f64();
-        let rate = at.total as f64 / seconds.max(1e-9);
-        Self { stage, done: at.done, rows: Some(at.total), seconds, rows_per_second: rate }
-    }
-}
-
-impl State for Shown {
-    fn line(&self) -> String {
-        let of = self.rows.map_or_else(String::new, |rows| format!(" of {}", text::count(rows)));
-        let (done, rate) = (text::count(self.done), self.rows_per_second);
-        match self.stage {
-            "read" => format!("{}: {done}{of} rows, {rate:.0}/s", self.stage),
-            stage => format!("{stage}: {done}{of} rows"),
-        }
-    }
-
-    fn fraction(&self) -> Option<f64> {
-        self.rows.map(|rows| self.done as f64 / rows.max(1) as f64)
-    }
 }
