@@ -31,13 +31,29 @@ fn small_encoder() -> Autoencoder {
     Autoencoder::random(&[12, 64], &[8], 7, CPU).unwrap()
 }
 
+/// The settings of a net without prefixes.
+fn net(layers: &[usize], rbm_epochs: usize, tune_epochs: usize) -> NetConfig {
+    NetConfig { layers: layers.to_vec(), rbm_epochs, tune_epochs, prefixes: Vec::new() }
+}
+
 /// A training that takes a moment.
 fn small_config() -> TrainConfig {
     TrainConfig {
         recipe: Recipe { seed: 3, batch: 16, ..Recipe::default() },
-        code: NetConfig { layers: vec![10, 64], rbm_epochs: 2, tune_epochs: 2 },
-        address: NetConfig { layers: vec![8], rbm_epochs: 1, tune_epochs: 2 },
+        code: net(&[10, 64], 2, 2),
+        address: net(&[8], 1, 2),
         continued: false,
+        components: 0,
+    }
+}
+
+/// The default's way of training: components of pictures, and first bits that are codes of their own.
+fn nested_config() -> TrainConfig {
+    TrainConfig {
+        code: NetConfig { prefixes: vec![16, 32], ..net(&[10, 64], 0, 3) },
+        address: net(&[12, 8], 0, 2),
+        components: 20,
+        ..small_config()
     }
 }
 
@@ -46,19 +62,16 @@ fn paper_config() -> TrainConfig {
     let paper = TrainConfig::kh2011_28();
     TrainConfig {
         recipe: Recipe { seed: 3, batch: 16, first_deviation: 0.2, ..paper.recipe },
-        code: NetConfig { layers: vec![20, 64], rbm_epochs: 2, tune_epochs: 2 },
-        address: NetConfig { layers: vec![20, 64, 8], rbm_epochs: 2, tune_epochs: 2 },
+        code: net(&[20, 64], 2, 2),
+        address: net(&[20, 64, 8], 2, 2),
         continued: true,
+        components: 0,
     }
 }
 
 /// The training of a patch net, on three patches of a picture in each pass.
 fn patch_config() -> PatchConfig {
-    PatchConfig {
-        recipe: paper_config().recipe,
-        net: NetConfig { layers: vec![12, 8], rbm_epochs: 1, tune_epochs: 2 },
-        places: 3,
-    }
+    PatchConfig { recipe: paper_config().recipe, net: net(&[12, 8], 1, 2), places: 3 }
 }
 
 fn small_dataset() -> Vec<u8> {
@@ -372,6 +385,11 @@ fn impossible_trainings_are_refused() {
     attempt(&small_dataset(), &with(Recipe { first_deviation: -1.0, ..recipe() }));
     let other = NetConfig { layers: vec![21, 64, 8], ..paper_config().address };
     attempt(&small_dataset(), &TrainConfig { address: other, ..paper_config() });
+    attempt(&small_dataset(), &TrainConfig { components: 3073, ..small_config() });
+    for prefixes in [vec![0], vec![64], vec![32, 16], vec![16, 16]] {
+        let code = NetConfig { prefixes, ..small_config().code };
+        attempt(&small_dataset(), &TrainConfig { code, ..small_config() });
+    }
 
     let patches = |config: &PatchConfig| {
         let error = train_patches(&small_encoder(), &small_dataset(), config, &mut lets, None);
@@ -419,7 +437,7 @@ fn training_is_fixed_by_its_seed_and_reports_each_epoch() {
 #[test]
 fn fine_tuning_beats_the_mean_picture() {
     let config = TrainConfig {
-        code: NetConfig { layers: vec![64], rbm_epochs: 2, tune_epochs: 40 },
+        code: net(&[64], 2, 40),
         recipe: Recipe { tune_rate: 0.01, ..small_config().recipe },
         ..small_config()
     };
@@ -475,6 +493,59 @@ fn a_resumed_training_by_the_paper_equals_an_uninterrupted_one() {
         let resumed = run(0, Some(&path)).unwrap();
         assert!(resumed.to_bytes().unwrap() == whole.to_bytes().unwrap(), "after epoch {stop}");
     }
+}
+
+#[test]
+fn a_resumed_training_on_components_equals_an_uninterrupted_one() {
+    let run = |stop, checkpoint: Option<&Path>| {
+        train(&small_dataset(), &nested_config(), CPU, &mut stops(stop), checkpoint)
+    };
+    let whole = run(0, None).unwrap();
+    assert_eq!(whole.training().unwrap().config, nested_config());
+    let folder = tempfile::tempdir().unwrap();
+    for stop in 1..=5 {
+        let path = folder.path().join(format!("{stop}.checkpoint"));
+        let stopped = run(stop, Some(&path)).unwrap_err();
+        assert!(matches!(stopped, ModelError::Stopped), "{stopped}");
+        let resumed = run(0, Some(&path)).unwrap();
+        assert!(resumed.to_bytes().unwrap() == whole.to_bytes().unwrap(), "after epoch {stop}");
+    }
+    // What the settings change, the weights show.
+    let with = |change: &dyn Fn(&mut TrainConfig)| {
+        let mut config = nested_config();
+        change(&mut config);
+        train(&small_dataset(), &config, CPU, &mut lets, None).unwrap()
+    };
+    let others = [
+        with(&|config| config.code.prefixes = Vec::new()),
+        with(&|config| config.components = 21),
+        with(&|config| config.components = 0),
+    ];
+    for other in others {
+        assert_ne!(other.fingerprint(), whole.fingerprint());
+    }
+}
+
+/// The loss of what is seen is not that of a pixel: what lies beside the components is lost as well.
+#[test]
+fn a_network_trained_on_components_reads_pixels_and_reports_their_loss() {
+    let config = |components| TrainConfig {
+        code: net(&[64], 0, 60),
+        recipe: Recipe { tune_rate: 0.01, ..small_config().recipe },
+        components,
+        ..small_config()
+    };
+    let loss = |components| {
+        let encoder = train(&small_dataset(), &config(components), CPU, &mut lets, None).unwrap();
+        let codes = encoder.encode(&pixels(50)).unwrap();
+        let distinct: std::collections::BTreeSet<_> =
+            codes.iter().map(|encoded| encoded.code.to_string()).collect();
+        // Bits that are cut at the median of one and the same number say little.
+        assert!(components == 1 || distinct.len() > 20, "{}", distinct.len());
+        encoder.training().unwrap().code.loss
+    };
+    let [few, many, pixels] = [1, 40, 0].map(loss);
+    assert!(few > many && many < 0.5 && pixels < 0.5, "{few} {many} {pixels}");
 }
 
 #[test]
@@ -551,7 +622,7 @@ fn a_training_that_runs_away_says_where_and_keeps_the_last_good_checkpoint() {
     // One step a pass, so that a loss that is a number comes with weights that are none.
     let config = TrainConfig {
         recipe: Recipe { batch: 64, linear_rate: 10.0, ..small_config().recipe },
-        code: NetConfig { layers: vec![10, 64], rbm_epochs: 100, tune_epochs: 2 },
+        code: net(&[10, 64], 100, 2),
         ..small_config()
     };
     let mut good = Vec::new();

@@ -15,6 +15,10 @@ pub struct NetConfig {
     pub rbm_epochs: usize,
     /// Passes over the pictures for the fine-tuning of the unrolled network.
     pub tune_epochs: usize,
+    /// Numbers of bits, rising, below the last layer's: the first so many bits become codes of their own, for which
+    /// the fine-tuning drops the others at random (nested dropout). Default none: bits come in any order.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub prefixes: Vec<usize>,
 }
 
 /// The settings of a training. The defaults, with seed 1 and the CIFAR-10 training pictures, make
@@ -32,6 +36,10 @@ pub struct TrainConfig {
     /// pretraining left them. Default no.
     #[serde(default, skip_serializing_if = "is_default")]
     pub continued: bool,
+    /// How many principal components of the pictures the networks see while they are trained, 1 to 3072; 0 is all
+    /// pixels. Trained networks see pixels all the same.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub components: usize,
 }
 
 /// The settings of the training of a patch network.
@@ -50,16 +58,27 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             recipe: Recipe::default(),
-            code: NetConfig { layers: vec![768, 256], rbm_epochs: 1, tune_epochs: 10 },
-            address: NetConfig { layers: vec![320, 28], rbm_epochs: 1, tune_epochs: 12 },
+            code: NetConfig {
+                layers: vec![768, 256],
+                rbm_epochs: 1,
+                tune_epochs: 10,
+                prefixes: Vec::new(),
+            },
+            address: NetConfig {
+                layers: vec![320, 28],
+                rbm_epochs: 1,
+                tune_epochs: 12,
+                prefixes: Vec::new(),
+            },
             continued: false,
+            components: 0,
         }
     }
 }
 
 /// Passes of the paper: 80 for each machine, 5 of fine-tuning.
 fn kh2011(layers: &[usize]) -> NetConfig {
-    NetConfig { layers: layers.to_vec(), rbm_epochs: 80, tune_epochs: 5 }
+    NetConfig { layers: layers.to_vec(), rbm_epochs: 80, tune_epochs: 5, prefixes: Vec::new() }
 }
 
 impl TrainConfig {
@@ -72,6 +91,7 @@ impl TrainConfig {
             code: kh2011(&[8192, 4096, 2048, 1024, 512, 256]),
             address: kh2011(&[512, 256, 128, 64, 28]),
             continued: false,
+            components: 0,
         }
     }
 
@@ -90,6 +110,12 @@ impl TrainConfig {
     pub(super) fn check(&self) -> Result<(), ModelError> {
         check_code_units(&self.code.layers)?;
         check_address_units(&self.address.layers)?;
+        self.code.check_prefixes("the prefixes of codes")?;
+        self.address.check_prefixes("the prefixes of addresses")?;
+        if self.components > Pixels::BYTES {
+            let rule = format!("is {}, expected at most {}", self.components, Pixels::BYTES);
+            return Err(ModelError::Setting { setting: "the number of components", rule });
+        }
         if self.continued && !self.address.layers.starts_with(&self.code.layers) {
             let code = shown(Pixels::BYTES, &self.code.layers);
             let address = shown(Pixels::BYTES, &self.address.layers);
@@ -111,11 +137,27 @@ impl PatchConfig {
     /// Checks every setting against its documented range.
     pub(super) fn check(&self) -> Result<(), ModelError> {
         check_patch_units(&self.net.layers)?;
+        self.net.check_prefixes("the prefixes of patch addresses")?;
         if !(1..=PATCHES).contains(&self.places) {
             let rule = format!("is {}, expected 1 to {PATCHES}", self.places);
             return Err(ModelError::Setting { setting: "the number of patches", rule });
         }
         self.recipe.check()
+    }
+}
+
+impl NetConfig {
+    /// Checks that prefixes rise, from 1 on, and are shorter than a code.
+    fn check_prefixes(&self, setting: &'static str) -> Result<(), ModelError> {
+        let bits = self.layers.last().copied().unwrap_or(0);
+        let ends = std::iter::once(0).chain(self.prefixes.iter().copied());
+        let rise = ends.zip(self.prefixes.iter().copied().chain([bits])).all(|(a, b)| a < b);
+        if rise {
+            return Ok(());
+        }
+        let rule =
+            format!("are {:?}, expected rising numbers from 1 to {}", self.prefixes, bits - 1);
+        Err(ModelError::Setting { setting, rule })
     }
 }
 
@@ -131,7 +173,8 @@ pub struct NetSummary {
     /// the pictures' variance for the first, of a unit's probability for the others.
     pub rbm_losses: Vec<f32>,
     /// Mean squared reconstruction error of a pixel in the last epoch of fine-tuning, in units of the
-    /// pictures' variance, through rounded codes: 1 is what the mean picture reaches.
+    /// pictures' variance, through rounded codes: 1 is what the mean picture reaches. With prefixes it is the mean over
+    /// codes of all these lengths.
     pub loss: f32,
     /// Mean entropy of a bit over the training pictures, in bits: 1 where each is on for one half.
     pub bit_entropy: f32,

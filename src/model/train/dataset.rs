@@ -3,6 +3,8 @@
 
 use candle_core::{Device, Tensor};
 
+use super::components::Components;
+use crate::model::network::Layer;
 use crate::model::normal::Normalizer;
 use crate::model::patches::{PATCH_INPUTS, PATCHES, Retinas};
 use crate::model::random::Random;
@@ -13,15 +15,27 @@ pub(super) struct Dataset<'a> {
     bytes: &'a [u8],
     /// Patches of a picture in a pass; nothing if the items are pictures.
     places: Option<usize>,
+    /// What the networks in training see of a picture; nothing if they see its pixels.
+    components: Option<Components>,
     pub(super) normalizer: Normalizer,
     pub(super) device: Device,
 }
 
 impl<'a> Dataset<'a> {
-    /// Takes [`Pixels::BYTES`] bytes a picture, one picture after the other.
-    pub(super) fn new(bytes: &'a [u8], device: Device) -> Result<Self, ModelError> {
+    /// Takes [`Pixels::BYTES`] bytes a picture, one picture after the other, of which trainings see so many
+    /// principal components, or with 0 all pixels.
+    pub(super) fn new(
+        bytes: &'a [u8],
+        components: usize,
+        device: Device,
+    ) -> Result<Self, ModelError> {
         check(bytes)?;
-        Ok(Self { bytes, places: None, normalizer: Normalizer::of(bytes), device })
+        let normalizer = Normalizer::of(bytes);
+        let components = match components {
+            0 => None,
+            count => Some(Components::of(bytes, &normalizer, count, &device)?),
+        };
+        Ok(Self { bytes, places: None, components, normalizer, device })
     }
 
     /// The same, cut into patches, of which each pass sees `places` of every picture.
@@ -32,7 +46,7 @@ impl<'a> Dataset<'a> {
     ) -> Result<Self, ModelError> {
         check(bytes)?;
         let normalizer = Normalizer::of_patches(bytes);
-        Ok(Self { bytes, places: Some(places), normalizer, device })
+        Ok(Self { bytes, places: Some(places), components: None, normalizer, device })
     }
 
     /// How many pictures there are, at least one.
@@ -48,6 +62,33 @@ impl<'a> Dataset<'a> {
     /// Numbers of an item.
     pub(super) fn inputs(&self) -> usize {
         if self.places.is_some() { PATCH_INPUTS } else { Pixels::BYTES }
+    }
+
+    /// Numbers of an item as a network in training sees it.
+    pub(super) fn seen(&self) -> usize {
+        self.components.as_ref().map_or(self.inputs(), Components::count)
+    }
+
+    /// What a network in training sees of these items, shape (items, numbers seen).
+    pub(super) fn seen_batch(&self, items: &[usize]) -> candle_core::Result<Tensor> {
+        match &self.components {
+            Some(components) => components.batch(items, &self.device),
+            None => self.batch(items),
+        }
+    }
+
+    /// The error of a pixel, where a number that is seen has the mean squared error `loss`.
+    pub(super) fn pixel_loss(&self, loss: f32) -> f32 {
+        let share = self.components.as_ref().map_or(1.0, |components| components.share);
+        share * loss + (1.0 - share)
+    }
+
+    /// The layers of an encoder for inputs, given those for what is seen of them.
+    pub(super) fn take_in(&self, layers: &mut [Layer]) -> candle_core::Result<()> {
+        if let (Some(components), Some(first)) = (&self.components, layers.first_mut()) {
+            *first = components.taken_in(first)?;
+        }
+        Ok(())
     }
 
     /// The items of a pass in random order.

@@ -3,7 +3,9 @@
 //!
 //! What departs from the paper by default, and why: two layers a network, wider first weights and Adam with
 //! a falling rate instead of plain descent at 10^-6, because they reach a lower loss in the few thousand
-//! steps that a processor makes in minutes; thresholds at the medians (`calibrate`). All of it is settings, and
+//! steps that a processor makes in minutes; thresholds at the medians (`calibrate`). What departs further on demand:
+//! principal components for pixels, which make a step cheap (`components`), and first bits that are codes of
+//! their own (`nested`). All of it is settings, and
 //! [`TrainConfig::kh2011_256`] and its siblings are the paper's. Weights are always rounded to f16 at the end.
 //!
 //! The same pictures in the same order, settings and machine give the same bytes, interrupted or not.
@@ -11,8 +13,10 @@
 
 mod calibrate;
 mod checkpoint;
+mod components;
 mod config;
 mod dataset;
+mod nested;
 mod optimizer;
 mod progress;
 mod rbm;
@@ -44,12 +48,13 @@ use trainer::Trainer;
 /// called again with the same pictures, settings and path; the result is the same as without the
 /// interruption. The file stays when the training is done: remove it once the encoder is saved.
 ///
-/// Memory beside the pictures: about 100 bytes for each weight of the larger network.
+/// Memory beside the pictures: about 100 bytes for each weight of the larger network, and 4 bytes for each
+/// component of each picture where networks are trained on components.
 ///
 /// # Errors
 /// [`ModelError::Setting`] if `config` or the length of `dataset` breaks a rule,
 /// [`ModelError::Stopped`] after a `Break`, [`ModelError::Checkpoint`] if the checkpoint is damaged or
-/// of another training, [`ModelError::Diverged`] if the loss or a weight is no number any more,
+/// of another training, [`ModelError::Unsolved`] if no components are found, [`ModelError::Diverged`] if the loss or a weight is no number any more,
 /// [`ModelError::Device`], [`ModelError::Io`] and [`ModelError::Compute`].
 pub fn train(
     dataset: &[u8],
@@ -60,12 +65,12 @@ pub fn train(
 ) -> Result<Autoencoder, ModelError> {
     config.check()?;
     let opened = device.open()?;
-    let dataset = Dataset::new(dataset, opened.device.clone())?;
-    let (recipe, inputs) = (&config.recipe, dataset.inputs());
+    let dataset = Dataset::new(dataset, config.components, opened.device.clone())?;
+    let (recipe, inputs, seen) = (&config.recipe, dataset.inputs(), dataset.seen());
     let continues = if config.continued { config.code.layers.len() } else { 0 };
     let jobs = [
-        Job { net: Net::Code, config: &config.code, recipe, inputs, continues: 0 },
-        Job { net: Net::Address, config: &config.address, recipe, inputs, continues },
+        Job { net: Net::Code, config: &config.code, recipe, inputs, seen, continues: 0 },
+        Job { net: Net::Address, config: &config.address, recipe, inputs, seen, continues },
     ];
     let nets = Trainer::new(&jobs, settings(config)?, &dataset, observer, checkpoint)?.run()?;
     let Ok([(code, code_summary), (address, address_summary)]) = <[_; 2]>::try_from(nets) else {
@@ -96,8 +101,8 @@ pub fn train_patches(
     config.check()?;
     let device = encoder.opened.device.clone();
     let dataset = Dataset::of_patches(dataset, config.places, device)?;
-    let (recipe, inputs) = (&config.recipe, dataset.inputs());
-    let jobs = [Job { net: Net::Patch, config: &config.net, recipe, inputs, continues: 0 }];
+    let (recipe, inputs, seen) = (&config.recipe, dataset.inputs(), dataset.seen());
+    let jobs = [Job { net: Net::Patch, config: &config.net, recipe, inputs, seen, continues: 0 }];
     let mut nets = Trainer::new(&jobs, settings(config)?, &dataset, observer, checkpoint)?.run()?;
     let Some((network, net)) = nets.pop() else {
         return Err(ModelError::Compute { cause: "a network is missing".to_owned() });

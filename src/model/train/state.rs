@@ -20,6 +20,8 @@ pub(super) struct Job<'a> {
     pub(super) recipe: &'a Recipe,
     /// Numbers of an item of the data.
     pub(super) inputs: usize,
+    /// Numbers of an item as the network in training sees it.
+    pub(super) seen: usize,
     /// Layers whose machines are those of the network before.
     pub(super) continues: usize,
 }
@@ -59,7 +61,7 @@ impl Job<'_> {
 
     /// Hidden and visible units of machine `number`.
     fn machine_shape(&self, number: usize) -> (usize, usize) {
-        let visible = if number == 0 { self.inputs } else { self.config.layers[number - 1] };
+        let visible = if number == 0 { self.seen } else { self.config.layers[number - 1] };
         (self.config.layers[number], visible)
     }
 

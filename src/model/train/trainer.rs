@@ -93,6 +93,7 @@ impl<'a> Trainer<'a> {
         let start = Instant::now();
         let phase = job.phase(self.state.net.phase);
         let epoch = self.state.net.epoch;
+        let tuning = self.state.net.unrolled.is_some();
         let number = stream(job.net, self.state.net.phase, epoch + 1);
         let mut random = Random::new(job.recipe.seed, number);
         let order = self.dataset.pass(&mut random);
@@ -100,10 +101,13 @@ impl<'a> Trainer<'a> {
         let steps = total.div_ceil(job.recipe.batch);
         let (mut images, mut sum, mut reported) = (0, 0.0, start);
         for (step, items) in order.chunks(job.recipe.batch).enumerate() {
-            let data = self.dataset.batch(items).lift()?;
+            let data = self.dataset.seen_batch(items).lift()?;
             let time = Time { done: epoch * steps + step, all: epochs * steps };
             let rate = self.rate(job, time);
-            let loss = self.learn(job, &data, rate, time, &mut random).lift()?;
+            let mut loss = self.learn(job, &data, rate, time, &mut random).lift()?;
+            if tuning || self.state.net.phase == 0 {
+                loss = self.dataset.pixel_loss(loss);
+            }
             images += items.len();
             sum += f64::from(loss) * count(items.len());
             let last = images == total;
@@ -167,7 +171,8 @@ impl<'a> Trainer<'a> {
                 Descent::Adam => Step::Adam(Adam::at(time.done + 1, rate)),
                 Descent::Plain => Step::Plain(Momentum { rate, momentum, decay: 0.0 }),
             };
-            return unrolled.learn(data, step);
+            let kept = job.config.kept(data.dim(0)?, random, data.device())?;
+            return unrolled.learn(data, kept.as_ref(), step);
         }
         let Some((machine, below)) = self.state.net.machines.split_last_mut() else {
             return Ok(0.0);
@@ -201,10 +206,11 @@ impl<'a> Trainer<'a> {
 
     /// The encoder out of the fine-tuned autoencoder, its bits cut as the recipe says.
     fn finish(&mut self, job: Job<'_>) -> Result<(Network, NetSummary), ModelError> {
-        let layers = match &self.state.net.unrolled {
+        let mut layers = match &self.state.net.unrolled {
             Some(unrolled) => unrolled.encoder().lift()?,
             None => Vec::new(),
         };
+        self.dataset.take_in(&mut layers).lift()?;
         let mut network = Network::new(&layers).lift()?;
         check_range(job.net, &network)?;
         let balance = calibrate(&mut network, self.dataset, job.recipe.thresholds)?;

@@ -8,6 +8,8 @@
 //! centred, so that descent does not first have to learn their means (Le Cun et al., "Efficient
 //! backprop", 1998). [`Unrolled::encoder`] gives the plain logistic form back. Plain descent takes the
 //! network as the machines are, as the paper does.
+//!
+//! Bits of a code may be dropped (`nested`): to the decoder they are halves then, neither 0 nor 1.
 
 use candle_core::{DType, Result, Tensor};
 
@@ -89,10 +91,15 @@ impl Unrolled {
             .collect()
     }
 
-    /// One step on the batch `data`, shape (rows, inputs). Gives the mean squared error of a pixel
-    /// before it.
-    pub(super) fn learn(&mut self, data: &Tensor, step: Step) -> Result<f32> {
-        let gradients = self.gradients(data, true)?;
+    /// One step on the batch `data`, shape (rows, inputs), of whose codes those bits are dropped that `kept` has
+    /// zeros for. Gives the mean squared error of a pixel before it.
+    pub(super) fn learn(
+        &mut self,
+        data: &Tensor,
+        kept: Option<&Tensor>,
+        step: Step,
+    ) -> Result<f32> {
+        let gradients = self.gradients(data, kept, true)?;
         let rows = f64::from(u32::try_from(data.dim(0)?).unwrap_or(u32::MAX));
         for ((weight, bias), (by_weight, by_bias)) in
             self.layers.iter_mut().rev().zip(&gradients.layers)
@@ -112,7 +119,7 @@ impl Unrolled {
     }
 
     /// The gradients of half the squared error, summed over pixels and averaged over rows.
-    fn gradients(&self, data: &Tensor, rounded: bool) -> Result<Gradients> {
+    fn gradients(&self, data: &Tensor, kept: Option<&Tensor>, rounded: bool) -> Result<Gradients> {
         let layers: Vec<Layer> = self.layers.iter().map(layer).collect::<Result<_>>()?;
         // Outputs of each layer: `smooth` for the slopes, `passed` as the next layer sees them.
         let mut smooth = Vec::with_capacity(layers.len());
@@ -124,7 +131,11 @@ impl Unrolled {
             let output = if number + 1 < layers.len() { logistic(sums)? } else { sums };
             let rounds = rounded && number == code;
             let seen = if rounds { output.gt(0.5)?.to_dtype(DType::F32)? } else { output.clone() };
-            passed.push(if number + 1 < layers.len() { seen.affine(scale, shift)? } else { seen });
+            passed.push(match kept.filter(|_| number == code) {
+                Some(kept) => dropped(&seen, kept)?.affine(scale, shift)?,
+                None if number + 1 < layers.len() => seen.affine(scale, shift)?,
+                None => seen,
+            });
             smooth.push(output);
         }
 
@@ -136,12 +147,20 @@ impl Unrolled {
         for (number, layer) in layers.iter().enumerate().rev() {
             gradients.push((slope.t()?.matmul(&passed[number])?, slope.sum_keepdim(0)?));
             if number > 0 {
-                let slope_of_output = slope.matmul(&layer.weight)?.affine(scale, 0.0)?;
+                let mut slope_of_output = slope.matmul(&layer.weight)?.affine(scale, 0.0)?;
+                if let Some(kept) = kept.filter(|_| number - 1 == code) {
+                    slope_of_output = (slope_of_output * kept)?;
+                }
                 slope = through_logistic(slope_of_output, &smooth[number - 1])?;
             }
         }
         Ok(Gradients { loss, layers: gradients })
     }
+}
+
+/// The outputs that are kept, and one half for the others.
+fn dropped(outputs: &Tensor, kept: &Tensor) -> Result<Tensor> {
+    outputs.affine(1.0, -0.5)?.mul(kept)?.affine(1.0, 0.5)
 }
 
 /// The layer that does with inputs `2 p - 1` what `plain` does with `p`.
@@ -195,7 +214,16 @@ mod tests {
     fn agree_with_finite_differences(descent: Descent) {
         const NUDGE: f32 = 1e-2;
         let (net, data) = example(descent);
-        let gradients = net.gradients(&data, false).unwrap().layers;
+        // Whole codes, and codes of which bits are dropped.
+        let kept: Vec<f32> = (0..7 * 4).map(|at| if at % 3 == 0 { 0.0 } else { 1.0 }).collect();
+        let kept = Tensor::from_vec(kept, (7, 4), &Device::Cpu).unwrap();
+        for kept in [None, Some(&kept)] {
+            those_with_kept_bits_agree(&net, &data, kept, NUDGE);
+        }
+    }
+
+    fn those_with_kept_bits_agree(net: &Unrolled, data: &Tensor, kept: Option<&Tensor>, by: f32) {
+        let gradients = net.gradients(data, kept, false).unwrap().layers;
         for (number, (by_weight, _)) in gradients.iter().rev().enumerate() {
             let (rows, columns) = by_weight.dims2().unwrap();
             for (row, column) in [(0, 0), (rows - 1, columns - 1), (rows / 2, columns / 3)] {
@@ -209,9 +237,9 @@ mod tests {
                     let weight = Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap();
                     net.layers[number].0 = Parameter::new(&weight, Adam::SLOTS).unwrap();
                     // The loss is a mean over 6 pixels, the gradient that of half their sum.
-                    net.gradients(&data, false).unwrap().loss * 3.0
+                    net.gradients(data, kept, false).unwrap().loss * 3.0
                 };
-                let expected = (nudged(NUDGE) - nudged(-NUDGE)) / (2.0 * NUDGE);
+                let expected = (nudged(by) - nudged(-by)) / (2.0 * by);
                 assert!((found - expected).abs() < 2e-3, "layer {number}: {found} {expected}");
             }
         }
@@ -238,10 +266,27 @@ mod tests {
         let falls = |descent, step: &dyn Fn(usize) -> Step| {
             let (mut net, data) = example(descent);
             let losses: Vec<f32> =
-                (1..=300).map(|number| net.learn(&data, step(number)).unwrap()).collect();
+                (1..=300).map(|number| net.learn(&data, None, step(number)).unwrap()).collect();
             assert!(losses[299] < losses[0] * 0.5, "{} {}", losses[0], losses[299]);
         };
         falls(Descent::Adam, &adam);
         falls(Descent::Plain, &plain);
+    }
+
+    /// Where ends are dropped, the first bits learn to do without the others.
+    #[test]
+    fn first_bits_of_nested_codes_say_more() {
+        let prefix: Vec<f32> = (0..7 * 4).map(|at| if at % 4 < 2 { 1.0 } else { 0.0 }).collect();
+        let prefix = Tensor::from_vec(prefix, (7, 4), &Device::Cpu).unwrap();
+        let loss_of_prefix = |nested: bool| {
+            let (mut net, data) = example(Descent::Adam);
+            for number in 1..=400 {
+                let kept = (nested && number % 2 == 0).then_some(&prefix);
+                net.learn(&data, kept, Step::Adam(Adam::at(number, 0.02))).unwrap();
+            }
+            net.gradients(&data, Some(&prefix), true).unwrap().loss
+        };
+        let [plain, nested] = [false, true].map(loss_of_prefix);
+        assert!(nested < 0.7 * plain, "{nested} {plain}");
     }
 }

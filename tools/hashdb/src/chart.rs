@@ -51,9 +51,30 @@ pub(crate) fn write(
     files::replace(file, &png.into_inner())
 }
 
-/// A colour for each curve.
+/// A colour for each curve; up to 24 curves have different ones: the eight colours, then light and dark ones.
 pub(crate) fn colored<T>(curves: &[T]) -> impl Iterator<Item = (&T, RGBColor)> {
-    curves.iter().zip(COLORS.into_iter().cycle())
+    let tones = [Tone::Full, Tone::Light, Tone::Dark];
+    let colors = tones.into_iter().flat_map(|tone| COLORS.map(|color| tone.of(color)));
+    curves.iter().zip(colors.cycle())
+}
+
+/// How light a colour is.
+#[derive(Debug, Clone, Copy)]
+enum Tone {
+    Full,
+    Light,
+    Dark,
+}
+
+impl Tone {
+    fn of(self, RGBColor(red, green, blue): RGBColor) -> RGBColor {
+        let part = |part: u8| match self {
+            Self::Full => part,
+            Self::Light => 255 - (255 - part) / 2,
+            Self::Dark => part / 5 * 3,
+        };
+        RGBColor(part(red), part(green), part(blue))
+    }
 }
 
 /// The names of the curves, beside them: nothing is covered.
@@ -67,4 +88,25 @@ pub(crate) fn draw_names(
         area.draw(&Text::new(name, (34, y - 8), ("sans-serif", 14).into_font()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RGBColor, colored};
+
+    /// The ninth curve had the first one's colour: a plot of more than eight methods could not be read.
+    #[test]
+    fn twenty_four_curves_have_colours_that_can_be_told_apart() {
+        let curves = [(); 24];
+        let colors: Vec<RGBColor> = colored(&curves).map(|(_, color)| color).collect();
+        assert_eq!(colors.len(), 24);
+        for (at, one) in colors.iter().enumerate() {
+            for other in &colors[..at] {
+                let apart = u32::from(one.0.abs_diff(other.0))
+                    + u32::from(one.1.abs_diff(other.1))
+                    + u32::from(one.2.abs_diff(other.2));
+                assert!(apart >= 30, "{one:?} {other:?}");
+            }
+        }
+    }
 }

@@ -84,6 +84,31 @@ fn every_method_finds_classes_that_differ_plainly() {
 }
 
 #[test]
+fn encoders_and_methods_are_scored_together_and_their_neighbours_drawn() {
+    let place = shards();
+    let both = ["--encoder", "default", "--encoder", "kmeans-itq", "--method", "itq"];
+    for (file, head) in [("s.png", &b"\x89PNG"[..]), ("s.jpg", &b"\xff\xd8\xff"[..])] {
+        let rows = rows(&place, &[&both[..], &["--bits", "16", "--sheet", file]].concat());
+        let names: Vec<_> = rows.iter().map(|row| row["codes"].as_str().unwrap()).collect();
+        assert_eq!(names, ["default encoder, first bits", "kmeans-itq, first bits", "ITQ"]);
+        let drawn = crate::read(&place.path(file));
+        assert!(drawn.starts_with(head));
+        let drawn = image::load_from_memory(&drawn).unwrap().into_rgb8();
+        // Two classes ask, three rows each.
+        assert_eq!(drawn.height(), 24 + 2 * (3 * 38 + 14));
+        // A JPEG blurs colours.
+        let least = if file == "s.png" { 1000 } else { 0 };
+        let green = |pixel: &&Rgb<u8>| pixel.0[1] > 120 && pixel.0[0] < 90 && pixel.0[2] < 90;
+        assert!(
+            drawn.pixels().filter(green).count() >= least,
+            "neighbours of the class are framed"
+        );
+    }
+    let twice = ["--db", "db", "--encoder", "default", "--encoder", "kmeans-itq"];
+    place.fails(2, "codes of one encoder", &[&SMALL[..], &twice].concat());
+}
+
+#[test]
 fn figures_too_good_for_codes_without_labels_are_called_a_leak() {
     let place = shards();
     let ran = place.run(&[&SMALL[..], &["--method", "l2"]].concat());

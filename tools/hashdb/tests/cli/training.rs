@@ -155,9 +155,32 @@ fn a_patch_net_is_added_to_an_encoder() {
         "--base needs --preset kh2011-patch",
         &["train", "photos", "--base", "w", "--out", "q"],
     );
+    let nested = ["--prefixes", "16", "--out", "q"];
+    place.fails(2, "are of codes and whole pictures", &[&train[..], &nested].concat());
     let other = ["train", "photos", "--places", "2", "--out", "q"];
     place.fails(2, "need --preset kh2011-patch", &other);
     place.fails(1, "expected 1 to 81", &[&train[..], &["--places", "82", "--out", "q"]].concat());
+}
+
+#[test]
+fn settings_of_nested_codes_change_the_weights_and_are_checked() {
+    let place = photos();
+    let train = |name, more: &[&str]| {
+        let arguments = [&["train", "photos", "--out", name], &SMALL[..], more].concat();
+        place.json(&arguments)[0]["fingerprint"].as_str().unwrap().to_owned()
+    };
+    let plain = train("plain", &[]);
+    assert_eq!(plain, train("same", &["--prefixes", "none", "--components", "0"]));
+    let nested = train("nested", &["--prefixes", "16,32"]);
+    let seen = train("seen", &["--components", "256"]);
+    assert!(plain != nested && plain != seen && nested != seen);
+    for (prefixes, words) in
+        [("64", "from 1 to 63"), ("32,16", "rising"), ("a", "no number of bits")]
+    {
+        let arguments = [&["train", "photos", "--out", "w"], &SMALL[..], &["--prefixes", prefixes]];
+        let run = place.run(&arguments.concat());
+        assert!(run.code != Some(0) && run.stderr.contains(words), "{}", run.stderr);
+    }
 }
 
 /// Weights must not depend on how many threads share a matrix product.

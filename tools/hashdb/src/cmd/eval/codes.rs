@@ -26,6 +26,7 @@ pub(super) const ADDRESS_BYTES: usize = 4;
 pub(super) fn of_encoder(
     args: &Args,
     data: &Data,
+    choice: Option<&EncoderChoice>,
     fingerprint: Option<String>,
     take: &mut dyn FnMut(Codes, Option<&Patches>) -> Result<()>,
 ) -> Result<()> {
@@ -33,12 +34,12 @@ pub(super) fn of_encoder(
     let encoder = match &data.encoder {
         Some(encoder) => encoder,
         None => {
-            loaded = load(args)?;
+            loaded = load(args, choice)?;
             &loaded
         }
     };
     let fingerprint = fingerprint.unwrap_or_else(|| encoder.fingerprint().to_string());
-    let name = match (&args.control, &args.encoder) {
+    let name = match (&args.control, choice) {
         (Some(Control::RandomEncoder), _) => "random encoder".to_owned(),
         (_, Some(EncoderChoice::File(path))) => path.display().to_string(),
         (_, Some(EncoderChoice::Named(name))) => (*name).to_owned(),
@@ -82,8 +83,8 @@ pub(super) fn of_encoder(
     Ok(())
 }
 
-fn load(args: &Args) -> Result<Model> {
-    let choice = args.encoder.clone().unwrap_or(EncoderChoice::Default);
+fn load(args: &Args, choice: Option<&EncoderChoice>) -> Result<Model> {
+    let choice = choice.cloned().unwrap_or(EncoderChoice::Default);
     let Some(encoder) = choice.load(args.device)? else { bail!("there is no encoder") };
     if args.control != Some(Control::RandomEncoder) {
         return Ok(encoder);

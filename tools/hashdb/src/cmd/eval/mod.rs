@@ -6,6 +6,7 @@ mod data;
 mod patches;
 mod plot;
 mod report;
+mod sheet;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -23,6 +24,7 @@ use crate::exit::{Exit, Usage};
 use crate::output::note;
 use crate::progress::Mode;
 use data::{Items, Protocol};
+use sheet::Sheet;
 
 /// Items that the ball of a search in two stages should let through.
 const FEW: u64 = 100;
@@ -45,16 +47,17 @@ pub(crate) struct Args {
     /// Where labels stand: `names` (`test_cat_0007.jpg`), `folders`, or a CSV file with key and label
     #[arg(long, value_name = "WHERE", default_value = "names")]
     labels: LabelsChoice,
-    /// The encoder to score: `default`, `kmeans-itq` or a weight file of `hashdb train` [default: default]
-    #[arg(long, value_name = "ENCODER", conflicts_with = "method")]
-    encoder: Option<EncoderChoice>,
+    /// The encoder to score: `default`, `kmeans-itq` or a weight file of `hashdb train`; may be given several times,
+    /// and beside --method [default: default]
+    #[arg(long, value_name = "ENCODER")]
+    encoder: Vec<EncoderChoice>,
     /// Score the codes that a database holds, with the encoder that made them
     #[arg(long, value_name = "DB", conflicts_with = "method")]
     db: Option<PathBuf>,
     /// Pictures that ask the database: folders, files, shards
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "db", conflicts_with = "protocol")]
     queries: Vec<PathBuf>,
-    /// Score classical methods on the pixels instead of an encoder
+    /// Score classical methods on the pixels, with the encoders of --encoder if there are any
     #[arg(long, value_enum, value_delimiter = ',', value_name = "METHOD")]
     method: Vec<Method>,
     /// Bits of the codes; of an encoder's code the first so many, a multiple of eight [default: 256, or all
@@ -97,6 +100,10 @@ pub(crate) struct Args {
     /// Draw precision against recall and against the places into a PNG file
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
+    /// Draw the first query of each of eight classes and its eight nearest by each code into a PNG or JPEG file,
+    /// those of the query's class framed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["db", "ball"])]
+    sheet: Option<PathBuf>,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -209,8 +216,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Some(Control::RandomEncoder) | None => {}
     }
     let mut rows = Vec::new();
-    if args.method.is_empty() {
-        codes::of_encoder(args, &data, fingerprint, &mut |codes, patches| {
+    let mut sheet = Sheet::default();
+    let encoders: Vec<Option<&EncoderChoice>> = match &args.encoder[..] {
+        [] if args.method.is_empty() => vec![None],
+        given => given.iter().map(Some).collect(),
+    };
+    for encoder in encoders {
+        codes::of_encoder(args, &data, encoder, fingerprint.clone(), &mut |codes, patches| {
+            if args.sheet.is_some() {
+                sheet.add(&data, &codes);
+            }
             if codes.addresses.is_some() {
                 rows.extend(
                     args.ball.iter().filter_map(|&radius| ball::score(args, &data, &codes, radius)),
@@ -222,21 +237,23 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             rows.push(score(args, &data, codes));
             Ok(())
         })?;
-    } else {
-        let mut learned = codes::Learned::default();
-        for &method in &args.method {
-            let metric = match method {
-                Method::L2 => baselines::Metric::L2,
-                Method::L1 => baselines::Metric::L1,
-                hashing => {
-                    learned.each(args, &data, hashing, &mut |codes| {
-                        rows.push(score(args, &data, codes));
-                    })?;
-                    continue;
-                }
-            };
-            rows.push(score_pixels(args, &data, metric)?);
-        }
+    }
+    let mut learned = codes::Learned::default();
+    for &method in &args.method {
+        let metric = match method {
+            Method::L2 => baselines::Metric::L2,
+            Method::L1 => baselines::Metric::L1,
+            hashing => {
+                learned.each(args, &data, hashing, &mut |codes| {
+                    if args.sheet.is_some() {
+                        sheet.add(&data, &codes);
+                    }
+                    rows.push(score(args, &data, codes));
+                })?;
+                continue;
+            }
+        };
+        rows.push(score_pixels(args, &data, metric)?);
     }
     report::print(args, &data, &rows)?;
     for row in rows.iter().filter(|row| row.summary.map_cut.mean > LEAK) {
@@ -248,6 +265,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     if let Some(file) = &args.plot {
         plot::draw(&data.title, &rows, file)?;
+    }
+    if let Some(file) = &args.sheet {
+        sheet.write(&data, file)?;
     }
     Ok(Exit::Done)
 }
@@ -261,8 +281,11 @@ fn check(args: &Args) -> Result<()> {
             "--control random-encoder takes the place of an encoder: leave out --db and --method",
         );
     }
-    if args.encoder == Some(EncoderChoice::None) {
+    if args.encoder.contains(&EncoderChoice::None) {
         return refuse("--encoder none has no codes to score");
+    }
+    if args.db.is_some() && args.encoder.len() > 1 {
+        return refuse("a database has codes of one encoder: give one --encoder or none");
     }
     let sound = |weight: &f64| weight.is_finite() && *weight >= 0.0;
     if args.weights.len() != 2 || !args.weights.iter().all(sound) || args.weights == [0.0, 0.0] {
@@ -272,7 +295,8 @@ fn check(args: &Args) -> Result<()> {
         return refuse("--bits 0 leaves nothing to score");
     }
     let pixels = |method: &Method| matches!(method, Method::L2 | Method::L1);
-    if !args.bits.is_empty() && !args.method.is_empty() && args.method.iter().all(pixels) {
+    let encoders = !args.encoder.is_empty() || args.method.is_empty();
+    if !args.bits.is_empty() && !encoders && args.method.iter().all(pixels) {
         return refuse("--bits has no meaning for pixels");
     }
     Ok(())
@@ -280,7 +304,7 @@ fn check(args: &Args) -> Result<()> {
 
 /// Refuses an encoder that did not make the codes of the database.
 fn same_encoder(args: &Args, of_database: &dyn hashdb::model::Encoder) -> Result<()> {
-    let Some(choice) = &args.encoder else { return Ok(()) };
+    let Some(choice) = args.encoder.first() else { return Ok(()) };
     let Some(given) = choice.load(args.device)? else { return Ok(()) };
     let (expected, found) =
         (of_database.fingerprint(), hashdb::model::Encoder::fingerprint(&given));

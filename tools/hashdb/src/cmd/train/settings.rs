@@ -1,5 +1,7 @@
 //! The settings of a training: a preset, and what the user changed of it.
 
+use std::str::FromStr;
+
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use hashdb::model::{Descent, NetConfig, PatchConfig, Recipe, Thresholds, TrainConfig};
@@ -53,6 +55,14 @@ pub(super) struct Settings {
     /// Patches of a picture in each pass, 1 to 81: all, or so many at random places; with --preset kh2011-patch
     #[arg(long, value_name = "N")]
     places: Option<usize>,
+    /// Lengths below that of a code, rising, at which its first bits are to be codes of their own, or none: the
+    /// fine-tuning drops what is behind them at random (nested dropout) [default: none]
+    #[arg(long, value_name = "BITS")]
+    prefixes: Option<Prefixes>,
+    /// Principal components of the pictures that the networks see while they are trained; 0 is all pixels. Trained
+    /// networks see pixels all the same [default: 0]
+    #[arg(long, value_name = "N")]
+    components: Option<usize>,
     /// Passes over the pictures for each restricted Boltzmann machine
     #[arg(long, visible_alias = "pretrain-epochs", value_name = "N")]
     rbm_epochs: Option<usize>,
@@ -86,6 +96,23 @@ pub(super) struct Settings {
     /// Where bits are cut [default: median, kh2011-*: half]
     #[arg(long, value_enum)]
     thresholds: Option<ThresholdsChoice>,
+}
+
+/// Rising lengths, or none.
+#[derive(Debug, Clone)]
+struct Prefixes(Vec<usize>);
+
+impl FromStr for Prefixes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(Vec::new()));
+        }
+        let length =
+            |part: &str| part.parse().map_err(|_| format!("{part:?} is no number of bits"));
+        text.split(',').map(length).collect::<Result<_, _>>().map(Self)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -123,8 +150,11 @@ impl Settings {
         let TrainConfig { mut code, mut address, .. } = config;
         self.change_net(&mut code, self.code_layers.as_ref());
         self.change_net(&mut address, self.address_layers.as_ref());
+        set(&mut code.prefixes, self.prefixes.as_ref().map(|prefixes| prefixes.0.clone()));
         let recipe = self.recipe(&config.recipe, seed);
-        Ok(Plan::Encoder(TrainConfig { recipe, code, address, continued: config.continued }))
+        let (continued, mut components) = (config.continued, config.components);
+        set(&mut components, self.components);
+        Ok(Plan::Encoder(TrainConfig { recipe, code, address, continued, components }))
     }
 
     /// Whether no network is trained, but features of patches gathered.
@@ -135,7 +165,7 @@ impl Settings {
     /// Whether anything is changed that networks alone have.
     pub(super) fn change_networks(&self) -> bool {
         let layers = [&self.code_layers, &self.address_layers, &self.patch_layers];
-        let counts = [self.places, self.rbm_epochs, self.epochs, self.batch];
+        let counts = [self.places, self.rbm_epochs, self.epochs, self.batch, self.components];
         let rates = [
             self.linear_rate,
             self.binary_rate,
@@ -147,6 +177,7 @@ impl Settings {
         layers.iter().any(|layers| layers.is_some())
             || counts.iter().any(Option::is_some)
             || rates.iter().any(Option::is_some)
+            || self.prefixes.is_some()
             || self.descent.is_some()
             || self.thresholds.is_some()
     }
@@ -160,6 +191,11 @@ impl Settings {
         if self.code_layers.is_some() || self.address_layers.is_some() {
             let rule =
                 "--preset kh2011-patch trains no other network: --patch-layers names its layers";
+            return Err(anyhow!(Usage(rule.to_owned())));
+        }
+        if self.prefixes.is_some() || self.components.is_some() {
+            let rule =
+                "--prefixes and --components are of codes and whole pictures, not of patches";
             return Err(anyhow!(Usage(rule.to_owned())));
         }
         let PatchConfig { recipe, mut net, mut places } = PatchConfig::kh2011();
