@@ -46,7 +46,9 @@ pub use prefix::{PrefixColumn, Prefixes};
 pub use rows::Rows;
 pub use table::{HalfBalls, PairTable, PairTableColumns};
 pub use top_k::TopK;
-pub use workers::{Alone, Workers};
+#[cfg(any(test, feature = "__internals"))]
+pub use workers::Alone;
+pub use workers::Workers;
 
 pub use crate::hamming::Hit;
 
