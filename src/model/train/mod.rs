@@ -44,7 +44,7 @@ use trainer::Trainer;
 ///
 /// `observer` sees a report a few times a second and at the end of each epoch; its
 /// [`ControlFlow::Break`] stops the training. With a `checkpoint` the state is kept in that file at
-/// the end of each epoch, and a training that was stopped or killed goes on from there when it is
+/// the end of each epoch, after its report, and a training that was stopped or killed goes on from there when it is
 /// called again with the same pictures, settings and path; the result is the same as without the
 /// interruption. The file stays when the training is done: remove it once the encoder is saved.
 ///

@@ -117,9 +117,7 @@ impl<'a> Trainer<'a> {
                 let (step, steps, epoch) = (step + 1, steps, epoch + 1);
                 return Err(ModelError::Diverged { phase, step, steps, epoch, rate });
             }
-            if last {
-                self.end_epoch(mean(sum, images))?;
-            }
+            let mut told = ControlFlow::Continue(());
             if last || reported.elapsed() >= REPORT_EVERY {
                 reported = Instant::now();
                 let seconds = start.elapsed().as_secs_f64();
@@ -137,9 +135,14 @@ impl<'a> Trainer<'a> {
                     seconds,
                     images_per_second,
                 };
-                if (self.observer)(&report).is_break() {
-                    return Err(ModelError::Stopped);
-                }
+                told = (self.observer)(&report);
+            }
+            if last {
+                // A pass is told before it is kept: killed in between, a training runs it again and tells it again.
+                self.end_epoch(mean(sum, images))?;
+            }
+            if told.is_break() {
+                return Err(ModelError::Stopped);
             }
         }
         Ok(())
