@@ -59,8 +59,8 @@ impl Family {
         if matches!(self, Self::Keys | Self::Values | Self::Records) {
             // Point look-ups of absent keys are the rule while loading.
             blocks.set_bloom_filter(10.0, false);
-            // In parts that are read when they are asked for: whole, those of 100 million records take 250 MB of
-            // memory and of each open, and are bounded by nothing.
+            // In parts that are read when they are asked for: each open reads whole ones, and they stay in memory,
+            // however many records there are.
             blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
             blocks.set_partition_filters(true);
         }
