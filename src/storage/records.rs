@@ -23,7 +23,7 @@ use crate::error::{Corruption, Error, RecordError, Result};
 use crate::storage::fs::OsFs;
 use crate::storage::lock::Lock;
 use crate::storage::log;
-use crate::storage::tables::set_dictionary;
+use crate::storage::tables::{USUAL_LEVEL, set_compression};
 use crate::storage::watermark;
 
 /// The column families (storage-format.md, section 4).
@@ -69,7 +69,7 @@ impl Family {
         options.set_compression_type(DBCompressionType::Lz4);
         if self == Self::Values {
             options.set_compression_type(DBCompressionType::Zstd);
-            set_dictionary(&mut options, DICTIONARY_BYTES);
+            set_compression(&mut options, USUAL_LEVEL, DICTIONARY_BYTES);
             options.set_enable_blob_files(true);
             options.set_min_blob_size(LARGE_VALUE_BYTES);
             options.set_blob_compression_type(DBCompressionType::Zstd);

@@ -28,12 +28,18 @@ const TRAINING: i32 = 100;
 /// What waits in memory until the dictionary of its table is made. Without a limit that is the whole table.
 const WAITING_BYTES: u64 = 4 << 20;
 
-/// Sets the size of the dictionary of tables, 0 for none.
-pub(super) fn set_dictionary(options: &mut Options, bytes: i32) {
-    // The window that zstd chooses, its level and its strategy: RocksDB's defaults, which come with the call.
-    let (window_bits, level, strategy) = (-14, 32_767, 0);
-    options.set_compression_options(window_bits, level, strategy, bytes);
-    options.set_zstd_max_train_bytes(TRAINING * bytes);
+/// zstd's level where its speed counts.
+const FAST_LEVEL: i32 = 1;
+/// RocksDB's number for the default of whatever compresses: zstd's level 3.
+pub(super) const USUAL_LEVEL: i32 = 32_767;
+
+/// Sets how hard zstd tries, and the size of the dictionary of tables, 0 for none. Not for LZ4, which takes a level
+/// above 0 for the slow variant.
+pub(super) fn set_compression(options: &mut Options, level: i32, dictionary_bytes: i32) {
+    // The window that zstd chooses and its strategy: RocksDB's defaults, which come with the call.
+    let (window_bits, strategy) = (-14, 0);
+    options.set_compression_options(window_bits, level, strategy, dictionary_bytes);
+    options.set_zstd_max_train_bytes(TRAINING * dictionary_bytes);
     // SAFETY: the options are alive and borrowed for writing; the call puts a number into them.
     unsafe {
         let options = options.as_raw_ptr();
@@ -78,8 +84,10 @@ pub(crate) fn write_table(
     fill: impl FnOnce(&mut TableWriter<'_>) -> Result<()>,
 ) -> Result<Option<Table>> {
     let mut options = family.options(&Cache::new_lru_cache(0));
-    // A load is to be fast; what is written anew later gets one.
-    set_dictionary(&mut options, 0);
+    if family == Family::Values {
+        // A load is to be fast; what is written anew later gets a dictionary and the time that it takes.
+        set_compression(&mut options, FAST_LEVEL, 0);
+    }
     // The disk begins at once, so that little is left to wait for at the end.
     options.set_bytes_per_sync(1 << 20);
     let writer = SstFileWriter::create(&options);

@@ -67,6 +67,14 @@ impl Source<'_> {
     }
 
     #[inline]
+    fn is_at_end(&self) -> bool {
+        match self {
+            Self::Memory { places, at, .. } => *at >= places.len(),
+            Self::File(reader) => reader.head().is_none(),
+        }
+    }
+
+    #[inline]
     fn advance(&mut self) -> Result<()> {
         match self {
             Self::Memory { chunk, places, at, level } => {
@@ -113,7 +121,7 @@ impl<'a> Merge<'a> {
                     Source::Memory { chunk, places, at, level }
                 }
             };
-            if source.head().is_some() {
+            if !source.is_at_end() {
                 merge.sources.push(source);
             }
         }
@@ -155,7 +163,7 @@ impl<'a> Merge<'a> {
             && let Some(first) = self.sources.first_mut()
         {
             first.advance()?;
-            if first.head().is_none() {
+            if first.is_at_end() {
                 self.sources.swap_remove(0);
             }
             self.sift(0);

@@ -139,7 +139,8 @@ impl BulkLoader {
         remove_tree(fs, &folder)?;
         ensure_dir(fs, &folder)?;
         failpoint::reach("bulk.begin");
-        // One block is filled while as many as there are threads are written; most is for the chunk.
+        // One block is filled while as many as there are threads are written, with one more to spare; most is for
+        // the chunk.
         let blocks = options.threads + 2;
         let block_bytes = options.memory_budget / VALUE_BLOCKS.max(4 * blocks);
         Ok(Self {

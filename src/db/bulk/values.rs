@@ -2,7 +2,7 @@
 //! block, each to a table of its own, on threads of their own.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use crate::error::{Error, Result};
@@ -17,8 +17,22 @@ struct Block {
     bytes: Vec<u8>,
 }
 
+/// A block whose memory is free again, and the table that was made of it.
+type Written = Result<(Block, Option<Table>)>;
+
 impl Block {
-    fn write(&self, path: &std::path::Path) -> Result<Option<Table>> {
+    /// Writes the table and empties the block, whose memory stays up to `block_bytes`: one large value may have
+    /// taken more.
+    fn write_out(mut self, path: &Path, block_bytes: usize) -> Written {
+        let table = self.write(path)?;
+        self.ids.clear();
+        self.ends.clear();
+        self.bytes.clear();
+        self.bytes.shrink_to(block_bytes);
+        Ok((self, table))
+    }
+
+    fn write(&self, path: &Path) -> Result<Option<Table>> {
         write_table(path, Family::Values, |table| {
             let mut start = 0;
             for (id, &end) in self.ids.iter().zip(&self.ends) {
@@ -37,7 +51,9 @@ pub(super) struct ValueTables {
     block_bytes: usize,
     block: Block,
     /// Blocks that are being written, oldest first.
-    writing: VecDeque<JoinHandle<Result<Option<Table>>>>,
+    writing: VecDeque<JoinHandle<Written>>,
+    /// The memory of a block that was written: what is new has to be cleared by the system page by page.
+    spare: Block,
     written: Vec<Table>,
 }
 
@@ -48,6 +64,7 @@ impl ValueTables {
             block_bytes,
             block: Block::default(),
             writing: VecDeque::new(),
+            spare: Block::default(),
             written: Vec::new(),
         }
     }
@@ -72,10 +89,10 @@ impl ValueTables {
         if self.writing.len() >= self.threads {
             self.take_oldest()?;
         }
-        let block = std::mem::take(&mut self.block);
-        let name = path.clone();
+        let block = std::mem::replace(&mut self.block, std::mem::take(&mut self.spare));
+        let (name, block_bytes) = (path.clone(), self.block_bytes);
         let thread = std::thread::Builder::new().name("hashdb-values".to_owned());
-        let writing = thread.spawn(move || block.write(&path));
+        let writing = thread.spawn(move || block.write_out(&path, block_bytes));
         let refused = |source| Error::Io { path: name, op: "start a thread for", source };
         self.writing.push_back(writing.map_err(refused)?);
         Ok(())
@@ -85,7 +102,8 @@ impl ValueTables {
         if let Some(writing) = self.writing.pop_front() {
             // A thread that panicked wrote no table that could be trusted.
             let lost = || Error::invalid("bulk load", "has lost a thread; begin anew");
-            let table = writing.join().unwrap_or_else(|_| Err(lost()))?;
+            let (block, table) = writing.join().unwrap_or_else(|_| Err(lost()))?;
+            self.spare = block;
             self.written.extend(table);
         }
         Ok(())
@@ -99,6 +117,7 @@ impl ValueTables {
         while !self.writing.is_empty() {
             self.take_oldest()?;
         }
+        (self.block, self.spare) = (Block::default(), Block::default());
         Ok(std::mem::take(&mut self.written))
     }
 }
