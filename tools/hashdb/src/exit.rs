@@ -66,6 +66,12 @@ fn way_out(error: &hashdb::Error) -> &'static str {
         hashdb::Error::WouldLose { .. } => {
             "; nothing was changed: restore a backup, or run hashdb repair --accept-loss"
         }
+        hashdb::Error::NotADatabase { path } if path.symlink_metadata().is_err() => {
+            "; hashdb create makes a new one"
+        }
+        hashdb::Error::NotADatabase { path } if path.join("records").is_dir() => {
+            "; if it was one, hashdb repair saves what is left of it"
+        }
         error if error.is_corruption() => {
             "; run hashdb check, then hashdb repair, or restore a backup"
         }

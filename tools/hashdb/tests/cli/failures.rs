@@ -16,6 +16,17 @@ fn what_is_no_database_is_named() {
         place.fails(1, "folder is not a hashdb database", &[command, "folder"]);
         place.fails(1, "folder/file is not a hashdb database", &[command, "folder/file"]);
     }
+    let way_out = "nowhere is not a hashdb database; hashdb create makes a new one";
+    place.fails(1, way_out, &["ingest", "nowhere", "folder"]);
+    // What is there is not made anew.
+    let told = place.run(&["ingest", "folder", "folder"]).stderr;
+    assert!(!told.contains("create"), "{told}");
+    place.run(&["create", "db", "--encoder", "none"]);
+    place.shell("rm db/SUPERBLOCK");
+    place.fails(1, "hashdb repair saves what is left of it", &["info", "db"]);
+    assert_eq!(place.run(&["repair", "db"]).code, Some(0));
+    assert_eq!(place.run(&["info", "db"]).code, Some(0));
+    place.shell("rm -r db");
     place.fails(1, "folder already exists", &["create", "folder", "--encoder", "none"]);
     let wide = ["create", "db", "--encoder", "none", "--code-bits", "100"];
     place.fails(1, "code bits must be 64 to 1024 in steps of 64, not 100", &wide);
