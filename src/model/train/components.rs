@@ -13,7 +13,7 @@ use crate::model::error::{Lift, ModelError};
 use crate::model::network::{Layer, numbers};
 use crate::model::normal::Normalizer;
 
-/// Pictures of which the components are those, spread evenly over the data.
+/// The components are those of at most so many pictures, spread evenly over the data.
 const SAMPLE: usize = 16_384;
 /// Pictures so few that their products are summed in f64 at once.
 const FEW: usize = 4096;

@@ -11,12 +11,13 @@ use crate::model::{ModelError, PATCHES, Pixels};
 pub struct NetConfig {
     /// Units of each layer behind the inputs, 1 to 16,384; the last are the bits.
     pub layers: Vec<usize>,
-    /// Passes over the pictures for each restricted Boltzmann machine; 0 skips the pretraining.
+    /// Passes over the pictures for each restricted Boltzmann machine; 0, the default, skips the pretraining.
     pub rbm_epochs: usize,
-    /// Passes over the pictures for the fine-tuning of the unrolled network.
+    /// Passes over the pictures for the fine-tuning of the unrolled network. Default 12.
     pub tune_epochs: usize,
     /// Numbers of bits, rising, below the last layer's: the first so many bits become codes of their own, for which
-    /// the fine-tuning drops the others at random (nested dropout). Default none: bits come in any order.
+    /// the fine-tuning drops the others at random (nested dropout). Default 16, 32, 64 and 128 for codes, which have 256
+    /// bits by default, none for addresses.
     #[serde(default, skip_serializing_if = "is_default")]
     pub prefixes: Vec<usize>,
 }
@@ -37,7 +38,7 @@ pub struct TrainConfig {
     #[serde(default, skip_serializing_if = "is_default")]
     pub continued: bool,
     /// How many principal components of the pictures the networks see while they are trained, 1 to 3072; 0 is all
-    /// pixels. Trained networks see pixels all the same.
+    /// pixels. Trained networks see pixels all the same. Default 256.
     #[serde(default, skip_serializing_if = "is_default")]
     pub components: usize,
 }
@@ -60,18 +61,18 @@ impl Default for TrainConfig {
             recipe: Recipe::default(),
             code: NetConfig {
                 layers: vec![768, 256],
-                rbm_epochs: 1,
-                tune_epochs: 10,
-                prefixes: Vec::new(),
+                rbm_epochs: 0,
+                tune_epochs: 12,
+                prefixes: vec![16, 32, 64, 128],
             },
             address: NetConfig {
                 layers: vec![320, 28],
-                rbm_epochs: 1,
+                rbm_epochs: 0,
                 tune_epochs: 12,
                 prefixes: Vec::new(),
             },
             continued: false,
-            components: 0,
+            components: 256,
         }
     }
 }
@@ -170,7 +171,7 @@ pub(super) fn shown(inputs: usize, layers: &[usize]) -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetSummary {
     /// Mean squared reconstruction error of each machine in its last epoch: of a pixel in units of
-    /// the pictures' variance for the first, of a unit's probability for the others.
+    /// the pictures' variance for the first, of a unit's probability for the others. 0 for a machine without passes.
     pub rbm_losses: Vec<f32>,
     /// Mean squared reconstruction error of a pixel in the last epoch of fine-tuning, in units of the
     /// pictures' variance, through rounded codes: 1 is what the mean picture reaches. With prefixes it is the mean over

@@ -1,11 +1,10 @@
 //! Training of an [`Autoencoder`] from pictures without labels, as Krizhevsky and Hinton (ESANN 2011)
 //! describe it: a stack of restricted Boltzmann machines, unrolled and fine-tuned.
 //!
-//! What departs from the paper by default, and why: two layers a network, wider first weights and Adam with
-//! a falling rate instead of plain descent at 10^-6, because they reach a lower loss in the few thousand
-//! steps that a processor makes in minutes; thresholds at the medians (`calibrate`). What departs further on demand:
-//! principal components for pixels, which make a step cheap (`components`), and first bits that are codes of
-//! their own (`nested`). All of it is settings, and
+//! What departs from the paper by default, and why: two layers a network, no machines but wide first weights, and
+//! Adam with a falling rate instead of plain descent at 10^-6, because they reach a lower loss in the few thousand
+//! steps that a processor makes in minutes; principal components for pixels, which make a step cheap (`components`);
+//! first bits that are codes of their own (`nested`); thresholds at the medians (`calibrate`). All of it is settings, and
 //! [`TrainConfig::kh2011_256`] and its siblings are the paper's. Weights are always rounded to f16 at the end.
 //!
 //! The same pictures in the same order, settings and machine give the same bytes, interrupted or not.

@@ -69,7 +69,7 @@ impl Job<'_> {
     ///
     /// The paper's first weights are small, and grow in a million steps. The default scales them to give
     /// sums of about unit variance from the start, as an autoencoder wants them: so the layers above see
-    /// variety however short the pretraining is. Probabilities vary less than pixels, hence the 2.
+    /// variety however short the pretraining is, or without any. Probabilities vary less than pixels, hence the 2.
     fn new_machine(
         &self,
         number: usize,

@@ -170,10 +170,10 @@ fn settings_of_nested_codes_change_the_weights_and_are_checked() {
         place.json(&arguments)[0]["fingerprint"].as_str().unwrap().to_owned()
     };
     let plain = train("plain", &[]);
-    assert_eq!(plain, train("same", &["--prefixes", "none", "--components", "0"]));
-    let nested = train("nested", &["--prefixes", "16,32"]);
-    let seen = train("seen", &["--components", "256"]);
-    assert!(plain != nested && plain != seen && nested != seen);
+    assert_eq!(plain, train("same", &["--prefixes", "16,32", "--components", "256"]));
+    let whole = train("whole", &["--prefixes", "none"]);
+    let pixels = train("pixels", &["--components", "0"]);
+    assert!(plain != whole && plain != pixels && whole != pixels);
     for (prefixes, words) in
         [("64", "from 1 to 63"), ("32,16", "rising"), ("a", "no number of bits")]
     {

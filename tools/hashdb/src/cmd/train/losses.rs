@@ -83,15 +83,18 @@ impl Losses {
         files::replace(file, lines.as_bytes())
     }
 
-    /// Draws the curves: the machines on the left, the fine-tuning on the right.
+    /// Draws the curves: the machines, where there are any, on the left, the fine-tuning on the right.
     pub(super) fn plot(&self, title: &str, file: &Path) -> Result<()> {
         let curves = self.curves();
         let (tuning, machines): (Vec<_>, Vec<_>) =
             curves.iter().partition(|curve| curve.name.ends_with("fine-tuning"));
         chart::write(file, SIZE, title, |root| {
             let (charts, names) = root.split_horizontally(SIZE.0 - NAMES_WIDTH);
-            let (left, right) = charts.split_horizontally((SIZE.0 - NAMES_WIDTH) / 2);
-            draw(&left, "reconstruction error of each machine", &machines)?;
+            let middle = if machines.is_empty() { 0 } else { (SIZE.0 - NAMES_WIDTH) / 2 };
+            let (left, right) = charts.split_horizontally(middle);
+            if !machines.is_empty() {
+                draw(&left, "reconstruction error of each machine", &machines)?;
+            }
             draw(&right, "reconstruction error in the fine-tuning", &tuning)?;
             let colored = |curves| chart::colored::<&Curve>(curves);
             let all = colored(&machines).chain(colored(&tuning));

@@ -11,7 +11,8 @@ use crate::exit::Usage;
 /// Networks and schedules by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Preset {
-    /// The default encoder: two layers a network, minutes on a CPU
+    /// The default encoder: two layers a network, no Boltzmann machines, principal components, first bits that are
+    /// codes of their own; minutes on a CPU
     Small,
     /// Krizhevsky and Hinton 2011: 3072-8192-4096-2048-1024-512-256 for codes, for addresses
     /// 3072-512-256-128-64-28, which the paper does not have. For a GPU
@@ -56,26 +57,28 @@ pub(super) struct Settings {
     #[arg(long, value_name = "N")]
     places: Option<usize>,
     /// Lengths below that of a code, rising, at which its first bits are to be codes of their own, or none: the
-    /// fine-tuning drops what is behind them at random (nested dropout) [default: none]
+    /// fine-tuning drops what is behind them at random (nested dropout) [default: 16,32,64,128 as far as they are
+    /// shorter, kh2011-*: none]
     #[arg(long, value_name = "BITS")]
     prefixes: Option<Prefixes>,
     /// Principal components of the pictures that the networks see while they are trained; 0 is all pixels. Trained
-    /// networks see pixels all the same [default: 0]
+    /// networks see pixels all the same [default: 256, kh2011-*: 0]
     #[arg(long, value_name = "N")]
     components: Option<usize>,
-    /// Passes over the pictures for each restricted Boltzmann machine
+    /// Passes over the pictures for each restricted Boltzmann machine; without any there are no machines [default: 0,
+    /// kh2011-*: 80]
     #[arg(long, visible_alias = "pretrain-epochs", value_name = "N")]
     rbm_epochs: Option<usize>,
-    /// Passes over the pictures for the fine-tuning of each network
+    /// Passes over the pictures for the fine-tuning of each network [default: 12, kh2011-*: 5]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Pictures, or patches, in a step
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Rate of the machine at the pixels
+    /// Rate of the machine at the pixels, where there are machines
     #[arg(long, value_name = "RATE")]
     linear_rate: Option<f32>,
-    /// Rate of the machines above it
+    /// Rate of the machines above it, where there are any
     #[arg(long, value_name = "RATE")]
     binary_rate: Option<f32>,
     /// Rate of the fine-tuning: with adam at its start, for a mean over a batch; with plain all along, for a sum
@@ -150,6 +153,8 @@ impl Settings {
         let TrainConfig { mut code, mut address, .. } = config;
         self.change_net(&mut code, self.code_layers.as_ref());
         self.change_net(&mut address, self.address_layers.as_ref());
+        let bits = code.layers.last().copied().unwrap_or(0);
+        code.prefixes.retain(|&length| length < bits);
         set(&mut code.prefixes, self.prefixes.as_ref().map(|prefixes| prefixes.0.clone()));
         let recipe = self.recipe(&config.recipe, seed);
         let (continued, mut components) = (config.continued, config.components);
