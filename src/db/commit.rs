@@ -24,6 +24,8 @@ struct Group<'a> {
     added: Columns,
     deleted: Vec<u64>,
     state: State,
+    /// What the next record gets, which may lie behind ids that a load keeps.
+    next_id: u64,
 }
 
 impl Engine {
@@ -67,6 +69,7 @@ impl Engine {
             added: Columns::new(usize::from(self.schema.code_bits / 8)),
             deleted: Vec::new(),
             state: view.state,
+            next_id: view.next_id(),
         };
         let mut accepted = Vec::with_capacity(tickets.len());
         for ticket in tickets {
@@ -93,7 +96,7 @@ impl Engine {
             return refuse(accepted.into_iter().map(|(ticket, _)| ticket), error);
         }
         failpoint::reach("commit.written");
-        let mut next = view.with_state(state, view.kept_from);
+        let mut next = view.with_state(state, view.kept.clone());
         next.memtable.append(added);
         next.deleted.insert(deleted);
         self.publish(commit, next);
@@ -153,9 +156,10 @@ impl Group<'_> {
                         }
                         None => written.inserted += 1,
                     }
-                    let location = Location { address: address.value(), id: self.state.next_id };
+                    let location = Location { address: address.value(), id: self.next_id };
                     let entry = KeyEntry { location, has_value: !value.is_empty() };
-                    self.state.next_id += 1;
+                    self.next_id += 1;
+                    self.state.next_id = self.next_id;
                     self.state.record_count += 1;
                     let patches = patches.iter().map(|patch| patch.value());
                     let record = encode_record(code, key, entry.has_value, patches.clone());

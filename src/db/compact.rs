@@ -220,7 +220,7 @@ impl Engine {
             memtable: current.memtable.clone(),
             deleted: current.deleted.retain(|id| dropped.binary_search(&id).is_err()),
             state,
-            kept_from: current.kept_from,
+            kept: current.kept.clone(),
         };
         self.publish(&mut commit, next);
         failpoint::reach("merge.published");

@@ -91,7 +91,7 @@ impl Engine {
             memtable: Memtable::default(),
             deleted: DeletedIds::default(),
             state,
-            kept_from: None,
+            kept: None,
         };
         let recovered = Recovered { encoder, index: options.index, superblock, view };
         Ok(Self::new(layout, options, search, recovered, false))
@@ -306,7 +306,7 @@ pub(crate) fn recover(
         let (expected, found) = (state.record_count, rows.saturating_sub(deleted.len() as u64));
         return Err(damage(Corruption::Mismatch { field: "indexed records", expected, found }));
     }
-    let view = View { records, segments, memtable, deleted, state, kept_from: None };
+    let view = View { records, segments, memtable, deleted, state, kept: None };
     Ok(Recovered { encoder, index, superblock: *superblock, view })
 }
 

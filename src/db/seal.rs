@@ -102,7 +102,7 @@ impl Engine {
                 .deleted
                 .retain(|id| !(sealed.contains(&id) && view.deleted.contains(id))),
             state,
-            kept_from: current.kept_from,
+            kept: current.kept.clone(),
         };
         self.publish(&mut commit, next);
         failpoint::reach("seal.published");

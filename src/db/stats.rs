@@ -78,7 +78,7 @@ impl Engine {
             address_bits: self.schema.address_bits,
             encoder: self.encoder.clone(),
             records: view.state.record_count,
-            next_id: view.state.next_id,
+            next_id: view.next_id(),
             memtable_rows: view.memtable.len() as u64,
             segments: segments.collect(),
             patches: runs.chain(sealed).sum(),

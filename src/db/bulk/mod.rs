@@ -82,36 +82,23 @@ pub struct BulkLoader {
 #[derive(Debug)]
 struct Reservation {
     database: Database,
-    first_id: u64,
 }
 
 impl Reservation {
     fn engine(&self) -> &Engine {
         self.database.engine()
     }
-
-    fn end(&self) -> u64 {
-        self.first_id + RESERVED_IDS
-    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         let engine = self.engine();
-        // A seal under way has taken the kept ids for used ones: its bound is behind them.
-        let sealing = engine.sealing.lock();
         if let Ok(mut commit) = engine.lock_commit() {
             let view = engine.view();
-            let mut state = view.state;
-            // Nobody got an id behind them, and no record of the load is in the database.
-            if state.next_id == self.end() && state.sealed_bound <= self.first_id {
-                state.next_id = self.first_id;
-            }
-            if view.kept_from.is_some() {
-                engine.publish(&mut commit, view.with_state(state, None));
+            if view.kept.is_some() {
+                engine.publish(&mut commit, view.with_state(view.state, None));
             }
         }
-        drop(sealing);
         // What cannot be removed goes at the next load or the next open.
         let _left = remove_tree(engine.options.fs.as_ref(), &engine.layout.load());
         engine.loading.store(false, Ordering::Release);
@@ -128,13 +115,9 @@ impl BulkLoader {
         if engine.loading.swap(true, Ordering::AcqRel) {
             return Err(Error::invalid("bulk load", "is under way already, one at a time"));
         }
-        let reservation = match reserve(engine) {
-            Ok(first_id) => Reservation { first_id, database: database.clone() },
-            Err(error) => {
-                engine.loading.store(false, Ordering::Release);
-                return Err(error);
-            }
-        };
+        // Given back from here on, whatever fails.
+        let reservation = Reservation { database: database.clone() };
+        let first_id = reserve(engine)?;
         let (fs, folder) = (engine.options.fs.as_ref(), engine.layout.load());
         remove_tree(fs, &folder)?;
         ensure_dir(fs, &folder)?;
@@ -152,7 +135,7 @@ impl BulkLoader {
                 options.memory_budget - block_bytes * blocks,
             ),
             names: Names::new(folder),
-            first_id: reservation.first_id,
+            first_id,
             count: 0,
             patched: false,
             notes: Vec::new(),
@@ -349,12 +332,8 @@ impl BulkLoader {
         let end = self.first_id + self.count;
         let (numbers, state) = (built.segments.iter().map(|segment| segment.number()), view.state);
         State {
-            // Ids that were kept for more records go back, unless others came behind them.
-            next_id: if state.next_id == self.reservation.end() {
-                end.max(state.sealed_bound)
-            } else {
-                state.next_id
-            },
+            // Unless others came behind the ids that are kept.
+            next_id: state.next_id.max(end),
             sealed_bound: state.sealed_bound.max(end),
             next_segment: numbers.max().map_or(0, |last| last + 1).max(state.next_segment),
             record_count: state.record_count + built.inserted,
@@ -372,8 +351,8 @@ fn reserve(engine: &Engine) -> Result<u64> {
     if first_id >= MAX_COUNTER - RESERVED_IDS {
         return Err(Error::invalid("bulk load", "finds no ids that are left"));
     }
-    let state = State { next_id: first_id + RESERVED_IDS, ..view.state };
-    engine.publish(&mut commit, view.with_state(state, Some(first_id)));
+    let kept = first_id..first_id + RESERVED_IDS;
+    engine.publish(&mut commit, view.with_state(view.state, Some(kept)));
     Ok(first_id)
 }
 

@@ -61,16 +61,19 @@ impl Model {
     }
 
     /// Advances to the state that the database shows, which is that after `least` to `most` steps:
-    /// the rule that what was recovered is a prefix of what was done.
+    /// the rule that what was recovered is a prefix of what was done. The next id belongs to it: of a
+    /// step that puts a record and deletes it again nothing else is seen.
     pub(crate) fn recover(&mut self, db: &Database, least: u64, most: u64) -> Result<()> {
         self.advance_to(least);
         let found = read(db)?;
+        let next_id = db.stats().next_id;
         let lacking = describe_difference(&self.records, &found);
-        while found != self.records {
+        let expected = self.next_id;
+        while (&found, next_id) != (&self.records, self.next_id) {
             if self.steps >= most {
                 bail!(
                     "the state is that after none of the steps {least} to {most}; \
-                     from the one after {least}: {lacking}"
+                     from the one after {least}: {lacking}, next id {next_id} for {expected}"
                 );
             }
             self.advance();
