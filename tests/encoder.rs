@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use hashdb::model::{
-    Autoencoder, BATCHES, Descent, DeviceChoice, Encoded, Encoder, ModelError, NetConfig, PATCHES,
-    PREPROCESSING, PatchConfig, Pixels, Precision, Progress, Recipe, Thresholds, TrainConfig,
-    default_encoder, train, train_patches,
+    Autoencoder, BATCHES, Descent, DeviceChoice, Encoded, Encoder, ModelError, Net, NetConfig,
+    PATCHES, PREPROCESSING, PatchConfig, Phase, Pixels, Precision, Progress, Recipe, Thresholds,
+    TrainConfig, default_encoder, train, train_patches,
 };
 
 const CPU: DeviceChoice = DeviceChoice::Cpu;
@@ -102,11 +102,12 @@ fn train_small(stop: usize, checkpoint: Option<&Path>) -> Result<Autoencoder, Mo
     train(&small_dataset(), &small_config(), CPU, &mut stops(stop), checkpoint)
 }
 
-/// An observer that stops at the end of epoch `stop`, counted from 1; 0 never.
+/// An observer that stops at the end of epoch `stop` of those that learn, counted from 1; 0 never.
 fn stops(stop: usize) -> impl FnMut(&Progress) -> ControlFlow<()> {
     let mut ends = 0;
     move |progress| {
-        ends += usize::from(progress.images == progress.total);
+        let learns = progress.phase != Phase::Thresholds;
+        ends += usize::from(learns && progress.images == progress.total);
         if stop > 0 && ends == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
@@ -439,9 +440,13 @@ fn training_is_fixed_by_its_seed_and_reports_each_epoch() {
         "code rbm 2/2",
         "code fine-tuning",
         "code fine-tuning",
+        "code thresholds",
+        "code thresholds",
         "address rbm 1/1",
         "address fine-tuning",
         "address fine-tuning",
+        "address thresholds",
+        "address thresholds",
     ];
     assert_eq!(phases, expected);
     assert_eq!(train_small(0, None).unwrap().to_bytes().unwrap(), encoder.to_bytes().unwrap());
@@ -479,6 +484,35 @@ fn resumed_training_equals_an_uninterrupted_one() {
     }
 }
 
+/// Cutting the bits of a large network took minutes, in which nothing was told and nothing could stop it.
+#[test]
+fn a_training_stops_while_its_bits_are_cut_and_goes_on_from_there() {
+    let expected = train_small(0, None).unwrap().to_bytes().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (net, pass) in [(Net::Code, 1), (Net::Code, 2), (Net::Address, 1), (Net::Address, 2)] {
+        let path = folder.path().join(format!("{net} {pass}"));
+        let mut stop = |progress: &Progress| {
+            let Progress { phase, epoch, epochs, images, rate, .. } = *progress;
+            if (progress.net, phase, epoch) == (net, Phase::Thresholds, pass) {
+                assert_eq!((epochs, images, rate), (2, 50, 0.0));
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        };
+        let config = small_config();
+        let stopped = train(&small_dataset(), &config, CPU, &mut stop, Some(&path)).unwrap_err();
+        assert!(matches!(stopped, ModelError::Stopped), "{net} {pass}: {stopped}");
+        let mut learned = 0;
+        let mut count = |progress: &Progress| {
+            learned += usize::from((progress.net, progress.phase) == (net, Phase::FineTuning));
+            ControlFlow::Continue(())
+        };
+        let resumed = train(&small_dataset(), &config, CPU, &mut count, Some(&path)).unwrap();
+        assert_eq!(learned, 0, "{net} {pass}: learned again");
+        assert_eq!(resumed.to_bytes().unwrap(), expected, "{net} {pass}");
+    }
+}
+
 #[test]
 fn a_resumed_training_by_the_paper_equals_an_uninterrupted_one() {
     let run = |stop, checkpoint: Option<&Path>| {
@@ -498,8 +532,10 @@ fn a_resumed_training_by_the_paper_equals_an_uninterrupted_one() {
         "code rbm 1/2",
         "code rbm 2/2",
         "code fine-tuning",
+        "code thresholds",
         "address rbm 3/3",
         "address fine-tuning",
+        "address thresholds",
     ];
     assert_eq!(phases, expected);
     let summary = whole.training().unwrap();

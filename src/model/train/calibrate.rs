@@ -5,7 +5,10 @@
 //! as it was learned and only raise the entropy of the codes; Kim et al. (2023) move theirs to the
 //! mean for the same reason.
 
+use std::ops::ControlFlow;
+
 use super::dataset::Dataset;
+use super::progress::{Net, Observer, Pass, Phase};
 use super::recipe::Thresholds;
 use crate::model::error::{Lift, ModelError};
 use crate::model::network::{Network, numbers};
@@ -23,17 +26,28 @@ pub(super) struct Balance {
     pub(super) dead: usize,
 }
 
-/// Moves the thresholds of `network` to the medians, if asked to, and says how the bits are spread then.
+/// Moves the thresholds of `network` to the medians, if asked to, and says how the bits are spread then. `observer` is
+/// told of the passes that this takes, with the loss that the net ended at.
 pub(super) fn calibrate(
     network: &mut Network,
     dataset: &Dataset<'_>,
     thresholds: Thresholds,
+    observer: Observer<'_>,
+    (net, loss): (Net, f32),
 ) -> Result<Balance, ModelError> {
-    if thresholds == Thresholds::Median {
-        let medians = units(network, dataset)?.iter_mut().map(|sums| median(sums)).collect();
+    let stride = dataset.len().div_ceil(SAMPLE);
+    let sample: Vec<usize> = (0..dataset.len()).step_by(stride).collect();
+    let moves = thresholds == Thresholds::Median;
+    let passes = if moves { 2 } else { 1 };
+    let mut units = |network: &Network, number: usize| {
+        let mut pass = Pass::begin((net, Phase::Thresholds), (number, passes), sample.len());
+        units(network, dataset, &sample, |done| pass.tell(observer, done, (loss, 0.0)))
+    };
+    if moves {
+        let medians = units(network, 1)?.iter_mut().map(|sums| median(sums)).collect();
         network.shift_bits(medians).lift()?;
     }
-    let shares = units(network, dataset)?.into_iter().map(|sums| share_on(&sums));
+    let shares = units(network, passes)?.into_iter().map(|sums| share_on(&sums));
     let shares: Vec<f64> = shares.collect();
     let entropy = shares.iter().map(|&share| entropy(share)).sum::<f64>();
     #[expect(clippy::cast_possible_truncation, reason = "an entropy is between 0 and 1")]
@@ -43,16 +57,22 @@ pub(super) fn calibrate(
     Ok(Balance { entropy, dead })
 }
 
-/// The sums of each bit over the sample.
-fn units(network: &Network, dataset: &Dataset<'_>) -> Result<Vec<Vec<f32>>, ModelError> {
-    let stride = dataset.len().div_ceil(SAMPLE);
-    let sample: Vec<usize> = (0..dataset.len()).step_by(stride).collect();
+/// The sums of each bit over the sample; `tell` hears how many pictures are done.
+fn units(
+    network: &Network,
+    dataset: &Dataset<'_>,
+    sample: &[usize],
+    mut tell: impl FnMut(usize) -> ControlFlow<()>,
+) -> Result<Vec<Vec<f32>>, ModelError> {
     let bits = network.units().last().copied().unwrap_or(0);
     let mut units = vec![Vec::with_capacity(sample.len()); bits];
-    for chunk in sample.chunks(ROWS) {
+    for (number, chunk) in sample.chunks(ROWS).enumerate() {
         let sums = dataset.batch(chunk).and_then(|inputs| network.sums(&inputs)).lift()?;
         for row in numbers(&sums)?.chunks_exact(bits) {
             units.iter_mut().zip(row).for_each(|(unit, &sum)| unit.push(sum));
+        }
+        if tell(number * ROWS + chunk.len()).is_break() {
+            return Err(ModelError::Stopped);
         }
     }
     Ok(units)

@@ -1,9 +1,7 @@
 //! The course of a training: one net after the other; for each its machines from the pixels up, then the
 //! fine-tuning.
 
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
@@ -12,19 +10,13 @@ use super::checkpoint::Checkpoint;
 use super::config::NetSummary;
 use super::dataset::Dataset;
 use super::optimizer::{Adam, Momentum};
-use super::progress::{Net, Progress};
+use super::progress::{Net, Observer, Pass};
 use super::recipe::Descent;
 use super::state::{Job, NetState, State};
 use super::tune::Step;
 use crate::model::error::{Lift, ModelError};
 use crate::model::network::{Network, with_numbers};
 use crate::model::random::Random;
-
-/// Time between two reports within an epoch.
-const REPORT_EVERY: Duration = Duration::from_millis(250);
-
-/// Called with each report; [`ControlFlow::Break`] stops the training.
-pub(super) type Observer<'a> = &'a mut dyn FnMut(&Progress) -> ControlFlow<()>;
 
 /// One training.
 pub(super) struct Trainer<'a> {
@@ -90,7 +82,6 @@ impl<'a> Trainer<'a> {
 
     /// One pass over the pictures, in an order of its own. A stop in its middle loses the pass.
     fn run_epoch(&mut self, job: Job<'_>, epochs: usize) -> Result<(), ModelError> {
-        let start = Instant::now();
         let phase = job.phase(self.state.net.phase);
         let epoch = self.state.net.epoch;
         let tuning = self.state.net.unrolled.is_some();
@@ -99,7 +90,8 @@ impl<'a> Trainer<'a> {
         let order = self.dataset.pass(&mut random);
         let total = order.len();
         let steps = total.div_ceil(job.recipe.batch);
-        let (mut images, mut sum, mut reported) = (0, 0.0, start);
+        let mut pass = Pass::begin((job.net, phase), (epoch + 1, epochs), total);
+        let (mut images, mut sum) = (0, 0.0);
         for (step, items) in order.chunks(job.recipe.batch).enumerate() {
             let data = self.dataset.seen_batch(items).lift()?;
             let time = Time { done: epoch * steps + step, all: epochs * steps };
@@ -117,26 +109,7 @@ impl<'a> Trainer<'a> {
                 let (step, steps, epoch) = (step + 1, steps, epoch + 1);
                 return Err(ModelError::Diverged { phase, step, steps, epoch, rate });
             }
-            let mut told = ControlFlow::Continue(());
-            if last || reported.elapsed() >= REPORT_EVERY {
-                reported = Instant::now();
-                let seconds = start.elapsed().as_secs_f64();
-                let images_per_second = count(images) / seconds.max(1e-9);
-                let (net, loss, epoch) = (job.net, mean(sum, images), epoch + 1);
-                let report = Progress {
-                    net,
-                    phase,
-                    epoch,
-                    epochs,
-                    images,
-                    total,
-                    loss,
-                    rate,
-                    seconds,
-                    images_per_second,
-                };
-                told = (self.observer)(&report);
-            }
+            let told = pass.tell(self.observer, images, (mean(sum, images), rate));
             if last {
                 // A pass is told before it is kept: killed in between, a training runs it again and tells it again.
                 self.end_epoch(mean(sum, images))?;
@@ -216,9 +189,11 @@ impl<'a> Trainer<'a> {
         self.dataset.take_in(&mut layers).lift()?;
         let mut network = Network::new(&layers).lift()?;
         check_range(job.net, &network)?;
-        let balance = calibrate(&mut network, self.dataset, job.recipe.thresholds)?;
         let mut losses = self.state.net.losses.clone();
-        let loss = losses.pop().unwrap_or_default();
+        let loss = losses.last().copied().unwrap_or_default();
+        let report = (job.net, loss);
+        let thresholds = job.recipe.thresholds;
+        let balance = calibrate(&mut network, self.dataset, thresholds, self.observer, report)?;
         losses.truncate(job.config.layers.len());
         let (bit_entropy, dead_bits) = (balance.entropy, balance.dead);
         Ok((network, NetSummary { rbm_losses: losses, loss, bit_entropy, dead_bits }))

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use hashdb::model::Progress;
+use hashdb::model::{Phase, Progress};
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,8 @@ impl Losses {
 
     /// Logs an epoch if this report ends one.
     pub(super) fn add(&mut self, progress: &Progress) -> Result<()> {
-        if progress.images != progress.total {
+        // Nothing is learned any more while the bits are cut.
+        if progress.images != progress.total || progress.phase == Phase::Thresholds {
             return Ok(());
         }
         let epoch = Epoch {

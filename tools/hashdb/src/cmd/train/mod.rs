@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use hashdb::ingest::{IngestError, IngestOptions, Observer, Reject, Report, collect_pixels};
 use hashdb::model::{
-    Autoencoder, DeviceChoice, Encoder as _, Model, ModelError, NetSummary, PatchConfig, Progress,
-    train, train_patches,
+    Autoencoder, DeviceChoice, Encoder as _, Model, ModelError, NetSummary, PatchConfig, Phase,
+    Progress, train, train_patches,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -328,9 +328,11 @@ impl Serialize for Shown<'_> {
 impl State for Shown<'_> {
     fn line(&self) -> String {
         let Progress { net, phase, epoch, epochs, loss, images_per_second, .. } = self.0;
-        format!(
-            "{net} {phase}, epoch {epoch}/{epochs}, loss {loss:.4}, {images_per_second:.0} images/s"
-        )
+        let learned = match phase {
+            Phase::Thresholds => String::new(),
+            _ => format!(" loss {loss:.4},"),
+        };
+        format!("{net} {phase}, epoch {epoch}/{epochs},{learned} {images_per_second:.0} images/s")
     }
 
     fn fraction(&self) -> Option<f64> {
