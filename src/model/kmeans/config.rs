@@ -66,8 +66,11 @@ pub(super) const MAX_CENTROIDS: usize = 8192;
 pub(super) const MAX_GRID: usize = super::patches::PLACES;
 
 impl KmeansConfig {
-    /// Checks every setting against its documented range.
-    pub(super) fn check(&self) -> Result<(), ModelError> {
+    /// Checks every setting against its documented range, before there are pictures.
+    ///
+    /// # Errors
+    /// [`ModelError::Setting`] for the first that is outside.
+    pub fn check(&self) -> Result<(), ModelError> {
         check_shape(self.code_bits, self.address_bits, self.centroids, self.grid)?;
         let ranges = [
             ("the number of patches", self.patches, self.centroids..=10_000_000),

@@ -107,8 +107,11 @@ impl TrainConfig {
         }
     }
 
-    /// Checks every setting against its documented range.
-    pub(super) fn check(&self) -> Result<(), ModelError> {
+    /// Checks every setting against its documented range, before there are pictures.
+    ///
+    /// # Errors
+    /// [`ModelError::Setting`] for the first that is outside.
+    pub fn check(&self) -> Result<(), ModelError> {
         check_code_units(&self.code.layers)?;
         check_address_units(&self.address.layers)?;
         self.code.check_prefixes("the prefixes of codes")?;
@@ -135,8 +138,11 @@ impl PatchConfig {
         Self { recipe: Recipe::kh2011(), net, places: PATCHES }
     }
 
-    /// Checks every setting against its documented range.
-    pub(super) fn check(&self) -> Result<(), ModelError> {
+    /// Checks every setting against its documented range, before there are pictures.
+    ///
+    /// # Errors
+    /// [`ModelError::Setting`] for the first that is outside.
+    pub fn check(&self) -> Result<(), ModelError> {
         check_patch_units(&self.net.layers)?;
         self.net.check_prefixes("the prefixes of patch addresses")?;
         if !(1..=PATCHES).contains(&self.places) {

@@ -7,6 +7,7 @@
 mod chart;
 mod cmd;
 mod damages;
+mod decoding;
 mod encoder;
 mod exit;
 mod files;

@@ -129,6 +129,11 @@ impl Meter {
     /// Shows the last state and leaves the line to others.
     pub(crate) fn finish(&mut self, state: &impl State) {
         self.draw(state);
+        self.leave();
+    }
+
+    /// Leaves the line to others.
+    pub(crate) fn leave(&self) {
         if let Some(bars) = &self.bars {
             bars.bars.iter().for_each(ProgressBar::abandon);
             // The last bar leaves the cursor behind it.

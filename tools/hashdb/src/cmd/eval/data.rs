@@ -6,18 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::ValueEnum;
 use hashdb::eval::{Classes, LabelSource, LabelTable};
-use hashdb::ingest::{
-    IngestError, IngestOptions, Observer, PIXEL_BYTES, Pictures, Progress, Reject, collect_pictures,
-};
+use hashdb::ingest::{IngestOptions, PIXEL_BYTES, Pictures, collect_pictures};
 use hashdb::model::{Model, PATCHES};
 use hashdb::{Database, Readable as _};
-use serde::Serialize;
-use serde_json::json;
 
 use super::{Args, LabelsChoice};
+use crate::decoding::Decoding;
 use crate::files;
 use crate::output::note;
-use crate::progress::{Meter, State};
 use crate::text;
 
 /// Longest table of labels that is read, in bytes.
@@ -257,10 +253,9 @@ fn labelled(
 
 /// Decodes pictures; those that are broken are named and left out.
 fn pictures(args: &Args, paths: &[PathBuf]) -> Result<Pictures> {
-    let mut watcher =
-        Watcher { meter: Meter::new(args.progress), rejected: 0, last: Progress::default() };
-    let (pictures, report) = collect_pictures(paths, &IngestOptions::default(), &mut watcher)?;
-    watcher.meter.finish(&Shown(&watcher.last));
+    let mut decoding = Decoding::new(args.progress);
+    let (pictures, report) = collect_pictures(paths, &IngestOptions::default(), &mut decoding)?;
+    decoding.finish();
     let first = paths.first().map_or(String::new(), |path| path.display().to_string());
     if report.done == 0 {
         bail!("there is no picture in {first}");
@@ -271,45 +266,4 @@ fn pictures(args: &Args, paths: &[PathBuf]) -> Result<Pictures> {
     }
     debug_assert_eq!(pictures.pixels.len(), pictures.keys.len() * PIXEL_BYTES);
     Ok(pictures)
-}
-
-/// Shows how many pictures are decoded, and names the first rejects.
-struct Watcher {
-    meter: Meter,
-    rejected: u32,
-    last: Progress,
-}
-
-impl Observer for Watcher {
-    fn progress(&mut self, progress: &Progress) {
-        self.last = progress.clone();
-        self.meter.show(&Shown(progress));
-    }
-
-    fn reject(&mut self, reject: Reject) -> Result<(), IngestError> {
-        self.rejected += 1;
-        if self.rejected <= 10 {
-            let (key, cause) = (text::key(&reject.key), text::one_line(&reject.cause));
-            self.meter.note(&format!("rejected {key}: {cause}"));
-        }
-        Ok(())
-    }
-}
-
-struct Shown<'a>(&'a Progress);
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        json!({ "phase": "decode", "done": self.0.done }).serialize(serializer)
-    }
-}
-
-impl State for Shown<'_> {
-    fn line(&self) -> String {
-        format!("decoded {} pictures", text::count(self.0.done))
-    }
-
-    fn fraction(&self) -> Option<f64> {
-        self.0.fraction()
-    }
 }

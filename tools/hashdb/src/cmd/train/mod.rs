@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use hashdb::ingest::{IngestError, IngestOptions, Observer, Reject, Report, collect_pixels};
+use hashdb::ingest::{IngestOptions, Report, collect_pixels};
 use hashdb::model::{
     Autoencoder, DeviceChoice, Encoder as _, Model, ModelError, NetSummary, PatchConfig, Phase,
     Progress, train, train_patches,
@@ -19,6 +19,7 @@ use serde_json::json;
 use self::kmeans::KmeansArgs;
 use self::losses::Losses;
 use self::settings::{Plan, Settings};
+use crate::decoding::Decoding;
 use crate::encoder::{EncoderChoice, note_fallback};
 use crate::exit::{Exit, Usage};
 use crate::files;
@@ -87,8 +88,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Plan::Patches(_) => Some(base(args)?),
         Plan::Encoder(_) => None,
     };
-    if let (Plan::Patches(config), Some(base)) = (&plan, &base) {
-        check_bits(config, base)?;
+    // Before all pictures are decoded.
+    match (&plan, &base) {
+        (Plan::Encoder(config), _) => config.check()?,
+        (Plan::Patches(config), base) => {
+            config.check()?;
+            base.as_ref().map_or(Ok(()), |base| check_bits(config, base))?;
+        }
     }
     let mut losses = Losses::open(args.log.as_deref(), args.resume)?;
     let interrupt = Interrupt::install()?;
@@ -155,12 +161,13 @@ fn run_kmeans(args: &Args) -> Result<Exit> {
     if let DeviceChoice::Cuda(_) = args.device {
         return refuse("--preset kmeans-itq computes on the CPU");
     }
+    let config = args.kmeans.config(args.seed);
+    config.check()?;
     let interrupt = Interrupt::install()?;
     let Some(pixels) = pictures(args, &interrupt)? else {
         note("interrupted before the training began");
         return Ok(Exit::Interrupted);
     };
-    let config = args.kmeans.config(args.seed);
     kmeans::run(&pixels, &config, &args.out, args.progress, args.json, &interrupt)
 }
 
@@ -231,7 +238,9 @@ fn suffixed(path: &Path, suffix: &str) -> PathBuf {
 /// Decodes the training pictures; `None` if interrupted. Those that are broken are left out.
 fn pictures(args: &Args, interrupt: &Interrupt) -> Result<Option<Vec<u8>>> {
     let options = IngestOptions::default().cancel(interrupt.flag());
-    let (pixels, report) = collect_pixels(&args.paths, &options, &mut Rejects::default())?;
+    let mut decoding = Decoding::new(args.progress);
+    let (pixels, report) = collect_pixels(&args.paths, &options, &mut decoding)?;
+    decoding.finish();
     if report.cancelled {
         return Ok(None);
     }
@@ -245,21 +254,6 @@ fn pictures(args: &Args, interrupt: &Interrupt) -> Result<Option<Vec<u8>>> {
         note(&format!("training on {} pictures; {rejected} were rejected", text::count(done)));
     }
     Ok(Some(pixels))
-}
-
-/// Names the first rejects on standard error.
-#[derive(Debug, Default)]
-struct Rejects(u32);
-
-impl Observer for Rejects {
-    fn reject(&mut self, reject: Reject) -> Result<(), IngestError> {
-        self.0 += 1;
-        if self.0 <= 10 {
-            let (key, cause) = (text::key(&reject.key), text::one_line(&reject.cause));
-            note(&format!("rejected {key}: {cause}"));
-        }
-        Ok(())
-    }
 }
 
 fn save(args: &Args, encoder: &Autoencoder, checkpoint: &Path) -> Result<Exit> {
