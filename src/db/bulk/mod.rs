@@ -49,7 +49,7 @@ use values::ValueTables;
 use work::{Meter, Names, check_cancelled, deal};
 
 /// Ids that a load keeps for itself until it ends: more than it can bring.
-const RESERVED_IDS: u64 = 1 << 40;
+pub(crate) const RESERVED_IDS: u64 = 1 << 40;
 /// Parts of the budget that a block of values takes one of, at most.
 const VALUE_BLOCKS: usize = 64;
 

@@ -35,7 +35,9 @@ pub(super) fn deal<T: Send>(
     };
     std::thread::scope(|scope| {
         for _ in 1..threads.min(count) {
-            scope.spawn(work);
+            // Where the system gives no more threads, those that are there do the work.
+            let thread = std::thread::Builder::new().name("hashdb-load".to_owned());
+            let _fewer = thread.spawn_scoped(scope, work);
         }
         work();
     });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Repair;
 use super::plan::Plan;
 use super::store::{NEXT_SUPERBLOCK, Work};
+use crate::db::bulk::RESERVED_IDS;
 use crate::db::columns::Columns;
 use crate::db::options::IndexOptions;
 use crate::db::segment::Segment;
@@ -18,8 +19,8 @@ use crate::storage::records::{Access, Family, Records, RecordsBatch};
 use crate::storage::superblock::Superblock;
 use crate::storage::tree::ensure_dir;
 
-/// Ids that are skipped where it is not known which were given out last.
-const ID_GAP: u64 = 1 << 20;
+/// Ids that are skipped where it is not known which were given out last: as many as a lost bulk load may have had.
+const ID_GAP: u64 = RESERVED_IDS;
 
 impl Repair {
     pub(super) fn apply(&mut self, work: &Work) -> Result<()> {
@@ -120,13 +121,14 @@ impl Repair {
 
     /// The counters. An id is never given twice: where it is unknown which were, many are skipped.
     fn state(&self, plan: &Plan<'_>, work: &Work, next_segment: u64) -> State {
-        let seen = plan.highest_id().map_or(0, |id| id + 1).max(plan.bound);
+        let seen = plan.next_unseen().max(plan.bound);
         let next_id = match plan.meta.state {
             Some(state) if !work.salvaged => state.next_id.max(seen),
             state => {
                 let mark = self.superblock.map_or(0, |superblock| superblock.sequence);
                 let behind = mark.saturating_sub(work.sequence);
-                state.map_or(seen, |state| state.next_id.max(seen)) + behind + ID_GAP
+                let known = state.map_or(seen, |state| state.next_id.max(seen));
+                known.saturating_add(behind).saturating_add(ID_GAP)
             }
         };
         State { next_id, sealed_bound: plan.bound, next_segment, record_count: plan.live_count() }

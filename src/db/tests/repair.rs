@@ -13,7 +13,7 @@ use crate::db::{Database, Readable as _, RepairOptions, RepairReport};
 use crate::error::{Error, Result};
 use crate::storage::fs::OsFs;
 use crate::storage::layout::Layout;
-use crate::storage::manifest::{SCHEMA_KEY, STATE_KEY, SegmentEntry};
+use crate::storage::manifest::{SCHEMA_KEY, STATE_KEY, SegmentEntry, State};
 use crate::storage::records::{Access, Family, Records, RecordsBatch};
 
 /// Records 0 to 59 in segments 1 and 2, 60 to 79 pending, number 7 deleted behind its seal.
@@ -99,6 +99,19 @@ fn entries_that_can_be_derived_come_back() {
     heals("a tombstone", |batch| batch.delete(Family::Tombstones, encode_id(7)));
     heals("a tombstone too many", |batch| batch.put(Family::Tombstones, encode_id(8), []));
     heals("the state", |batch| batch.delete(Family::Meta, STATE_KEY));
+    // Repair called a database sound of which open said that its counters cannot be.
+    let right = State { next_id: 80, sealed_bound: 60, next_segment: 3, record_count: RECORDS };
+    for (what, state) in [
+        ("the next id", State { next_id: 75, ..right }),
+        ("the next segment", State { next_segment: 2, ..right }),
+        ("a next id without room", State { next_id: 1 << 63, ..right }),
+        ("a next segment without room", State { next_segment: u64::MAX, ..right }),
+    ] {
+        heals(what, |batch| batch.put(Family::Meta, STATE_KEY, state.encode()));
+    }
+    heals("a value of an id that cannot be", |batch| {
+        batch.put(Family::Values, encode_id(u64::MAX), b"left over");
+    });
     heals("the schema", |batch| batch.delete(Family::Meta, SCHEMA_KEY));
     let report = heals("a manifest entry", |batch| {
         batch.delete(Family::Meta, SegmentEntry::key(1));

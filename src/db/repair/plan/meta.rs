@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use super::Findings;
 use crate::db::options::{IndexOptions, is_fingerprint, validate_widths};
+use crate::db::recover::MAX_COUNTER;
 use crate::db::repair::Repair;
 use crate::db::repair::store::Changes;
 use crate::error::{Corruption, Result};
@@ -86,6 +87,15 @@ impl Meta {
             }
             Ok(ControlFlow::Continue(()))
         })?;
+        let state = state.filter(|state| {
+            let leaves_room = state.next_id < MAX_COUNTER && state.next_segment < MAX_COUNTER;
+            let is_behind = entries.iter().all(|entry| entry.number < state.next_segment);
+            let counts = leaves_room && is_behind && state.record_count <= state.next_id;
+            if !counts {
+                findings.notes.push("the state counts what cannot be".to_owned());
+            }
+            counts
+        });
         let index = index.unwrap_or_default();
         Ok(Self { schema, has_schema, says_patched, index, state, entries, put, remove })
     }
@@ -94,6 +104,7 @@ impl Meta {
     pub(super) fn count_changes(
         &self,
         records: u64,
+        next_id: u64,
         patched: bool,
         changes: &mut Changes<'_>,
     ) -> Result<()> {
@@ -109,7 +120,8 @@ impl Meta {
         for key in &self.remove {
             changes.delete(Family::Meta, key)?;
         }
-        if self.state.is_none_or(|state| state.record_count != records) {
+        let counts = |state: State| state.record_count == records && state.next_id >= next_id;
+        if !self.state.is_some_and(counts) {
             changes.count += 1;
         }
         Ok(())

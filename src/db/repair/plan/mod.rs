@@ -22,6 +22,7 @@ use roaring::RoaringTreemap;
 
 use crate::db::columns::Columns;
 use crate::db::record::{Location, decode_id, decode_pending, decode_record, encode_pending};
+use crate::db::recover::MAX_COUNTER;
 use crate::db::repair::Repair;
 use crate::db::repair::evidence::{BadSegment, Witness};
 use crate::db::repair::store::Changes;
@@ -119,7 +120,7 @@ impl<'a> Plan<'a> {
         self.settle_contested()?;
         if self.meta.state.is_none() {
             // Which records were sealed nobody knows: all of them are from now on.
-            self.bound = self.highest_id().map_or(0, |id| id + 1);
+            self.bound = self.next_unseen();
         }
         self.drop_wrong_segments();
         for id in &self.present - &self.valued {
@@ -129,7 +130,8 @@ impl<'a> Plan<'a> {
         self.settle_pending()?;
         self.settle_tombstones()?;
         self.settle_rows()?;
-        self.meta.count_changes(self.live.len(), self.patched, &mut self.changes)?;
+        let (records, next_id) = (self.live.len(), self.next_unseen());
+        self.meta.count_changes(records, next_id, self.patched, &mut self.changes)?;
         let findings = &mut self.findings;
         findings.recorded_count = self.meta.state.map(|state| state.record_count);
         findings.record_count = self.live.len();
@@ -143,10 +145,10 @@ impl<'a> Plan<'a> {
         let (snapshot, changes) = (&self.snapshot, &mut self.changes);
         snapshot.scan(family, &[], |key, _| {
             match decode_id(key) {
-                Ok(id) => {
+                Ok(id) if id < MAX_COUNTER => {
                     ids.insert(id);
                 }
-                Err(_) => changes.delete(family, key)?,
+                _ => changes.delete(family, key)?,
             }
             Ok(ControlFlow::Continue(()))
         })?;
@@ -296,11 +298,12 @@ impl<'a> Plan<'a> {
         if columns.is_empty() { Ok(()) } else { each(columns) }
     }
 
-    /// The highest id of which there is any trace.
-    pub(super) fn highest_id(&self) -> Option<u64> {
+    /// The first id behind all of which there is any trace.
+    pub(super) fn next_unseen(&self) -> u64 {
         let sets = [&self.live, &self.tombstones, &self.lost, &self.present];
         let rows = self.witnesses.iter().map(Witness::max_id);
-        sets.into_iter().filter_map(RoaringTreemap::max).chain(rows).max()
+        let highest = sets.into_iter().filter_map(RoaringTreemap::max).chain(rows).max();
+        highest.map_or(0, |id| id.saturating_add(1))
     }
 
     pub(super) fn live_count(&self) -> u64 {
