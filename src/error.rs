@@ -233,6 +233,9 @@ pub enum Corruption {
         /// The checksum of the bytes as they are.
         found: u32,
     },
+    /// A record of the write-ahead log is not what was written: its checksum, its length or its type is wrong.
+    #[error("a record of the log is not what was written")]
+    LogRecord,
     /// The bytes end too early.
     #[error("{missing} bytes are missing")]
     Truncated {

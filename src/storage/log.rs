@@ -6,6 +6,10 @@
 //! record with a wrong checksum, the same as after a flipped bit, but the two can be told apart: a disk
 //! writes whole sectors, so a record that was never written to its end has nothing but zeros from some
 //! sector on, and so has the rest of the file. Such a record was not synced, so it was promised to nobody.
+//!
+//! RocksDB takes a record that is longer than what is left of its log for such a tail too, and so passes over
+//! all that lies behind a length in which a bit flipped; and it passes over what follows zeros in a block. Logs
+//! are therefore read here before it opens them.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -37,27 +41,24 @@ pub(crate) enum Ending {
 impl Ending {
     /// Reads a log to its end.
     pub(crate) fn of(log: impl io::Read) -> io::Result<Self> {
-        // Where the first record lies that is not whole, and where it would end.
         let mut broken = None;
         let mut written = 0;
         let length = for_each_block(log, |begin, block| {
-            broken = broken.or_else(|| {
-                let record = broken_record(block)?;
-                Some((begin + record.start as u64, begin + record.end as u64))
-            });
+            broken = broken.or_else(|| Broken::first_in(begin, block));
             if let Some(last) = block.iter().rposition(|byte| *byte != 0) {
                 written = begin + last as u64 + 1;
             }
             ControlFlow::Continue(())
         })?;
-        let Some((at, end)) = broken.filter(|(at, _)| *at < written) else {
+        let Some(Broken { at, end, fits, is_followed }) =
+            broken.filter(|broken| broken.at < written)
+        else {
             // Zeros at the end were never written to at all.
             return Ok(Self::Whole);
         };
-        let block_end = at / BLOCK_BYTES as u64 * BLOCK_BYTES as u64 + BLOCK_BYTES as u64;
-        let is_cut = length < end && end <= block_end;
-        let is_unwritten = written.next_multiple_of(SECTOR_BYTES) < end;
-        Ok(if is_cut || is_unwritten { Self::Torn { at } } else { Self::Damaged { at } })
+        let is_unwritten = length < end || written.next_multiple_of(SECTOR_BYTES) < end;
+        let is_torn = is_unwritten && fits && !is_followed;
+        Ok(if is_torn { Self::Torn { at } } else { Self::Damaged { at } })
     }
 
     /// Reads a log by its name; `None` where it cannot be read.
@@ -68,6 +69,62 @@ impl Ending {
         )]
         let file = File::open(path);
         Self::of(file.ok()?).ok()
+    }
+}
+
+/// The first record of a log that is not whole.
+#[derive(Debug, Clone, Copy)]
+struct Broken {
+    at: u64,
+    /// Where it would end.
+    end: u64,
+    /// It would end in its block, as every record does.
+    fits: bool,
+    /// Whole records follow it in its block, up to where the block ends or nothing but zeros follows: something
+    /// was written behind it, so it was written itself.
+    is_followed: bool,
+}
+
+impl Broken {
+    fn first_in(begin: u64, block: &[u8]) -> Option<Self> {
+        let record = broken_record(block)?;
+        let is_end = |bytes: &[u8]| match broken_record(bytes) {
+            None => true,
+            Some(rest) => rest.start > 0 && bytes[rest.start..].iter().all(|byte| *byte == 0),
+        };
+        // Of types that RocksDB writes to our logs; others cost a checksum each.
+        let is_followed = (record.start + 1..block.len())
+            .any(|at| matches!(block.get(at + 6), Some(1..=4)) && is_end(&block[at..]));
+        Some(Self {
+            at: begin + record.start as u64,
+            end: begin + record.end as u64,
+            fits: record.end <= BLOCK_BYTES,
+            is_followed,
+        })
+    }
+}
+
+/// Refuses a store of whose logs one has a record that is not what was written. A record at the end that was
+/// never written out is none.
+pub(super) fn refuse_damaged(fs: &dyn Fs, records: &Path) -> Result<()> {
+    for log in fs.list(records)?.into_iter().filter(|file| is_log(file)) {
+        match damaged_record(fs, &log) {
+            // Its owner removed it meanwhile.
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error),
+            Ok(None) => {}
+            Ok(Some(at)) => return Err(Corruption::LogRecord.at(&log, at)),
+        }
+    }
+    Ok(())
+}
+
+/// Where the first record of a log lies that is not what was written.
+fn damaged_record(fs: &dyn Fs, log: &Path) -> Result<Option<u64>> {
+    let failed = |source| Error::Io { path: log.to_path_buf(), op: "read", source };
+    match Ending::of(fs.open_read(log)?).map_err(failed)? {
+        Ending::Damaged { at } => Ok(Some(at)),
+        Ending::Whole | Ending::Torn { .. } => Ok(None),
     }
 }
 
@@ -89,17 +146,25 @@ pub(super) fn refuse_recycled(fs: &dyn Fs, records: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How many bytes of a file RocksDB can be given to read.
+/// How many bytes of a file RocksDB can be given to read: up to the first damage, with a part of a header, so that
+/// it sees that something is missing there and does not go on with the next log.
 pub(super) fn readable_bytes(fs: &dyn Fs, file: &Path) -> Result<u64> {
     if !is_framed(file) {
         return Ok(u64::MAX);
     }
-    Ok(recycled_record(fs, file)?.map_or(u64::MAX, |(at, _)| at))
+    let recycled = recycled_record(fs, file)?.map(|(at, _)| at);
+    let damaged = if is_log(file) { damaged_record(fs, file)? } else { None };
+    let first = recycled.into_iter().chain(damaged).min();
+    Ok(first.map_or(u64::MAX, |at| at + HEADER_BYTES as u64 / 2))
+}
+
+fn is_log(file: &Path) -> bool {
+    file.extension().is_some_and(|kind| kind == "log")
 }
 
 /// Whether a file of the store is a log or a manifest.
 fn is_framed(file: &Path) -> bool {
-    file.extension().is_some_and(|kind| kind == "log")
+    is_log(file)
         || file
             .file_name()
             .and_then(|name| name.to_str())
@@ -178,7 +243,7 @@ fn logs(records: &Path) -> Vec<PathBuf> {
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|file| file.extension().is_some_and(|kind| kind == "log"))
+        .filter(|file| is_log(file))
         .collect();
     logs.sort();
     logs
@@ -198,10 +263,9 @@ fn broken_record(block: &[u8]) -> Option<std::ops::Range<usize>> {
         }
         at = end;
     }
-    // A full block ends in fewer zeros than a header has bytes.
-    let rest = &block[at..];
-    let is_filled = block.len() == BLOCK_BYTES && rest.iter().all(|byte| *byte == 0);
-    (!rest.is_empty() && !is_filled).then_some(at..at + HEADER_BYTES)
+    // What is left of a full block is for no record, and nobody reads it.
+    let is_cut = at < block.len() && block.len() < BLOCK_BYTES;
+    is_cut.then_some(at..at + HEADER_BYTES)
 }
 
 #[cfg(test)]
@@ -266,20 +330,61 @@ mod tests {
     #[test]
     fn a_flipped_bit_is_damage() {
         let whole = log(&[300, 40, 700]);
-        for at in 0..whole.len() {
-            // In the length of the last record it looks like a cut.
-            if (358..360).contains(&at) {
-                continue;
-            }
+        for (at, bit) in (0..whole.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
             let mut flipped = whole.clone();
-            flipped[at] ^= 4;
+            flipped[at] ^= 1 << bit;
             let found = ending(&flipped);
-            let is_length = [4, 5, 311, 312].contains(&at);
-            assert!(
-                matches!(found, Ending::Damaged { .. }) || is_length,
-                "flipped at {at}: {found:?}"
-            );
+            // A longer last record looks like a cut, while it fits into its block.
+            let is_longer =
+                matches!(at, 358 | 359) && flipped[at] > whole[at] && (at, bit) != (359, 7);
+            let expected = match at {
+                0..307 => Ending::Damaged { at: 0 },
+                307..354 => Ending::Damaged { at: 307 },
+                _ if is_longer => Ending::Torn { at: 354 },
+                _ => Ending::Damaged { at: 354 },
+            };
+            assert_eq!(found, expected, "bit {bit} flipped at {at}");
         }
+    }
+
+    /// RocksDB took a length that reaches beyond the end of the log for a record that was not written out, and
+    /// passed over all that follows it.
+    #[test]
+    fn a_length_beyond_the_end_is_damage_where_something_was_written_behind_it() {
+        let whole = log(&[300, 40, 700]);
+        for zeros in [0, 3, 600, 20_000] {
+            let mut longer = whole.clone();
+            longer.resize(whole.len() + zeros, 0);
+            for (at, record) in [(5, 0), (312, 307)] {
+                for bit in 3..8 {
+                    let mut flipped = longer.clone();
+                    flipped[at] ^= 1 << bit;
+                    let found = ending(&flipped);
+                    assert_eq!(found, Ending::Damaged { at: record }, "bit {bit}, {zeros} zeros");
+                }
+            }
+        }
+        // A record crosses no block, so this was never one, though nothing follows.
+        let mut crossing = log(&[BLOCK_BYTES - 7 - 1000, 500]);
+        crossing[BLOCK_BYTES - 1000 + 5] ^= 1 << 6;
+        let at = (BLOCK_BYTES - 1000) as u64;
+        assert_eq!(ending(&crossing), Ending::Damaged { at });
+    }
+
+    #[test]
+    fn zeros_before_a_whole_record_are_damage() {
+        let mut zeroed = log(&[300, 40, 700]);
+        zeroed[307..354].fill(0);
+        assert_eq!(ending(&zeroed), Ending::Damaged { at: 307 });
+    }
+
+    /// The rest of a block that is too short for a header.
+    #[test]
+    fn what_lies_between_records_may_be_anything() {
+        let mut two = log(&[BLOCK_BYTES - 7 - 5]);
+        two.extend([0, 3, 0, 0, 9]);
+        two.extend(record(b"next"));
+        assert_eq!(ending(&two), Ending::Whole);
     }
 
     #[test]

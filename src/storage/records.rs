@@ -155,6 +155,7 @@ impl Records {
         if matches!(access, Access::Write | Access::ReadOnly | Access::Strict) {
             watermark::check(&OsFs, path)?;
             log::refuse_recycled(&OsFs, path)?;
+            log::refuse_damaged(&OsFs, path)?;
         }
         let open = |options: Options| {
             let families = Family::ALL.map(|family| {
