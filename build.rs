@@ -1,4 +1,4 @@
-//! Compiles `src/storage/ingest.cc`: the one call that RocksDB's C interface lacks. The headers are those
+//! Compiles `src/storage/ingest.cc`: the calls that RocksDB's C interface lacks. The headers are those
 //! of the RocksDB that `librocksdb-sys` brings.
 
 use std::path::PathBuf;

@@ -36,14 +36,19 @@ impl Engine {
         let fs = self.options.fs.as_ref();
         let draft = draft_of(target);
         refuse_taken(fs, target)?;
-        remove_draft(fs, &draft)?;
         self.with_capture(|capture| {
+            // Not before: it may be that of another checkpoint under way.
+            refuse_taken(fs, target)?;
+            remove_draft(fs, &draft)?;
             let info = fill(fs, capture, target, &draft).inspect_err(|_| {
                 // The space may matter now. What cannot be removed goes at the next attempt.
                 let _left_for_the_next = remove_tree(fs, &draft);
             })?;
             failpoint::reach("checkpoint.filled");
-            fs.rename(&draft, target)?;
+            fs.rename(&draft, target).inspect_err(|_| {
+                // Its links would keep tables that the database removes.
+                let _left_for_the_next = remove_tree(fs, &draft);
+            })?;
             failpoint::reach("checkpoint.renamed");
             let finished = sync_with_parent(fs, target)
                 .and_then(|()| capture.superblock.create(fs, &Layout::new(target).superblock()));
@@ -105,7 +110,9 @@ fn remove_draft(fs: &dyn Fs, draft: &Path) -> Result<()> {
         return Ok(());
     };
     let ours = |path: &PathBuf| FOLDERS.iter().any(|folder| path.ends_with(folder));
-    if !entries.iter().all(ours) {
+    // The records are the first.
+    let is_begun = entries.is_empty() || entries.iter().any(|path| path.ends_with(FOLDERS[0]));
+    if !is_begun || !entries.iter().all(ours) {
         return Err(Error::AlreadyExists { path: draft.to_path_buf() });
     }
     remove_tree(fs, draft)

@@ -1,5 +1,5 @@
-// RocksDB takes tables into several column families as one change of its manifest; its C interface has
-// the call for one family only. `tables.rs` says what is promised.
+// Calls that RocksDB's C interface lacks: tables for several column families as one change of the manifest,
+// of which `tables.rs` says what is promised, and the names of the blob files that a store is made of.
 
 #include <cstdlib>
 #include <cstring>
@@ -45,4 +45,23 @@ extern "C" bool hashdb_ingest(void* db, size_t count, void* const* families, con
     } catch (...) {
     }
     return false;
+}
+
+// The blob files of a family, separated by zeros, to be freed with `free`; null where memory is short.
+extern "C" char* hashdb_blob_files(void* db, void* family, size_t* length) {
+    try {
+        rocksdb::ColumnFamilyMetaData meta;
+        behind<rocksdb::DB>(db)->GetColumnFamilyMetaData(behind<rocksdb::ColumnFamilyHandle>(family), &meta);
+        std::string names;
+        for (const rocksdb::BlobMetaData& file : meta.blob_files) {
+            names += file.blob_file_name;
+            names += '\0';
+        }
+        *length = names.size();
+        char* copy = static_cast<char*>(malloc(names.size() + 1));
+        if (copy != nullptr) memcpy(copy, names.data(), names.size());
+        return copy;
+    } catch (...) {
+    }
+    return nullptr;
 }

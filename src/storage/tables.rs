@@ -2,7 +2,10 @@
 //!
 //! [`Records::ingest`] is one change of RocksDB's manifest, whatever the number of tables and families:
 //! after a crash all of them are part of the store or none is.
-#![expect(unsafe_code, reason = "two calls that the binding lacks, one of them C++, see ingest.cc")]
+#![expect(
+    unsafe_code,
+    reason = "three calls that the binding lacks, two of them C++, see ingest.cc"
+)]
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::{Path, PathBuf};
@@ -21,6 +24,8 @@ unsafe extern "C" {
         files: *const *const c_char,
         message: *mut *mut c_char,
     ) -> bool;
+
+    fn hashdb_blob_files(db: *mut c_void, family: *mut c_void, length: *mut usize) -> *mut c_char;
 }
 
 /// Bytes of values that a dictionary is made of, for each of its own: as many as zstd advises.
@@ -103,6 +108,33 @@ pub(crate) fn write_table(
 }
 
 impl Records {
+    /// The names of the files that the content is made of: tables, and blob files with large values.
+    pub(crate) fn live_files(&self) -> Result<Vec<String>> {
+        let mut names = self.live_tables()?;
+        for family in Family::ALL {
+            let family = self.family(family)?.inner().cast::<c_void>();
+            let mut length = 0;
+            // SAFETY: the database and its families are open and stay so while `self` is borrowed; the call sets
+            // the length.
+            let files = unsafe {
+                hashdb_blob_files(self.db.as_raw_ptr().cast::<c_void>(), family, &raw mut length)
+            };
+            if files.is_null() {
+                return Err(self.refused("memory is short".to_owned()));
+            }
+            // SAFETY: so many bytes are there, which nobody else has, and they are ours to free.
+            let text = unsafe {
+                let bytes = std::slice::from_raw_parts(files.cast::<u8>(), length);
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                librocksdb_sys::rocksdb_free(files.cast());
+                text
+            };
+            let blobs = text.split('\0').filter(|name| !name.is_empty());
+            names.extend(blobs.map(|name| name.trim_start_matches('/').to_owned()));
+        }
+        Ok(names)
+    }
+
     /// Takes the tables in, all or none, durably; their files are gone afterwards. Where keys of a family
     /// stand in several tables, the later one wins, and each wins over what is in the store. The last
     /// change gets a new number if anything was there before under one of the keys.

@@ -190,6 +190,64 @@ fn a_folder_of_another_database_or_of_something_else_is_refused() {
     assert_eq!(first.len(), 10);
 }
 
+/// A folder whose only entry was called `files` was taken for a backup that had been interrupted, and swept.
+#[test]
+fn files_that_are_not_of_a_backup_stay() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = filled(&directory.path().join("db"), small(), 10, 10);
+    let folder = directory.path().join("backups");
+    let backup = Backup::at(&folder).keep(1);
+    let mine = folder.join("files/holiday.jpg");
+    std::fs::create_dir_all(mine.parent().unwrap()).unwrap();
+    std::fs::write(&mine, b"mine").unwrap();
+    for error in [db.backup(&backup).unwrap_err(), backup.create(db.stats().path).unwrap_err()] {
+        assert!(matches!(&error, Error::NotABackup { path } if *path == folder), "{error}");
+    }
+    assert!(!folder.join("generations").exists());
+    // What was killed before its first generation leaves an empty folder.
+    std::fs::remove_file(&mine).unwrap();
+    db.backup(&backup).unwrap();
+    std::fs::write(&mine, b"mine").unwrap();
+    change(&db, 1);
+    assert_eq!(db.backup(&backup).unwrap().pruned, [1]);
+    assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
+}
+
+/// A blob file that the writer had begun was stored, or, where it grew while it was copied, taken for one that a
+/// lying disk gives two contents.
+#[test]
+fn a_blob_file_that_is_being_written_is_no_part_of_a_backup() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = filled(&path, small(), 10, 10);
+    let mut batch = WriteBatch::new();
+    for number in 0..20 {
+        let record = db.get(&key(number % 10)).unwrap().unwrap();
+        batch.put(format!("large {number}").as_bytes(), record.address, record.code, &[7; 5000]);
+    }
+    db.write(batch, WriteOptions::default()).unwrap();
+    db.compact().unwrap();
+    drop(db);
+    let blobs = |folder: &Path| -> Vec<_> {
+        let entries = std::fs::read_dir(folder.join("records")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut blobs: Vec<_> = names.filter(|name| name.ends_with(".blob")).collect();
+        blobs.sort();
+        blobs
+    };
+    let live = blobs(&path);
+    assert!(!live.is_empty());
+    std::fs::write(path.join("records/999999.blob"), b"begun").unwrap();
+    let backup = Backup::at(directory.path().join("backups"));
+    backup.create(&path).unwrap();
+    let target = directory.path().join("target");
+    backup.restore(None, &target).unwrap();
+    assert_eq!(blobs(&target), live);
+    let copy = Database::open(&target, small()).unwrap();
+    let record = copy.get(b"large 19").unwrap().unwrap();
+    assert_eq!(copy.value(&record).unwrap(), [7; 5000]);
+}
+
 #[test]
 fn two_backups_at_once_are_told_apart() {
     let directory = tempfile::tempdir().unwrap();
@@ -337,6 +395,18 @@ fn files_of_a_damaged_manifest_are_kept_and_damaged_files_replaced() {
     assert!(!backup.verify().unwrap().is_clean());
     backup.create(directory.path().join("db")).unwrap();
     assert!(backup.verify().unwrap().is_clean());
+    // One of the right length is believed, unless it is to be read again; then all generations are mended.
+    let backup = backup.keep(9);
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[7] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    backup.create(directory.path().join("db")).unwrap();
+    let report = backup.verify().unwrap();
+    assert_eq!((report.whole.len(), report.damaged.len()), (0, 2), "{:?}", report.damages);
+    let created = backup.clone().recheck(true).create(directory.path().join("db")).unwrap();
+    assert_eq!(created.new_files, 1);
+    let report = backup.verify().unwrap();
+    assert!(report.is_clean() && report.whole.len() == 3, "{:?}", report.damages);
 }
 
 #[test]

@@ -236,6 +236,9 @@ fn a_checkpoint_never_touches_what_is_not_its_own() {
     // What a killed checkpoint left there is.
     std::fs::remove_file(draft.join("notes")).unwrap();
     std::fs::create_dir(draft.join("segments")).unwrap();
+    // A draft begins with its records.
+    assert!(matches!(db.checkpoint(&target), Err(Error::AlreadyExists { .. })));
+    std::fs::create_dir(draft.join("records")).unwrap();
     std::fs::write(draft.join("segments/000000000001.seg"), b"half").unwrap();
     db.checkpoint(&target).unwrap();
     assert!(!draft.exists());

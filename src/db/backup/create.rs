@@ -28,7 +28,8 @@ pub(super) fn create(
 
     let number = manifests.next_number();
     let total_bytes = capture.files.iter().map(|file| file.bytes).sum();
-    let mut store = Store { folder, meter: backup.meter(total_bytes), new_files: 0, new_bytes: 0 };
+    let (meter, recheck) = (backup.meter(total_bytes), backup.recheck);
+    let mut store = Store { folder, meter, recheck, new_files: 0, new_bytes: 0 };
     let mut entries = vec![store.superblock(&capture)?];
     for file in &capture.files {
         entries.push(store.file(file)?);
@@ -90,6 +91,8 @@ fn prune(folder: &Folder<'_>, manifests: &mut Manifests, keep: usize) -> Result<
 struct Store<'a> {
     folder: &'a Folder<'a>,
     meter: Meter<'a>,
+    /// Stored files are read again.
+    recheck: bool,
     new_files: u64,
     new_bytes: u64,
 }
@@ -136,10 +139,14 @@ impl Store<'_> {
         Ok(entry)
     }
 
-    /// Whether the folder has the file in its whole length.
+    /// Whether the folder has the file in its whole length, and with the right bytes if that is asked for.
     fn has(&self, entry: &Entry) -> Result<bool> {
         match file_bytes(self.folder.fs, &self.folder.file(&entry.hash)) {
-            Ok(bytes) => Ok(bytes == entry.bytes),
+            Ok(bytes) if bytes != entry.bytes || !self.recheck => Ok(bytes == entry.bytes),
+            Ok(_) => match read_checked(self.folder, entry, |_| Ok(())) {
+                Err(error) if !error.is_corruption() => Err(error),
+                checked => Ok(checked.is_ok()),
+            },
             Err(error) if is_absent(&error) => Ok(false),
             Err(error) => Err(error),
         }

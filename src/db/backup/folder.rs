@@ -51,7 +51,8 @@ impl<'a> Folder<'a> {
         }
     }
 
-    /// A folder that is there, or is made. Foreign files in it mean that it is no backup folder.
+    /// A folder that is there, or is made. Foreign files in it mean that it is no backup folder, and so do any in its
+    /// `files` before there are generations.
     pub(super) fn open_or_create(fs: &'a dyn Fs, path: &'a Path) -> Result<Self> {
         let folder = Self { fs, path };
         match fs.list(path) {
@@ -59,7 +60,11 @@ impl<'a> Folder<'a> {
                 let ours = |entry: &PathBuf| {
                     [FILES, GENERATIONS, LOCK].iter().any(|name| entry.ends_with(name))
                 };
-                if !entries.iter().all(ours) {
+                let is_new = !entries.iter().any(|entry| entry.ends_with(GENERATIONS));
+                let is_foreign = is_new
+                    && entries.iter().any(|entry| entry.ends_with(FILES))
+                    && !fs.list(&folder.files())?.is_empty();
+                if is_foreign || !entries.iter().all(ours) {
                     return Err(Error::NotABackup { path: path.to_path_buf() });
                 }
             }
@@ -129,7 +134,7 @@ impl<'a> Folder<'a> {
     }
 
     /// Removes what an interrupted backup left and, if no manifest is damaged, the files that none
-    /// names.
+    /// names. What has no name of ours stays.
     pub(super) fn sweep(&self, manifests: &Manifests) -> Result<()> {
         for path in self.fs.list(&self.generations())? {
             if path.extension().is_some_and(|kind| kind == "tmp") {
@@ -140,8 +145,10 @@ impl<'a> Folder<'a> {
         let named: HashSet<_> = entries.map(|entry| self.file(&entry.hash)).collect();
         for path in self.fs.list(&self.files())? {
             let draft = path.extension().is_some_and(|kind| kind == "tmp");
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let stored = FileHash::from_hex(name).is_ok();
             // Of a damaged manifest nobody knows which files it names.
-            if draft || (manifests.damaged.is_empty() && !named.contains(&path)) {
+            if draft || (stored && manifests.damaged.is_empty() && !named.contains(&path)) {
                 self.fs.remove(&path)?;
             }
         }

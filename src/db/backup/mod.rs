@@ -53,6 +53,7 @@ use manifest::Manifest;
 pub struct Backup {
     path: PathBuf,
     keep: usize,
+    recheck: bool,
     progress: Option<Arc<Progress>>,
     pub(crate) fs: Arc<dyn Fs>,
 }
@@ -114,13 +115,22 @@ impl Backup {
     /// A backup folder.
     pub fn at(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref().to_path_buf();
-        Self { path, keep: usize::MAX, progress: None, fs: Arc::new(OsFs) }
+        Self { path, keep: usize::MAX, recheck: false, progress: None, fs: Arc::new(OsFs) }
     }
 
     /// How many generations a new one leaves, itself included; at least 1, default all.
     #[must_use]
     pub fn keep(mut self, generations: usize) -> Self {
         self.keep = generations.max(1);
+        self
+    }
+
+    /// Whether a new generation reads the stored files that it shares with earlier ones, and stores those that are
+    /// damaged again, which mends the earlier generations too. Default no: a stored file is believed if its name
+    /// and its length are right, as the folder may be slow to read; [`Backup::verify`] tells of others.
+    #[must_use]
+    pub fn recheck(mut self, recheck: bool) -> Self {
+        self.recheck = recheck;
         self
     }
 
@@ -132,8 +142,8 @@ impl Backup {
     }
 
     /// Adds a generation: the newest state of the database in the directory `database`, also while
-    /// another process writes to it. Files that the folder holds already are read and compared, but not
-    /// written again. Then removes the oldest generations beyond [`Backup::keep`]. A program that has the
+    /// another process writes to it. Files that the folder holds already are not written again, see
+    /// [`Backup::recheck`]. Then removes the oldest generations beyond [`Backup::keep`]. A program that has the
     /// database open itself uses [`Database::backup`].
     ///
     /// # Errors

@@ -69,11 +69,11 @@ fn gather(staging: &Staging, origin: &Layout, options: &Options) -> Result<Optio
     if let Some(encoder) = &recovered.encoder {
         staging.adopt(&origin.model(encoder), &staging.layout.model(encoder))?;
     }
-    // Tables that were being written are no part of this state.
-    let live = records.live_tables()?;
+    // Tables and blob files that were being written are no part of this state: they grow.
+    let live = records.live_files()?;
     for path in fs.list(&staging.layout.records())? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if kind(&path) == Some("sst") && !live.iter().any(|table| *table == name) {
+        if matches!(kind(&path), Some("sst" | "blob")) && !live.iter().any(|file| *file == name) {
             fs.remove(&path)?;
         }
     }

@@ -27,6 +27,10 @@ pub(crate) struct Args {
     /// Remove the oldest generations beyond this many [default: keep all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
+    /// Read the stored files that the new generation shares with earlier ones too, and store those that are damaged
+    /// again
+    #[arg(long)]
+    recheck: bool,
     /// Read every byte of every generation and name what is damaged
     #[arg(long)]
     verify: bool,
@@ -92,10 +96,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         [folder] if args.list || args.verify => (None, folder),
         _ => return Err(Usage("name the database and the backup folder".into()).into()),
     };
-    if database.is_none() && args.keep.is_some() {
-        return Err(Usage("--keep goes with a new backup: name the database too".into()).into());
+    for (given, name) in [(args.keep.is_some(), "--keep"), (args.recheck, "--recheck")] {
+        if given && database.is_none() {
+            let sentence = format!("{name} goes with a new backup: name the database too");
+            return Err(Usage(sentence).into());
+        }
     }
-    let mut backup = Backup::at(folder);
+    let mut backup = Backup::at(folder).recheck(args.recheck);
     if let Some(keep) = args.keep {
         backup = backup.keep(usize::try_from(keep).unwrap_or(usize::MAX));
     }
@@ -120,7 +127,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     output.finish()?;
     match answer.verified {
         Some(Verified { clean: false, .. }) => {
-            note(&format!("{} is damaged", text::one_line(&answer.path)));
+            let path = text::one_line(&answer.path);
+            note(&format!(
+                "{path} is damaged; hashdb backup DB {path} --recheck stores again what the database still has"
+            ));
             Ok(Exit::Damaged)
         }
         _ => Ok(Exit::Done),
