@@ -1,10 +1,12 @@
 // Calls that RocksDB's C interface lacks: tables for several column families as one change of the manifest,
-// of which `tables.rs` says what is promised, and the names of the blob files that a store is made of.
+// of which `ingest.rs` says what is promised, and the names of the blob files that a store is made of.
 
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <rocksdb/db.h>
@@ -17,12 +19,20 @@ T* behind(void* handle) {
     return *static_cast<T**>(handle);
 }
 
+// Says what went wrong, to be freed with `free`.
+bool told(const rocksdb::Status& status, char** message) {
+    if (!status.ok()) *message = strdup(status.ToString().c_str());
+    return status.ok();
+}
+
 }  // namespace
 
-// Moves `count` files into the families beside them; files of one family stand together. Whether all of it
-// is durable; if not, `message` is why, to be freed with `free`, or null where memory is short.
-extern "C" bool hashdb_ingest(void* db, size_t count, void* const* families, const char* const* files,
-                              char** message) {
+// Each call says whether it succeeded; if not, `message` is why, or null where memory is short.
+
+// Links `count` files into the store for the families beside them; files of one family stand together. What is
+// `prepared` has to be committed or aborted.
+extern "C" bool hashdb_ingest_prepare(void* db, size_t count, void* const* families, const char* const* files,
+                                      void** prepared, char** message) {
     *message = nullptr;
     try {
         std::vector<rocksdb::IngestExternalFileArg> arguments;
@@ -37,14 +47,36 @@ extern "C" bool hashdb_ingest(void* db, size_t count, void* const* families, con
             }
             arguments.back().external_files.emplace_back(files[i]);
         }
-        rocksdb::Status status = behind<rocksdb::DB>(db)->IngestExternalFiles(arguments);
-        if (!status.ok()) *message = strdup(status.ToString().c_str());
-        return status.ok();
+        std::unique_ptr<rocksdb::FileIngestionHandle> handle;
+        rocksdb::Status status = behind<rocksdb::DB>(db)->PrepareFileIngestion(arguments, &handle);
+        *prepared = handle.release();
+        return told(status, message);
     } catch (const std::exception& error) {
         *message = strdup(error.what());
     } catch (...) {
     }
     return false;
+}
+
+// Makes what was prepared part of the store, durably, and removes the files that were given.
+extern "C" bool hashdb_ingest_commit(void* db, void* prepared, char** message) {
+    *message = nullptr;
+    try {
+        std::unique_ptr<rocksdb::FileIngestionHandle> handle(static_cast<rocksdb::FileIngestionHandle*>(prepared));
+        return told(behind<rocksdb::DB>(db)->CommitFileIngestionHandle(std::move(handle)), message);
+    } catch (const std::exception& error) {
+        *message = strdup(error.what());
+    } catch (...) {
+    }
+    return false;
+}
+
+// Takes the links away again.
+extern "C" void hashdb_ingest_abort(void* prepared) {
+    try {
+        delete static_cast<rocksdb::FileIngestionHandle*>(prepared);
+    } catch (...) {
+    }
 }
 
 // The blob files of a family, separated by zeros, to be freed with `free`; null where memory is short.

@@ -3,7 +3,7 @@
 //!
 //! Storage keeps tagged, checksummed bytes without knowing what they mean; `db` gives them their
 //! meaning through `index`. RocksDB is named in `records`,
-//! `cursor`, `tables`, `salvage` and `blocks` alone, memory maps in `mmap` and `arena` alone, and
+//! `cursor`, `tables`, `ingest`, `salvage` and `blocks` alone, memory maps in `mmap` and `arena` alone, and
 //! every file operation of our own goes through the trait [`fs::Fs`]. The bytes are described in
 //! storage-format.md and nowhere else.
 
@@ -13,6 +13,7 @@ pub(crate) mod blocks;
 pub(crate) mod cursor;
 pub(crate) mod failpoint;
 pub(crate) mod fs;
+mod ingest;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod log;

@@ -93,14 +93,16 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let engine = self.engine();
+        // What a failed commit named may be part of the database: the next open knows.
         if let Ok(mut commit) = engine.lock_commit() {
             let view = engine.view();
             if view.kept.is_some() {
                 engine.publish(&mut commit, view.with_state(view.state, None));
             }
+            drop(commit);
+            // What cannot be removed goes at the next load or the next open.
+            let _left = remove_tree(engine.options.fs.as_ref(), &engine.layout.load());
         }
-        // What cannot be removed goes at the next load or the next open.
-        let _left = remove_tree(engine.options.fs.as_ref(), &engine.layout.load());
         engine.loading.store(false, Ordering::Release);
     }
 }

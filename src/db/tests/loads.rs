@@ -12,8 +12,9 @@ use crate::code::{Address, Code};
 use crate::db::{
     BulkLoader, BulkOptions, BulkStage, Database, Duplicates, Filter, Query, Readable as _,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::storage::fs::OsFs;
+use crate::storage::records::WriteFault;
 
 fn load(loader: &mut BulkLoader, number: u64, value: &[u8]) -> Result<()> {
     let code = Code::from_bytes(&number.to_le_bytes())?;
@@ -191,6 +192,31 @@ fn what_fails_after_the_commit_of_a_load_is_no_error_of_the_load() {
         }
     }
     assert!(told > 2, "the files after the commit failed {told} times");
+}
+
+/// RocksDB takes the names of the tables away where the sync of its manifest fails. The manifest may name them all the
+/// same, and a database without them did not open.
+#[test]
+fn a_load_whose_commit_fails_is_there_whole_or_not_at_all() {
+    for (fault, there) in [(WriteFault::BeforeTheDisk, 0), (WriteFault::AfterTheDisk, 20)] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let db = Database::create(&path, options(Arc::new(OsFs))).unwrap();
+        let mut loader = db.bulk_loader(BulkOptions::new()).unwrap();
+        for number in 0..20 {
+            load(&mut loader, number, b"value").unwrap();
+        }
+        *db.shared.engine.records().fault.lock() = Some(fault);
+        let error = loader.finish().unwrap_err();
+        assert!(matches!(error, Error::Records { .. }), "{error}");
+        assert!(db.is_empty() && matches!(put(&db, 99), Err(Error::Poisoned)));
+        drop(db);
+        let db = Database::open(&path, options(Arc::new(OsFs))).unwrap();
+        assert_eq!(db.len(), there, "{fault:?}");
+        assert!(db.verify().unwrap().is_clean());
+        assert!(!path.join("load").exists());
+        put(&db, 99).unwrap();
+    }
 }
 
 #[test]
