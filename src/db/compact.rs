@@ -27,6 +27,8 @@ const MERGED_PATCHES: u64 = 1 << 27;
 /// Segments at which who seals waits for merges: some four times what merging leaves in the largest
 /// database.
 pub(super) const MOST_SEGMENTS: usize = 128;
+/// Segments at which merges that an earlier process left undone begin with the opening: more than merging leaves.
+const LEFT_SEGMENTS: usize = MOST_SEGMENTS / 4;
 
 impl Engine {
     /// Seals, then merges all segments into one without deleted rows, and has the record store
@@ -87,14 +89,21 @@ impl Engine {
     /// Merges here and now if seals have outrun the merges: otherwise every query would have to look into
     /// ever more segments.
     pub(crate) fn keep_up(&self) -> Result<()> {
-        // The largest stay as they are, however many.
-        let most = self.options.segment_records / FAN_IN as u64;
-        let view = self.view();
-        let small = view.segments.iter().filter(|segment| segment.row_count() <= most).count();
-        if small >= MOST_SEGMENTS {
+        if self.small_segments() >= MOST_SEGMENTS {
             self.merge_full_classes()?;
         }
         Ok(())
+    }
+
+    /// Whether many merges were left undone, by a process that ended while they were behind the seals.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.small_segments() >= LEFT_SEGMENTS
+    }
+
+    /// The largest stay as they are, however many.
+    fn small_segments(&self) -> usize {
+        let most = self.options.segment_records / FAN_IN as u64;
+        self.view().segments.iter().filter(|segment| segment.row_count() <= most).count()
     }
 
     /// Whether there may be something for the background to do. Many deleted rows are looked at

@@ -127,7 +127,11 @@ impl Database {
         let engine = Arc::new(engine);
         let wanted = engine.options.background && !engine.read_only;
         let maintainer = wanted.then(|| Maintainer::start(Arc::clone(&engine)));
-        Self { shared: Arc::new(Shared { engine, maintainer }) }
+        let database = Self { shared: Arc::new(Shared { engine, maintainer }) };
+        if database.engine().is_behind() {
+            database.wake();
+        }
+        database
     }
 
     /// Creates a database in a directory that is absent or empty.

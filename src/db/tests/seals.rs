@@ -1,7 +1,7 @@
 //! Many small seals.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::faults::{options, put};
 use crate::db::compact::MOST_SEGMENTS;
@@ -29,6 +29,29 @@ fn a_seal_deletes_the_pending_entries_since_the_last_one_and_no_others() {
     let snapshot = db.engine().records().snapshot();
     assert!(snapshot.get(Family::Pending, &encode_id(0)).unwrap().is_some(), "all from 0 on");
     assert!(snapshot.get(Family::Pending, &encode_id(1)).unwrap().is_none());
+}
+
+/// A process that sealed fast and ended left many segments, and the next one did not merge them before it had written
+/// a memtable full: each query looked into all of them.
+#[test]
+fn merges_that_were_left_undone_begin_with_the_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = Database::create(&path, options(Arc::new(OsFs))).unwrap();
+    for key in 0..60 {
+        put(&db, key).unwrap();
+        db.seal().unwrap();
+    }
+    assert_eq!(db.engine().view().segments.len(), 60);
+    drop(db);
+    let db = Database::open(&path, options(Arc::new(OsFs)).background(true)).unwrap();
+    let begin = Instant::now();
+    while db.engine().view().segments.len() > 8 && begin.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(db.engine().view().segments.len() <= 8, "nothing was merged");
+    assert_eq!(db.len(), 60);
+    assert!(db.verify().unwrap().is_clean());
 }
 
 /// Who sealed faster than the background merged left more and more segments behind, 1,164 files among

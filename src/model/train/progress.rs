@@ -67,7 +67,8 @@ pub struct Progress {
     pub epochs: usize,
     /// Pictures, or patches, seen in this pass.
     pub images: usize,
-    /// Pictures, or patches, in a pass; the pass has ended, and any checkpoint is written, once `images` reaches it.
+    /// Pictures, or patches, in a pass, which has ended once `images` reaches it. Any checkpoint of it is written after
+    /// that report.
     pub total: usize,
     /// Mean squared reconstruction error so far in this pass, as in
     /// [`NetSummary`](super::NetSummary); that of the last pass while the bits are cut.
