@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::storage::manifest::NOTE_PREFIX;
 use crate::storage::records::{Family, RecordsBatch};
 
+/// Notes of these names say that an ingest has stored all that there is in a source. A repair that loses records
+/// removes them, so that the next ingest looks at its sources again.
+pub(crate) const DONE_PREFIX: &[u8] = b"ingest/source/";
 /// Room for the key of a record and a word before it.
 const MAX_NAME_BYTES: usize = MAX_KEY_BYTES + 64;
 

@@ -20,10 +20,10 @@ use super::IngestError;
 use super::options::IngestOptions;
 use super::report::{Reject, Stage};
 use super::source::{Planner, key_of, pattern_of};
-use crate::db::{Database, MAX_KEY_BYTES, Readable, WriteBatch, WriteOptions};
+use crate::db::{DONE_PREFIX, Database, MAX_KEY_BYTES, Readable, WriteBatch, WriteOptions};
 use crate::error::Result;
 
-const SOURCES: &[u8] = b"ingest/source/";
+const SOURCES: &[u8] = DONE_PREFIX;
 const REJECTS: &[u8] = b"ingest/reject/";
 const PATCHES: &[u8] = b"ingest/patches";
 /// Paths whose rejects are looked up path by path.
@@ -192,8 +192,8 @@ impl<'a> Journal<'a> {
             return Ok(Plan::From(0));
         }
         if !same && self.redo.changed {
-            // Its note will name this choice, so its record has to have it.
-            let hash = note.hash().filter(|_| same_choice);
+            // Its note will name this choice, so its record has to have it; and of a reject there is none.
+            let hash = note.hash().filter(|_| same_choice && !rejected);
             return Ok(hash.map_or(Plan::From(0), Plan::Unless));
         }
         let skip = || {
@@ -308,12 +308,17 @@ impl<'a> Journal<'a> {
     fn delete_source(&self, source: &[u8], met: &HashSet<u128>) -> Result<u64, IngestError> {
         let mut keys = vec![source.to_vec()];
         let entries = [source, b"/"].concat();
-        self.db.for_each_key(&entries, |key| {
-            if !met.contains(&hash(key)) && self.db.note(&[SOURCES, key].concat())?.is_none() {
-                keys.push(key.to_vec());
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
+        let note = self.db.note(&[SOURCES, source].concat())?;
+        let note: Option<SourceNote> = note.map(|note| parse(source, &note)).transpose()?;
+        // What is below the key of a file is not of this file: shards alone have entries, and no hash.
+        if note.is_none_or(|note| note.hash.is_none()) {
+            self.db.for_each_key(&entries, |key| {
+                if !met.contains(&hash(key)) && self.db.note(&[SOURCES, key].concat())?.is_none() {
+                    keys.push(key.to_vec());
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
         let mut deleted = 0;
         for keys in keys.chunks(DELETES) {
             let mut batch = WriteBatch::new();

@@ -144,6 +144,7 @@ impl Repair {
     fn count_losses(&mut self, work: &Work, findings: &Findings) {
         let report = &mut self.report;
         report.salvaged = work.salvaged;
+        report.notes_in_doubt = work.notes_in_doubt;
         report.sequence_expected = self.superblock.map(|superblock| superblock.sequence);
         report.sequence_found = work.sequence;
         // The store's own count is of its last write; that of the superblock may be older.
@@ -175,6 +176,9 @@ impl Repair {
         }
         if let Some(before) = report.records_before {
             detail.push(format!("{} of {before} records are there", report.records_after));
+        }
+        if report.notes_in_doubt {
+            detail.push("notes may be gone".to_owned());
         }
         let first = report.damages.first();
         detail.extend(first.map(|damage| damage.description.clone()));

@@ -52,6 +52,9 @@ pub struct RepairReport {
     pub lost_records: u64,
     /// Records that are there without their value, which could not be read.
     pub lost_values: u64,
+    /// Whether a part of the record store cannot be read that may have held notes, those of ingests among them:
+    /// nothing tells which there were.
+    pub notes_in_doubt: bool,
     /// Whether the record store could not be used as it was and a copy took its place.
     pub salvaged: bool,
     /// The sequence number up to which all was durable, as the superblock knew it.
@@ -83,7 +86,8 @@ impl RepairReport {
     pub fn is_lossy(&self) -> bool {
         let rolled_back =
             self.sequence_expected.is_some_and(|expected| expected > self.sequence_found);
-        self.lost_records > 0 || self.lost_values > 0 || self.salvaged || rolled_back
+        let lost = self.lost_records > 0 || self.lost_values > 0 || self.notes_in_doubt;
+        lost || self.salvaged || rolled_back
     }
 
     /// Whether there was nothing to repair.

@@ -34,6 +34,8 @@ pub(super) struct Work {
     pub(super) salvaged: bool,
     /// The last sequence number of the store that was read.
     pub(super) sequence: u64,
+    /// There may have been notes where it cannot be read.
+    pub(super) notes_in_doubt: bool,
 }
 
 /// What a look at all entries of a store found.
@@ -44,6 +46,8 @@ struct Census {
     gaps: bool,
     /// A whole family cannot be read.
     blind: bool,
+    /// There are entries of the family with the notes that cannot be read.
+    notes_in_doubt: bool,
     errors: Vec<String>,
 }
 
@@ -173,6 +177,7 @@ impl Repair {
             sequence: records.latest_sequence(),
             gaps: false,
             blind: false,
+            notes_in_doubt: false,
             errors: Vec::new(),
         };
         if let Err(error) = records.verify_tables() {
@@ -187,6 +192,7 @@ impl Repair {
             })?;
             census.gaps |= !gaps.is_empty();
             census.blind |= gaps.iter().any(|gap| gap.whole);
+            census.notes_in_doubt |= family == Family::Meta && !gaps.is_empty();
             census.errors.extend(
                 gaps.into_iter().map(|gap| format!("family {}: {}", family.name(), gap.error)),
             );
@@ -212,6 +218,7 @@ impl Repair {
             copied: salvaged,
             salvaged,
             sequence: census.sequence,
+            notes_in_doubt: census.notes_in_doubt,
         };
         if !census.gaps {
             return Ok(work);

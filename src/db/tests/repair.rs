@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::faults::{Countdown, FaultFs, options, put};
+use crate::db::notes::stored_name;
 use crate::db::record::{KeyEntry, Location, encode_id};
 use crate::db::repair::repair_with;
 use crate::db::{Database, Readable as _, RepairOptions, RepairReport};
@@ -175,6 +176,9 @@ fn what_cannot_be_derived_is_given_up_only_with_leave() {
     let path = directory.path().join("db");
     filled(&path);
     tamper(&path, |batch| {
+        for name in ["ingest/source/a.png", "ingest/source/b.tar", "ingest/sourced"] {
+            batch.put(Family::Meta, stored_name(name.as_bytes()), b"{}");
+        }
         // Two values; a record with its key, of which a row is left; one of which nothing is left.
         batch.delete(Family::Values, encode_id(3));
         batch.delete(Family::Values, encode_id(70));
@@ -194,6 +198,12 @@ fn what_cannot_be_derived_is_given_up_only_with_leave() {
     let db = Database::open(&path, options(Arc::new(OsFs))).unwrap();
     let kept = db.get(b"key 3").unwrap().unwrap();
     assert!(db.value(&kept).unwrap().is_empty());
+    // The next ingest looks at its sources again; other notes stay.
+    for (name, stays) in
+        [("ingest/source/a.png", false), ("ingest/source/b.tar", false), ("ingest/sourced", true)]
+    {
+        assert_eq!(db.note(name.as_bytes()).unwrap().is_some(), stays, "{name}");
+    }
 }
 
 /// Damages a file in the database directory.

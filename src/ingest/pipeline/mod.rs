@@ -104,12 +104,19 @@ pub(super) fn run_in_flight<T: Send>(
             let _stopper = Stopper { shared, always: false };
             shared.find(&sources, planner, &task_in, &rejects_in);
         });
-        for _ in 0..options.threads {
+        for number in 0..options.threads {
             let (tasks, outcome_in) = (tasks.clone(), outcome_in.clone());
-            scope.spawn(move || {
+            let work = move || {
                 let _stopper = Stopper { shared, always: false };
                 shared.decode(&tasks, &outcome_in);
-            });
+            };
+            let decoder = thread::Builder::new().name("hashdb-decode".to_owned());
+            if number == 0 {
+                scope.spawn(work);
+            } else if decoder.spawn_scoped(scope, work).is_err() {
+                // Where the system gives no more threads, those that are there do the work.
+                break;
+            }
         }
         // The stages end when their senders do, so none may stay behind here.
         drop((tasks, outcome_in));

@@ -278,6 +278,47 @@ fn a_shard_that_changed_half_way_is_begun_anew() {
     assert_eq!(db.len(), 31);
 }
 
+/// A file that was copied or touched has another time and the same bytes, so it was passed over, and with it the
+/// reject: it came into the database by no command any more.
+#[test]
+fn a_reject_that_was_only_touched_stays_one() {
+    let folder = sources();
+    let home = tempfile::tempdir().unwrap();
+    let db = database(&home.path().join("db"));
+    run(&db, folder.path(), &options(), u64::MAX).0.unwrap();
+    let rejects = || -> Vec<_> {
+        let noted = noted_rejects(&db, &[folder.path().to_path_buf()]).unwrap();
+        noted.into_iter().map(|reject| reject.key).collect()
+    };
+    let before = rejects();
+    assert_eq!(before.len(), 3);
+    for name in ["07.png", "08.png"] {
+        let file = fs::OpenOptions::new().append(true).open(folder.path().join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    }
+    let changed = options().redo(Redo { changed: true, ..Redo::default() });
+    let (report, pictures) = run(&db, folder.path(), &changed, u64::MAX);
+    assert_eq!((report.unwrap().rejected_count(), pictures), (1, 0));
+    assert_eq!(rejects(), before);
+}
+
+/// A file has no entries: what somebody stored below its key is not of this file.
+#[test]
+fn a_missing_file_takes_no_record_of_others_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.png"), png(1)).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let db = database(&home.path().join("db"));
+    run(&db, folder.path(), &options(), u64::MAX).0.unwrap();
+    let file = folder.path().join("a.png").into_os_string().into_encoded_bytes();
+    let mine = [&file[..], b"/note"].concat();
+    db.put(&mine, Address::new(1, 8).unwrap(), Code::from_bytes(&[1; 8]).unwrap(), b"").unwrap();
+    fs::remove_file(folder.path().join("a.png")).unwrap();
+    let (report, _) = run(&db, folder.path(), &options().delete_missing(true), u64::MAX);
+    assert_eq!((report.unwrap().deleted, db.len()), (1, 1));
+    assert!(db.get(&mine).unwrap().is_some());
+}
+
 #[test]
 fn what_is_missing_is_deleted_when_asked_for() {
     let folder = sources();

@@ -21,6 +21,7 @@ use std::ops::ControlFlow;
 use roaring::RoaringTreemap;
 
 use crate::db::columns::Columns;
+use crate::db::notes::{DONE_PREFIX, stored_name};
 use crate::db::record::{Location, decode_id, decode_pending, decode_record, encode_pending};
 use crate::db::recover::MAX_COUNTER;
 use crate::db::repair::Repair;
@@ -130,6 +131,7 @@ impl<'a> Plan<'a> {
         self.settle_pending()?;
         self.settle_tombstones()?;
         self.settle_rows()?;
+        self.forget_what_is_done()?;
         let (records, next_id) = (self.live.len(), self.next_unseen());
         self.meta.count_changes(records, next_id, self.patched, &mut self.changes)?;
         let findings = &mut self.findings;
@@ -138,6 +140,31 @@ impl<'a> Plan<'a> {
         findings.lost_records = self.lost.len();
         findings.changes = self.changes.count + findings.bad_segments.len() as u64;
         Ok(findings.clone())
+    }
+
+    /// Where records are lost, an ingest must not take their sources for done.
+    fn forget_what_is_done(&mut self) -> Result<()> {
+        let counted = self.meta.state.map_or(0, |state| state.record_count);
+        if self.lost.is_empty() && counted <= self.live.len() {
+            return Ok(());
+        }
+        let (first, changes) = (stored_name(DONE_PREFIX), &mut self.changes);
+        let mut forgotten = 0_u64;
+        self.snapshot.scan(Family::Meta, &first, |key, _| {
+            if !key.starts_with(&first) {
+                return Ok(ControlFlow::Break(()));
+            }
+            forgotten += 1;
+            changes.delete(Family::Meta, key)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if forgotten > 0 {
+            let note = format!(
+                "the next ingest reads {forgotten} files and shards again, since records are lost"
+            );
+            self.findings.notes.push(note);
+        }
+        Ok(())
     }
 
     fn ids(&mut self, family: Family) -> Result<RoaringTreemap> {

@@ -89,6 +89,16 @@ fn trainings_that_cannot_be_are_refused() {
     place.fails(1, "no checkpoint w.checkpoint", &[&resume[..], &out].concat());
 }
 
+/// The picture was drawn first, and what was trained was lost with it.
+#[test]
+fn a_plot_that_cannot_be_written_costs_no_weights() {
+    let place = photos();
+    let plot = ["train", "photos", "--out", "w", "--plot", "nowhere/losses.png"];
+    let ran = place.run(&[&plot[..], &SMALL].concat());
+    assert!(ran.code == Some(1) && ran.stderr.contains("nowhere/losses.png"), "{}", ran.stderr);
+    assert!(place.path("w").exists() && !place.path("w.checkpoint").exists());
+}
+
 /// What a paper's preset is cut down to, so that it trains in a moment.
 pub(crate) const QUICK: [&str; 8] =
     ["--rbm-epochs", "2", "--epochs", "3", "--batch", "16", "--progress", "none"];

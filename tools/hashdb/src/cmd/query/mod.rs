@@ -129,6 +129,10 @@ enum Kind<'a> {
 
 /// Answers the queries in order.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    // The parser lets it pass beside what --code excludes.
+    if args.address.is_some() && args.code.is_none() {
+        return Err(Usage("--address goes with --code".to_owned()).into());
+    }
     if let Some(request) = args.patches.request(&args.search) {
         let db = super::open_read_only(&args.db)?;
         return single::run(args, &db, &Kind::Patches(&request));

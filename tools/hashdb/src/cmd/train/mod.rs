@@ -127,22 +127,29 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         meter.finish(&Shown(progress));
     }
     unlogged?;
-    if let Some(plot) = &args.plot {
-        losses.plot(&format!("training of {}", args.out.display()), plot)?;
-    }
-    match trained {
+    let draw = || match &args.plot {
+        Some(plot) => losses.plot(&format!("training of {}", args.out.display()), plot),
+        None => Ok(()),
+    };
+    let trained = match trained {
         Ok(encoder) => {
             note_fallback(encoder.device());
-            save(args, &encoder, &checkpoint)
+            // A picture that cannot be written must not cost what was trained.
+            let saved = save(args, &encoder, &checkpoint)?;
+            return draw().map(|()| saved);
         }
-        Err(ModelError::Stopped) => {
+        Err(error) => error,
+    };
+    draw()?;
+    match trained {
+        ModelError::Stopped => {
             note(&stopped(&checkpoint));
             Ok(Exit::Interrupted)
         }
-        Err(error @ ModelError::Diverged { .. }) if checkpoint.exists() => {
+        error @ ModelError::Diverged { .. } if checkpoint.exists() => {
             Err(anyhow!("{error}; {} keeps the last good pass", checkpoint.display()))
         }
-        Err(error) => Err(error.into()),
+        error => Err(error.into()),
     }
 }
 

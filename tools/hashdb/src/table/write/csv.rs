@@ -1,6 +1,8 @@
 //! Comma-separated values, in the columns that are read again: what is UTF-8 stands in `key` and `value`,
 //! the rest in `key_base64` and `value_base64`. Patch addresses stand in `patches`, with spaces between them.
 
+use std::io;
+
 use anyhow::Result;
 use csv::{Writer, WriterBuilder};
 
@@ -31,7 +33,7 @@ impl CsvFile {
     fn record(&mut self, fields: [&[u8]; 7]) -> Result<()> {
         let count = if self.shape.has_patches { 7 } else { 6 };
         let fields = fields.iter().take(count);
-        self.writer.write_record(fields).map_err(|error| failed(&self.name, error.into()))
+        self.writer.write_record(fields).map_err(|error| failed(&self.name, of_disk(error)))
     }
 }
 
@@ -61,6 +63,14 @@ impl Sink for CsvFile {
         let Self { writer, name, .. } = *self;
         let target = writer.into_inner();
         target.map_err(|error| failed(&name, error.into_error()))?.finish()
+    }
+}
+
+/// The error of the file itself, whose kind tells a reader that went away.
+fn of_disk(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 
