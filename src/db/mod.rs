@@ -63,6 +63,7 @@ pub use digest::Digest;
 pub use explain::{ExplainedSource, Explanation, PatchExplanation};
 pub use filter::Filter;
 pub use iter::Iter;
+#[cfg(feature = "encoder")]
 pub(crate) use notes::DONE_PREFIX;
 pub use options::{
     EncoderModel, IndexOptions, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NOTE_BYTES, MAX_VALUE_BYTES,

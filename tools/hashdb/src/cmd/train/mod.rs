@@ -127,20 +127,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         meter.finish(&Shown(progress));
     }
     unlogged?;
-    let draw = || match &args.plot {
-        Some(plot) => losses.plot(&format!("training of {}", args.out.display()), plot),
-        None => Ok(()),
-    };
     let trained = match trained {
         Ok(encoder) => {
             note_fallback(encoder.device());
             // A picture that cannot be written must not cost what was trained.
             let saved = save(args, &encoder, &checkpoint)?;
-            return draw().map(|()| saved);
+            return draw(args, &losses).map(|()| saved);
         }
         Err(error) => error,
     };
-    draw()?;
+    draw(args, &losses)?;
     match trained {
         ModelError::Stopped => {
             note(&stopped(&checkpoint));
@@ -151,6 +147,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         }
         error => Err(error.into()),
     }
+}
+
+/// Draws the losses, if that is asked for.
+fn draw(args: &Args, losses: &Losses) -> Result<()> {
+    args.plot
+        .as_ref()
+        .map_or(Ok(()), |plot| losses.plot(&format!("training of {}", args.out.display()), plot))
 }
 
 /// Trains an encoder of patch features.
