@@ -42,6 +42,27 @@ impl Snapshot {
         let record = decode_record(&self.tools.schema, location, &bytes);
         record.map(Some).map_err(|what| records.damage(&what))
     }
+
+    /// The least id that no record of this state has and none had before.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.view.next_id()
+    }
+
+    /// Shows `visit` the keys that begin with `prefix`, in their order, with the ids of their records.
+    pub(crate) fn visit_keys(
+        &self,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], u64) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let records = &self.view.records;
+        records.scan(Family::Keys, prefix, |key, entry| {
+            if !key.starts_with(prefix) {
+                return Ok(ControlFlow::Break(()));
+            }
+            let entry = KeyEntry::decode(entry).map_err(|what| records.damage(&what))?;
+            visit(key, entry.location.id)
+        })
+    }
 }
 
 /// The reads of [`Database`](crate::Database) and [`Snapshot`]. On a database each call sees the
@@ -150,9 +171,7 @@ pub trait Readable {
         prefix: &[u8],
         mut visit: impl FnMut(&[u8]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        self.snapshot().view.records.scan(Family::Keys, prefix, |key, _| {
-            if key.starts_with(prefix) { visit(key) } else { Ok(ControlFlow::Break(())) }
-        })
+        self.snapshot().visit_keys(prefix, &mut |key, _| visit(key))
     }
 
     /// All records at exactly this address, by id. Cost: one prefix scan.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use walkdir::WalkDir;
 
 use super::entries::{ENTRY_BYTES, SAMPLE_BYTES};
-use super::journal::Origin;
+use super::journal::{Form, Origin};
 use super::siblings::{Fields, MAX_SIBLING_BYTES, Siblings, field, split};
 use super::source::{Listed, open};
 
@@ -254,7 +254,7 @@ impl Sample {
 fn image(path: PathBuf, origin: Origin, beside: &Rc<Beside>) -> Listed {
     let how = beside.how();
     let beside = how.is_some().then(|| Rc::clone(beside));
-    Listed::Image(path, Origin { how, ..origin }, beside)
+    Listed::Image(path, Origin { form: Form::Beside(how), ..origin }, beside)
 }
 
 /// Names of folders, of those that were asked for last: files that are named one by one may be a million of one folder.
@@ -353,13 +353,13 @@ mod tests {
         let mut visit = |found: Listed| {
             let Listed::Image(_, origin, Some(beside)) = found else { return false };
             assert_eq!(beside.value().as_ref().unwrap_err().0, "sample-too-large");
-            assert!(origin.how.is_some());
+            assert!(matches!(origin.form, Form::Beside(Some(_))));
             listed += 1;
             true
         };
         while first == 0 || number < first + 5 {
             let path = PathBuf::from(format!("x/2024.{number}.png"));
-            let origin = Origin { key: Vec::new(), bytes: 1, modified: 1, how: None };
+            let origin = Origin { key: Vec::new(), bytes: 1, modified: 1, form: Form::File };
             let name = path.file_name().unwrap().as_encoded_bytes().to_vec();
             assert!(samples.pass(1, &name, &mut visit));
             assert!(samples.take((1, &path), Part::Image(path.clone(), origin), None, &mut visit));

@@ -55,6 +55,9 @@ pub trait ShardFormat: Debug + Sync {
     fn entries(&self, path: &Path, first: u64) -> Result<ShardEntries<'_>, ShardError>;
 }
 
+/// The label of the cause why a shard that was named holds no images.
+pub(super) const WRONG_SCHEMA: &str = "wrong-schema";
+
 /// Emits what the plan asks for of a shard; `false` if the walk shall end. One that was `named` shall hold images.
 pub(super) fn read(
     walk: &mut Walk<'_, '_>,
@@ -90,7 +93,7 @@ pub(super) fn read(
         Ok(()) => Found::End(end),
         Err(ShardError::NoImages(_)) if !named => Found::Skipped,
         Err(ShardError::NoImages(cause)) => Found::Reject(
-            Reject { key, stage: Stage::Source, kind: "wrong-schema", cause },
+            Reject { key, stage: Stage::Source, kind: WRONG_SCHEMA, cause },
             Some(end),
         ),
         Err(ShardError::Damaged(cause)) => {

@@ -132,7 +132,8 @@ pub fn ingest_in_flight<E: Into<Encoding> + Send>(
     if let Some(noted) = noted_patches(db)?.filter(|noted| expected > 0 && *noted != expected) {
         return Err(IngestError::Patches { expected: noted, found: expected });
     }
-    let journal = Journal::new(db, options);
+    let journal = Journal::new(db, paths, options);
+    let mut replaced = 0;
     let mut synced = Instant::now();
     let mut sink = |items: Vec<(Label, E)>, passed: &Passed| {
         let mut batch = WriteBatch::new();
@@ -147,7 +148,7 @@ pub fn ingest_in_flight<E: Into<Encoding> + Send>(
             batch.put_with_patches(&label.key, address, code, &label.value, &patches);
         }
         let sync = synced.elapsed() >= SYNC_INTERVAL;
-        db.write(batch, WriteOptions { sync })?;
+        replaced += db.write(batch, WriteOptions { sync })?.replaced;
         if sync {
             synced = Instant::now();
         }
@@ -160,8 +161,10 @@ pub fn ingest_in_flight<E: Into<Encoding> + Send>(
     if let Some(error) = journal.take_failure() {
         return Err(error);
     }
+    report.replaced = replaced;
     report.stored_otherwise = journal.stored_otherwise();
-    if options.delete_missing && !report.cancelled {
+    if !report.cancelled {
+        journal.forget_rejects(&[paths, options.listed].concat())?;
         report.deleted = journal.delete_missing(paths)?;
     }
     Ok(report)

@@ -93,7 +93,8 @@ impl<'a> IngestOptions<'a> {
 
     /// Whether records of files and shards below the paths that are no longer there are deleted at the end
     /// of a run, those that an ingest has brought in; with a shard all records whose keys begin with its path
-    /// and `/`. What lies below a folder that cannot be read is kept. Default: no.
+    /// and `/`, and of a shard that was read again since it changed ([`Redo`]) those of entries that it has no
+    /// longer. What lies below a folder that cannot be read is kept. Default: no.
     #[must_use]
     pub fn delete_missing(mut self, delete: bool) -> Self {
         self.delete_missing = delete;

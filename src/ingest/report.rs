@@ -93,14 +93,18 @@ impl Progress {
 pub struct Report {
     /// Images that were encoded and accepted by the sink. Two with the same key count twice.
     pub done: u64,
+    /// Of those, images whose records took the place of others under the same key: of earlier runs, or of this one
+    /// where two have one key.
+    pub replaced: u64,
     /// Files and entries that do not look like images and were passed over.
     pub skipped: u64,
     /// Files and shards that an earlier run has done, or whose content is as it was.
     pub done_before: u64,
-    /// Of those, files and shards whose records keep what another [`Store`](super::Store) chose, or patch addresses
-    /// where this run stores none, or none where it stores them.
+    /// Of those, files and shards whose records keep what another choice made of them: another
+    /// [`Store`](super::Store), other patch addresses, other [`Siblings`](super::Siblings) or siblings that changed
+    /// since, another [`ShardFormat`](super::ShardFormat).
     pub stored_otherwise: u64,
-    /// Records that were deleted because their files are missing.
+    /// Records that were deleted because their files, or their entries in shards, are missing.
     pub deleted: u64,
     /// Rejects by [`Reject::kind`].
     pub rejected: BTreeMap<&'static str, u64>,

@@ -32,11 +32,15 @@ impl Siblings {
         Self(None)
     }
 
-    /// Those of these endings, without the dot and in any case.
+    /// Those of these endings, in any case; a dot that they begin with is none of theirs.
     #[must_use]
     pub fn only<E: AsRef<str>>(endings: impl IntoIterator<Item = E>) -> Self {
         let endings = endings.into_iter();
-        Self(Some(endings.map(|ending| ending.as_ref().to_ascii_lowercase()).collect()))
+        let plain = |ending: E| {
+            let ending = ending.as_ref();
+            ending.strip_prefix('.').unwrap_or(ending).to_ascii_lowercase()
+        };
+        Self(Some(endings.map(plain).collect()))
     }
 
     pub(super) fn takes(&self, ending: &str) -> bool {

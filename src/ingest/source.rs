@@ -20,7 +20,7 @@ use super::decode::{DecodeError, MAX_INPUT_BYTES};
 use super::entries::Shard;
 use super::foreign::ShardFormat;
 use super::gate::{Gate, Permit};
-use super::journal::{Mark, Origin, Plan};
+use super::journal::{Form, Mark, Origin, Plan};
 use super::pattern::Pattern;
 use super::report::{Reject, Stage};
 use super::siblings::Siblings;
@@ -33,6 +33,11 @@ const IMAGE_ENDINGS: [&str; 22] = [
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "heic", "heif",
     "avif", "jp2", "j2k", "jxl", "ico", "cur", "psd", "bpg", "ppm", "tga",
 ];
+
+/// Labels of causes that may be those of something that is neither a file nor a shard.
+pub(super) const UNREADABLE: &str = "unreadable";
+pub(super) const LINK_LOOP: &str = "link-loop";
+pub(super) const NOT_REGULAR: &str = "not-regular";
 
 /// Something that was met on the way.
 pub(super) enum Found<'a> {
@@ -217,7 +222,8 @@ impl Sources<'_> {
             None if is_shard(path) => self.siblings.map(Siblings::label),
             None => return None,
         };
-        let origin = Origin { how: how.map(Arc::from), ..Origin::new(path, meta) };
+        let form = Form::Shard(how.map(Arc::from));
+        let origin = Origin { form, ..Origin::new(path, meta) };
         Some(Listed::Shard(path.to_path_buf(), origin, named))
     }
 
@@ -345,21 +351,21 @@ fn walk_reject(folder: &Path, error: &walkdir::Error) -> Reject {
     let path = error.path().unwrap_or(folder);
     if error.loop_ancestor().is_some() {
         let cause = "the link leads back to a folder above it".to_owned();
-        return Reject { key: key_of(path), stage: Stage::Source, kind: "link-loop", cause };
+        return Reject { key: key_of(path), stage: Stage::Source, kind: LINK_LOOP, cause };
     }
     let cause = error.io_error().map_or_else(|| "cannot read it".to_owned(), ToString::to_string);
-    Reject { key: key_of(path), stage: Stage::Source, kind: "unreadable", cause }
+    Reject { key: key_of(path), stage: Stage::Source, kind: UNREADABLE, cause }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Reject {
     let cause = error.to_string();
-    Reject { key: key_of(path), stage: Stage::Source, kind: "unreadable", cause }
+    Reject { key: key_of(path), stage: Stage::Source, kind: UNREADABLE, cause }
 }
 
 /// A link in a shard, a device, a pipe.
 pub(super) fn not_regular(key: Vec<u8>) -> Reject {
     let cause = "not a regular file".to_owned();
-    Reject { key, stage: Stage::Source, kind: "not-regular", cause }
+    Reject { key, stage: Stage::Source, kind: NOT_REGULAR, cause }
 }
 
 /// More bytes than any image may have.

@@ -217,8 +217,19 @@ fn an_image_is_read_again_where_its_siblings_changed() {
     fs::remove_file(base.join("b/1.json")).unwrap();
     let (_, encoded, records) = into(&db, base, &changed, u64::MAX);
     assert_eq!((encoded, records[&key("b/1.png")].as_slice()), (1, &b""[..]));
-    // Another choice, which is another only where there is something to choose from.
-    let none = IngestOptions::default().redo(Redo { changed: true, ..Redo::default() });
-    let (_, encoded, records) = into(&db, base, &none, u64::MAX);
-    assert!(encoded == 3 && records.values().all(Vec::is_empty), "{encoded}");
+    // Who forgets to ask for siblings loses none: nothing changed.
+    let none = IngestOptions::default();
+    let forgotten = none.redo(Redo { changed: true, ..Redo::default() });
+    assert_eq!(into(&db, base, &forgotten, u64::MAX), (true, 0, records.clone()));
+    let paths = [base.to_path_buf()];
+    let report = |options: &IngestOptions<'_>| {
+        let nothing = |_| -> Result<Vec<(Address, Code)>, IngestError> { unreachable!() };
+        ingest_with(&db, &paths, options, &nothing, &mut ()).unwrap()
+    };
+    // Another choice is another only where there is something to choose from.
+    assert_eq!((report(&forgotten).stored_otherwise, report(&changed).stored_otherwise), (3, 0));
+    let all = none.redo(Redo { all: true, ..Redo::default() });
+    let (_, encoded, records) = into(&db, base, &all, u64::MAX);
+    assert!(encoded == 7 && records.values().all(Vec::is_empty), "{encoded}");
+    assert_eq!((report(&none).stored_otherwise, report(&options).stored_otherwise), (0, 3));
 }

@@ -4,6 +4,7 @@ mod beside;
 mod jpegs;
 mod patched;
 mod patterns;
+mod replaced;
 mod resume;
 mod runs;
 mod samples;

@@ -17,7 +17,7 @@ use crate::ingest::{
 };
 
 /// Twenty files, a broken one, and two shards with one broken entry each.
-fn sources() -> TempDir {
+pub(super) fn sources() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..20 {
         fs::write(folder.path().join(format!("{number:02}.png")), png(number)).unwrap();
@@ -32,13 +32,13 @@ fn sources() -> TempDir {
     folder
 }
 
-fn tar(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn tar(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     let entries: Vec<_> =
         entries.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     shard(&entries)
 }
 
-fn database(path: &Path) -> Database {
+pub(super) fn database(path: &Path) -> Database {
     let options = Options::new().code_bits(64).address_bits(8).background(false);
     if Database::exists(path) {
         Database::open(path, options).unwrap()
@@ -70,7 +70,7 @@ impl Observer for Stop<'_> {
 
 /// Runs over the folder and returns the report and how many pictures were encoded; the encoder fails
 /// after `most` pictures.
-fn run(
+pub(super) fn run(
     db: &Database,
     folder: &Path,
     options: &IngestOptions<'_>,
@@ -93,14 +93,14 @@ fn run(
 }
 
 /// Every record by its key, without its id.
-fn content(db: &Database) -> BTreeMap<Vec<u8>, (u32, Vec<u8>)> {
+pub(super) fn content(db: &Database) -> BTreeMap<Vec<u8>, (u32, Vec<u8>)> {
     db.iter()
         .map(|record| record.unwrap())
         .map(|record| (record.key, (record.address.value(), record.code.as_bytes().to_vec())))
         .collect()
 }
 
-fn options() -> IngestOptions<'static> {
+pub(super) fn options() -> IngestOptions<'static> {
     IngestOptions::default().threads(2).batch(4)
 }
 

@@ -1,0 +1,365 @@
+//! The journal of an ingest: which files and shards are done, how far a shard was read, and what was
+//! rejected. It is kept in the notes of the database, each note in the batch of the records that it speaks
+//! of, so it never says more than the database holds, and never less by more than one batch.
+//!
+//! Notes (storage-format.md, section 4.1): `ingest/source/` + key: [`SourceNote`]; `ingest/reject/` + key:
+//! [`RejectNote`], both as JSON; `ingest/patches`: how many patch addresses the records of a run were given.
+//!
+//! `plan` says what a source still needs, `rejects` tells what was rejected, `missing` what is no longer there;
+//! `below` compares keys as paths.
+
+mod below;
+mod missing;
+mod plan;
+mod rejects;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::Metadata;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::IngestError;
+use super::options::IngestOptions;
+use super::report::{Reject, Stage};
+use super::source::{Planner, key_of, pattern_of};
+use crate::db::{DONE_PREFIX, Database, MAX_KEY_BYTES, Readable, WriteBatch};
+use below::{Below, outermost};
+
+pub use rejects::{NotedReject, for_each_noted_reject, noted_rejects};
+
+const SOURCES: &[u8] = DONE_PREFIX;
+const REJECTS: &[u8] = b"ingest/reject/";
+const PATCHES: &[u8] = b"ingest/patches";
+
+/// What of an earlier run is done again. By default nothing: what was done or rejected is passed over, and a
+/// shard that was read in part is read on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Redo {
+    /// What was rejected is tried again.
+    pub rejects: bool,
+    /// Files and shards that changed since are read again: those whose size or time is another, files only
+    /// if their content or one of their siblings is another too. What did not change keeps what it holds, also where
+    /// this run would read it with other [`Siblings`](super::Siblings) or by another
+    /// [`ShardFormat`](super::ShardFormat).
+    pub changed: bool,
+    /// Everything is read again.
+    pub all: bool,
+}
+
+/// A file or shard as it lies on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) key: Vec<u8>,
+    pub(super) bytes: u64,
+    /// Nanoseconds since 1970, as far as the file system tells.
+    pub(super) modified: u64,
+    pub(super) form: Form,
+}
+
+/// What a source is, and how it is read as far as that changes its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A file whose siblings nobody asked for.
+    File,
+    /// A file, and what its siblings are known by, if there are any.
+    Beside(Option<Arc<str>>),
+    /// A shard, and what is read of its entries beside the images, if anything is.
+    Shard(Option<Arc<str>>),
+}
+
+impl Form {
+    fn how(&self) -> Option<&str> {
+        let (Self::Beside(how) | Self::Shard(how)) = self else { return None };
+        how.as_deref()
+    }
+}
+
+impl Origin {
+    pub(super) fn new(path: &Path, metadata: &Metadata) -> Self {
+        let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
+        Self { key: key_of(path), bytes: metadata.len(), modified, form: Form::File }
+    }
+}
+
+/// How far a source has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) origin: Arc<Origin>,
+    /// Entries of a shard that were passed, of whatever kind; 1 for a file.
+    pub(super) passed: u64,
+    pub(super) finished: bool,
+    /// The hash of a file's content.
+    pub(super) hash: Option<u128>,
+}
+
+/// What a source still needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// Nothing.
+    Skip,
+    /// To be read from this entry on.
+    From(u64),
+    /// To be read again, but for a file of this content.
+    Unless(u128),
+    /// Of a shard, these entries.
+    Only(BTreeSet<Vec<u8>>),
+    /// The run ends: the journal cannot be read.
+    Stop,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SourceNote {
+    bytes: u64,
+    modified: u64,
+    passed: u64,
+    finished: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    how: Option<String>,
+    /// Of a shard that was read before: the first id that records of its last reading may have. Older ones may be
+    /// of entries that are gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<u64>,
+    #[serde(flatten)]
+    choice: Choice,
+}
+
+/// What is stored with each record beside its code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Choice {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
+    /// Patch addresses; absent for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    patches: Option<usize>,
+}
+
+impl SourceNote {
+    fn hash(&self) -> Option<u128> {
+        u128::from_str_radix(self.hash.as_deref()?, 16).ok()
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct RejectNote {
+    stage: Stage,
+    kind: String,
+    cause: String,
+}
+
+/// The journal of one run.
+#[derive(Debug)]
+pub(super) struct Journal<'a> {
+    db: &'a Database,
+    redo: Redo,
+    choice: Choice,
+    /// Whether this run has noted its patches.
+    patches_noted: AtomicBool,
+    stored_otherwise: AtomicU64,
+    /// The first error of the walk, which has nobody to return it to.
+    failure: Mutex<Option<IngestError>>,
+    /// Hashes of the keys of all sources met, if they are wanted: what is not among them is missing, and what comes
+    /// again is done.
+    met: Option<Mutex<HashSet<u128>>>,
+    /// What could not be looked at: nothing below it is missing as far as is known.
+    lost: Mutex<Below>,
+    /// Sources that were rejected before and are read again.
+    retried: Mutex<HashSet<Vec<u8>>>,
+    /// Shards that were read before and are read on or again.
+    readings: Mutex<HashMap<Vec<u8>, Reading>>,
+    /// Rejected entries of shards that are to be tried again and were not met so far.
+    asked: Mutex<HashSet<Vec<u8>>>,
+}
+
+/// What the marks of a shard do not tell.
+#[derive(Debug)]
+struct Reading {
+    /// That of its note.
+    since: Option<u64>,
+    /// Whether it begins anew, so that the rejects of the reading before are none any more.
+    begins: bool,
+}
+
+impl<'a> Journal<'a> {
+    /// The journal of a run over `given` and what the options list.
+    pub(super) fn new(db: &'a Database, given: &[PathBuf], options: &IngestOptions<'_>) -> Self {
+        let remembers = options.delete_missing || may_meet_twice(given, options.listed);
+        Self {
+            db,
+            redo: options.redo,
+            choice: Choice {
+                store: options.store.label(),
+                patches: Some(options.patches).filter(|count| *count > 0),
+            },
+            patches_noted: AtomicBool::new(false),
+            stored_otherwise: AtomicU64::new(0),
+            failure: Mutex::default(),
+            met: remembers.then(Mutex::default),
+            lost: Mutex::default(),
+            retried: Mutex::default(),
+            readings: Mutex::default(),
+            asked: Mutex::default(),
+        }
+    }
+
+    /// Counts a file or shard that is passed over, and whether a run of this choice would have stored the same.
+    fn count_skipped(&self, as_chosen: bool) {
+        if !as_chosen {
+            self.stored_otherwise.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Files and shards that were passed over so far and whose records hold what another choice stored.
+    pub(super) fn stored_otherwise(&self) -> u64 {
+        self.stored_otherwise.load(Ordering::Relaxed)
+    }
+
+    /// The error that ended the walk, if one did.
+    pub(super) fn take_failure(&self) -> Option<IngestError> {
+        self.failure.lock().take()
+    }
+
+    /// Adds what was passed to the batch of its records. `done` are their keys.
+    pub(super) fn note<'k>(
+        &self,
+        batch: &mut WriteBatch,
+        marks: &[Mark],
+        rejects: &[Reject],
+        done: impl Iterator<Item = &'k [u8]>,
+    ) -> Result<(), IngestError> {
+        let again = self.redo != Redo::default();
+        let mut done = done.peekable();
+        if let Some(count) = self.choice.patches
+            && done.peek().is_some()
+            && !self.patches_noted.swap(true, Ordering::Relaxed)
+        {
+            batch.put_note(PATCHES, count.to_string().as_bytes());
+        }
+        for key in done.filter(|_| again) {
+            self.asked.lock().remove(key);
+            batch.delete_note(&[REJECTS, key].concat());
+        }
+        // What goes is taken away before what comes is noted, which may be the same.
+        let mut since = Vec::with_capacity(marks.len());
+        for Mark { origin, finished, .. } in marks {
+            since.push(self.pass(batch, &origin.key)?);
+            if *finished && self.retried.lock().remove(&origin.key) {
+                batch.delete_note(&[REJECTS, &origin.key].concat());
+            }
+        }
+        // A key that no record can have has no note either.
+        for reject in rejects.iter().filter(|reject| reject.key.len() <= MAX_KEY_BYTES) {
+            self.asked.lock().remove(&reject.key);
+            let (kind, cause) = (reject.kind.to_owned(), reject.cause.clone());
+            let note = RejectNote { stage: reject.stage, kind, cause };
+            batch.put_note(&[REJECTS, &reject.key].concat(), &text_of(&note)?);
+        }
+        for (Mark { origin, passed, finished, hash }, since) in marks.iter().zip(since) {
+            let note = SourceNote {
+                bytes: origin.bytes,
+                modified: origin.modified,
+                passed: *passed,
+                finished: *finished,
+                hash: hash.map(|hash| format!("{hash:032x}")),
+                how: origin.form.how().map(str::to_owned),
+                since,
+                choice: self.choice.clone(),
+            };
+            batch.put_note(&[SOURCES, &origin.key].concat(), &text_of(&note)?);
+        }
+        Ok(())
+    }
+
+    /// Passes something of a source: what its note keeps beside the mark. The first time, the rejects of an earlier
+    /// reading go.
+    fn pass(&self, batch: &mut WriteBatch, key: &[u8]) -> Result<Option<u64>, IngestError> {
+        let mut readings = self.readings.lock();
+        let Some(Reading { since, begins }) = readings.get_mut(key) else { return Ok(None) };
+        if std::mem::take(begins) {
+            self.forget_rejects_below(key, batch)?;
+        }
+        Ok(*since)
+    }
+
+    /// Takes away the rejects of a shard's entries.
+    fn forget_rejects_below(
+        &self,
+        shard: &[u8],
+        batch: &mut WriteBatch,
+    ) -> Result<(), IngestError> {
+        self.db.for_each_note(&[REJECTS, shard, b"/"].concat(), |name, _| {
+            batch.delete_note(name);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(())
+    }
+}
+
+/// Whether a walk over these may come to a file or a shard more than once. Which time is the first must not depend on
+/// how far the writes are.
+fn may_meet_twice(given: &[PathBuf], listed: &[PathBuf]) -> bool {
+    if !listed.is_empty() || given.len() < 2 {
+        return !listed.is_empty();
+    }
+    let is_pattern =
+        |path: &PathBuf| path.metadata().err().and_then(|error| pattern_of(path, &error)).is_some();
+    let keys = Vec::from_iter(given.iter().map(|path| key_of(path)));
+    given.iter().any(is_pattern) || outermost(keys).len() < given.len()
+}
+
+/// How many patch addresses the records have that ingests brought in; `None` if no run stored any. A run of another
+/// number is refused, one without patches is not.
+///
+/// # Errors
+///
+/// [`IngestError::Database`] if the note cannot be read, [`IngestError::Journal`] if it makes no sense.
+pub fn noted_patches(db: &impl Readable) -> Result<Option<usize>, IngestError> {
+    db.note(PATCHES)?.map(|note| parse(PATCHES, &note)).transpose()
+}
+
+impl Planner for Journal<'_> {
+    fn lose(&self, key: &[u8]) {
+        self.lost.lock().insert(key);
+    }
+
+    fn plan(&self, origin: &Origin) -> Plan {
+        let came = self.met.as_ref().is_some_and(|met| !met.lock().insert(hash(&origin.key)));
+        if came {
+            return Plan::Skip;
+        }
+        self.look_up(origin).unwrap_or_else(|error| {
+            self.failure.lock().get_or_insert(error);
+            Plan::Stop
+        })
+    }
+}
+
+/// The hash of a file's content, or of a key.
+pub(super) fn hash(bytes: &[u8]) -> u128 {
+    first_half(blake3::hash(bytes).as_bytes())
+}
+
+/// What the journal keeps of a hash.
+pub(super) fn first_half(hash: &[u8; 32]) -> u128 {
+    let mut first = [0; 16];
+    first.copy_from_slice(&hash[..16]);
+    u128::from_be_bytes(first)
+}
+
+fn parse<'n, N: Deserialize<'n>>(key: &[u8], note: &'n [u8]) -> Result<N, IngestError> {
+    let key = key.escape_ascii();
+    serde_json::from_slice(note)
+        .map_err(|error| IngestError::Journal(format!("the note of {key} cannot be read: {error}")))
+}
+
+fn text_of(note: &impl Serialize) -> Result<Vec<u8>, IngestError> {
+    serde_json::to_vec(note).map_err(|error| IngestError::Journal(error.to_string()))
+}
