@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::storage::failpoint;
 use crate::storage::fs::Fs;
 use crate::storage::layout::Layout;
-use crate::storage::tree::{is_absent, link_or_copy, remove_tree, sync_with_parent};
+use crate::storage::tree::{is_absent, link_or_copy, refuse_inside, remove_tree, sync_with_parent};
 
 /// What [`Database::checkpoint`](crate::Database::checkpoint) made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,7 @@ impl Engine {
     pub(crate) fn checkpoint(&self, target: &Path) -> Result<CheckpointInfo> {
         let fs = self.options.fs.as_ref();
         let draft = draft_of(target);
+        refuse_inside(target, self.layout.root(), "checkpoint")?;
         refuse_taken(fs, target)?;
         self.with_capture(|capture| {
             // Not before: it may be that of another checkpoint under way.

@@ -374,6 +374,7 @@ impl Database {
     ///
     /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if something is at `path`, or something
     /// foreign at the same path with `.tmp` behind it, where the files are gathered;
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `path` lies in the database;
     /// [`Error::Locked`](crate::Error::Locked) if another process makes a checkpoint or a backup, or
     /// writes so fast that no state can be held; [`Error::Io`](crate::Error::Io) and
     /// [`Error::Records`](crate::Error::Records) if the disk fails: nothing that looks like a database

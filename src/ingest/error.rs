@@ -29,6 +29,9 @@ pub enum IngestError {
         /// The number that the encoder gives.
         found: usize,
     },
+    /// The system gives no thread, of which a run needs three beside its own. Nothing was started; close something.
+    #[error("cannot start a thread: {0}")]
+    Threads(#[source] io::Error),
     /// What an earlier run noted in the database cannot be read. Begin anew with [`Redo::all`](super::Redo).
     #[error("{0}")]
     Journal(String),

@@ -68,7 +68,7 @@ use std::time::{Duration, Instant};
 
 use journal::Journal;
 use pipeline::Passed;
-use source::Label;
+use source::{Label, Sources};
 
 use crate::code::{Address, Code};
 use crate::db::{Database, WriteBatch, WriteOptions};
@@ -86,6 +86,16 @@ pub type EncodeBatch<'e, E = (Address, Code)> =
 pub type SubmitBatch<'e, E = (Address, Code)> =
     dyn Fn(Vec<Vec<u8>>) -> Result<Pending<'e, E>, IngestError> + Sync + 'e;
 
+/// Refuses the paths that a run would refuse before anything starts: for who has something to begin only when it will
+/// run.
+///
+/// # Errors
+///
+/// [`IngestError::Path`] if a path cannot be looked at.
+pub fn check_sources(paths: &[PathBuf], options: &IngestOptions<'_>) -> Result<(), IngestError> {
+    Sources::new(paths, options).check()
+}
+
 /// Brings every image of `paths` into a database, under the key that its place gives it: the path as given,
 /// or for a shard's entry the path of the shard, `/`, and the entry's name. A key that is there already is
 /// replaced, its patch addresses too. Values are empty, or made of the image's [`Siblings`] and of facts about it
@@ -100,7 +110,7 @@ pub type SubmitBatch<'e, E = (Address, Code)> =
 ///
 /// # Errors
 ///
-/// [`IngestError::Path`] and [`IngestError::Patches`] before anything starts, [`IngestError::Encoder`] and
+/// [`IngestError::Path`], [`IngestError::Patches`] and [`IngestError::Threads`] before anything starts, [`IngestError::Encoder`] and
 /// [`IngestError::Database`] at the first batch that fails; what was written before stays. A bad image
 /// is no error but a [`Reject`].
 pub fn ingest_with<E: Into<Encoding> + Send>(

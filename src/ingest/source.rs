@@ -21,6 +21,7 @@ use super::entries::Shard;
 use super::foreign::ShardFormat;
 use super::gate::{Gate, Permit};
 use super::journal::{Form, Mark, Origin, Plan};
+use super::options::IngestOptions;
 use super::pattern::Pattern;
 use super::report::{Reject, Stage};
 use super::siblings::Siblings;
@@ -185,6 +186,11 @@ pub(super) struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
+    pub(super) fn new(given: &'a [PathBuf], options: &IngestOptions<'a>) -> Self {
+        let IngestOptions { listed, siblings, format, .. } = *options;
+        Self { given, listed, siblings, format }
+    }
+
     pub(super) fn given(given: &'a [PathBuf]) -> Self {
         Self { given, listed: &[], siblings: None, format: None }
     }

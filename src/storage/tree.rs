@@ -33,6 +33,19 @@ pub(crate) fn read_through(
     }
 }
 
+/// Refuses a path that lies in a folder, or would: what is put there is foreign to what the folder holds.
+pub(crate) fn refuse_inside(path: &Path, folder: &Path, argument: &'static str) -> Result<()> {
+    let (Ok(folder), Ok(path)) = (folder.canonicalize(), std::path::absolute(path)) else {
+        return Ok(());
+    };
+    // What is not there yet would lie in the innermost folder that is.
+    let there = path.ancestors().find_map(|above| above.canonicalize().ok());
+    if there.is_some_and(|there| there.starts_with(&folder)) {
+        return Err(Error::invalid(argument, format!("must not lie in {}", folder.display())));
+    }
+    Ok(())
+}
+
 /// Copies a file, or its first `limit` bytes, durably but for its name, and shows the bytes to `see`;
 /// returns how many there were.
 pub(crate) fn copy(

@@ -218,6 +218,22 @@ fn a_checkpoint_onto_another_file_system_copies() {
 }
 
 #[test]
+fn a_checkpoint_inside_its_database_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = filled(&path, small(), 20, 20);
+    for inside in ["copy", "copy/of/it", "../db/copy", "."] {
+        let refused = db.checkpoint(path.join(inside)).unwrap_err();
+        assert!(
+            matches!(refused, Error::InvalidArgument { argument: "checkpoint", .. }),
+            "{refused}"
+        );
+    }
+    db.checkpoint(directory.path().join("db-copy")).unwrap();
+    assert!(db.verify().unwrap().is_clean());
+}
+
+#[test]
 fn a_checkpoint_never_touches_what_is_not_its_own() {
     let directory = tempfile::tempdir().unwrap();
     let db = filled(&directory.path().join("db"), small(), 20, 20);

@@ -243,7 +243,12 @@ fn a_backup_that_is_killed_leaves_the_earlier_generations_whole() {
     let backup = Backup::at(directory.path().join("backups")).keep(3);
     let mut random = Random(u64::from(std::process::id()));
     let (mut number, mut left_behind) = (0, 0);
-    for round in 0..ROUNDS {
+    for round in 0.. {
+        // How many kills hit the middle is a matter of timing; whether one ever does shall not be.
+        if round >= ROUNDS && left_behind > 0 {
+            break;
+        }
+        assert!(round < 50 * ROUNDS, "no kill hit the middle of a backup: this shows nothing");
         let mut child = spawn("back up", directory.path());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut made = wait_for(&mut lines, "made");
@@ -284,7 +289,7 @@ fn a_backup_that_is_killed_leaves_the_earlier_generations_whole() {
             assert_eq!(backup.list().unwrap().len(), 3);
         }
     }
-    assert!(left_behind > 0, "no kill hit the middle of a backup: this shows nothing");
+    db.backup(&backup).unwrap();
     assert!(!directory.path().join("db/staging").exists(), "the last backup swept");
 }
 

@@ -25,6 +25,7 @@ use crate::db::recover::read_superblock;
 use crate::error::Result;
 use crate::storage::fs::{Fs, OsFs};
 use crate::storage::layout::Layout;
+use crate::storage::tree::refuse_inside;
 use folder::Folder;
 use manifest::Manifest;
 
@@ -150,7 +151,7 @@ impl Backup {
     ///
     /// As [`Database::open_read_only`] for the database, whose directory must be writable;
     /// [`Error::NotABackup`](crate::Error::NotABackup) if the folder holds something else,
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if it holds another database,
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if it holds another database or lies in this one,
     /// [`Error::Locked`](crate::Error::Locked) if another process works on it or on the database,
     /// [`Error::Io`](crate::Error::Io) if a file cannot be read or written. Earlier generations stay.
     pub fn create(&self, database: impl AsRef<Path>) -> Result<BackupCreated> {
@@ -159,6 +160,7 @@ impl Backup {
         let layout = Layout::new(database.as_ref());
         // What is no database shall not leave an empty backup folder.
         read_superblock(self.fs.as_ref(), &layout)?;
+        refuse_inside(&self.path, database.as_ref(), "backup folder")?;
         let folder = Folder::open_or_create(self.fs.as_ref(), &self.path)?;
         create::create(self, &folder, || Capture::of_directory(&layout, &options))
     }
@@ -194,12 +196,14 @@ impl Backup {
     /// # Errors
     ///
     /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) for a target that is not empty,
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a generation that is not there,
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a generation that is not there and for a target in
+    /// the backup folder,
     /// [`Error::DamagedBackup`](crate::Error::DamagedBackup) if the generation is damaged, with the
     /// generations that are whole, [`Error::Io`](crate::Error::Io) if a file cannot be read or written.
     /// What was written to the target is removed again.
     pub fn restore(&self, generation: Option<u64>, target: impl AsRef<Path>) -> Result<Generation> {
         let folder = Folder::open(self.fs.as_ref(), &self.path)?;
+        refuse_inside(target.as_ref(), &self.path, "directory to restore into")?;
         let _reading = folder.share()?;
         restore::restore(self, &folder, generation, target.as_ref())
     }
@@ -218,8 +222,9 @@ impl Database {
     ///
     /// As [`Database::checkpoint`] for the database and [`Backup::create`] for the folder.
     pub fn backup(&self, backup: &Backup) -> Result<BackupCreated> {
-        let folder = Folder::open_or_create(backup.fs.as_ref(), &backup.path)?;
         let engine = self.engine();
+        refuse_inside(&backup.path, engine.layout.root(), "backup folder")?;
+        let folder = Folder::open_or_create(backup.fs.as_ref(), &backup.path)?;
         let _capturing = engine.capturing.lock();
         create::create(backup, &folder, || engine.capture())
     }

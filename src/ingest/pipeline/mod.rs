@@ -21,7 +21,7 @@ mod write;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, Scope};
 use std::time::Instant;
 
 use crossbeam::channel::bounded;
@@ -88,48 +88,57 @@ pub(super) fn run_in_flight<T: Send>(
     sink: &mut Sink<'_, T>,
     observer: &mut dyn Observer,
 ) -> Result<Report, IngestError> {
-    let IngestOptions { listed, siblings, format, .. } = *options;
-    let sources = Sources { given: paths, listed, siblings, format };
+    let sources = Sources::new(paths, options);
     sources.check()?;
     let shared = Shared::new(options)?;
     thread::scope(|scope| {
         let shared = &shared;
+        // Whatever ends this, a thread that cannot be started too, ends the stages that have begun.
+        let _stopper = Stopper { shared, always: true };
         // The window bounds both queues. Shorter ones would have their ends wake each other at every item.
         let (task_in, tasks) = bounded(options.window());
         let (outcome_in, outcomes) = bounded(options.window());
         let (batch_in, batches) = bounded(2);
-        scope.spawn(move || shared.measure(&sources));
-        let rejects_in = outcome_in.clone();
-        scope.spawn(move || {
-            let _stopper = Stopper { shared, always: false };
-            shared.find(&sources, planner, &task_in, &rejects_in);
-        });
         for number in 0..options.threads {
             let (tasks, outcome_in) = (tasks.clone(), outcome_in.clone());
-            let work = move || {
+            let started = start(scope, "decode", move || {
                 let _stopper = Stopper { shared, always: false };
                 shared.decode(&tasks, &outcome_in);
-            };
-            let decoder = thread::Builder::new().name("hashdb-decode".to_owned());
-            if number == 0 {
-                scope.spawn(work);
-            } else if decoder.spawn_scoped(scope, work).is_err() {
+            });
+            match started {
+                Err(error) if number == 0 => return Err(error),
                 // Where the system gives no more threads, those that are there do the work.
-                break;
+                Err(_) => break,
+                Ok(()) => {}
             }
         }
-        // The stages end when their senders do, so none may stay behind here.
-        drop((tasks, outcome_in));
         let batch_size = options.batch;
-        scope.spawn(move || {
+        start(scope, "encode", move || {
             let _stopper = Stopper { shared, always: true };
             let mut encoder = Encoder { shared, submit, batch_size, batches: batch_in };
             encoder.run(&outcomes);
-        });
-        let _stopper = Stopper { shared, always: true };
+        })?;
+        // The stages end when their senders do, so none may stay behind here.
+        drop(tasks);
+        start(scope, "find", move || {
+            let _stopper = Stopper { shared, always: false };
+            shared.find(&sources, planner, &task_in, &outcome_in);
+        })?;
+        // Without this one nobody knows how much there is to come, and that is all.
+        let _unmeasured = start(scope, "measure", move || shared.measure(&sources));
         let report = Report::default();
         Writer { shared, sink, observer, report, written: 0 }.run(batches)
     })
+}
+
+/// Starts a stage.
+fn start<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    stage: &str,
+    work: impl FnOnce() + Send + 'scope,
+) -> Result<(), IngestError> {
+    let thread = thread::Builder::new().name(format!("hashdb-{stage}"));
+    thread.spawn_scoped(scope, work).map(drop).map_err(IngestError::Threads)
 }
 
 /// What the stages share.

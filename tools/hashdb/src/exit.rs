@@ -7,8 +7,8 @@ use crate::output::{self, Closed};
 use crate::text;
 
 /// The exit codes, as the help of the command lists them.
-pub(crate) const HELP: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 damage found by check or left by repair, \
-    4 finished but some inputs were rejected, 130 interrupted.";
+pub(crate) const HELP: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 damage found (check, backup --verify, \
+    restore) or left (repair), 4 finished but some inputs were rejected, 130 interrupted.";
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,13 @@ pub(crate) enum Exit {
     Rejected = 4,
     /// It was interrupted and stopped cleanly.
     Interrupted = 130,
+}
+
+impl Exit {
+    /// Done, but for so many inputs that were rejected on the way.
+    pub(crate) fn but_for(rejected: u64) -> Self {
+        if rejected > 0 { Self::Rejected } else { Self::Done }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -72,6 +79,10 @@ fn way_out(error: &hashdb::Error) -> &'static str {
         hashdb::Error::NotADatabase { path } if path.join("records").is_dir() => {
             "; if it was one, hashdb repair saves what is left of it"
         }
+        hashdb::Error::DamagedBackup { whole, .. } if whole.is_empty() => {
+            "; no generation is whole: as long as the database is there, hashdb backup makes a new one"
+        }
+        hashdb::Error::DamagedBackup { .. } => "; --generation restores one that is whole",
         error if error.is_corruption() => {
             "; run hashdb check, then hashdb repair, or restore a backup"
         }

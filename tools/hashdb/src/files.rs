@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 
@@ -29,8 +29,7 @@ pub(crate) fn create(path: &Path) -> Result<File> {
 #[expect(clippy::disallowed_methods, reason = "the error names the path")]
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |error: io::Error| anyhow!("cannot write {}: {error}", path.display());
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".tmp");
+    let draft = draft_of(path);
     let written = File::create(&draft).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -41,6 +40,23 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         let _already_failing = fs::remove_file(&draft);
     }
     written.map_err(failed)
+}
+
+/// Refuses a file that [`replace`] could not write, before the work whose result it shall take.
+#[expect(clippy::disallowed_methods, reason = "the error names the path")]
+pub(crate) fn check_replaceable(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        bail!("cannot write {}: it is a folder", path.display());
+    }
+    let draft = draft_of(path);
+    let tried = File::create(&draft).and_then(|_| fs::remove_file(&draft));
+    tried.map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".tmp");
+    draft.into()
 }
 
 /// Removes a file that may be absent.

@@ -25,6 +25,7 @@ mod size;
 mod stored;
 mod table;
 mod text;
+mod threads;
 mod vectors;
 
 use std::process::ExitCode;

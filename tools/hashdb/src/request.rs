@@ -1,5 +1,6 @@
 //! What a user asks of a search, whatever it is for: shared by `query` and `bench`.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
 
@@ -62,7 +63,7 @@ pub(crate) struct Search {
     radius: Option<u32>,
     /// Search only the records whose keys begin with this text
     #[arg(long, value_name = "TEXT")]
-    filter_prefix: Option<String>,
+    filter_prefix: Option<OsString>,
 }
 
 /// Reads a share above 0 and at most 1.
@@ -104,7 +105,7 @@ impl Search {
 
     /// The records that are searched, where that are not all.
     pub(crate) fn filter(&self) -> Option<Filter> {
-        self.filter_prefix.as_deref().map(Filter::key_prefix)
+        self.filter_prefix.as_ref().map(|prefix| Filter::key_prefix(prefix.as_encoded_bytes()))
     }
 
     /// The request, if the arguments go together.

@@ -1,6 +1,7 @@
 //! `hashdb delete`: records by their keys.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -17,7 +18,7 @@ pub(crate) struct Args {
     db: PathBuf,
     /// The keys of the records; a key without a record is counted, not an error
     #[arg(required = true)]
-    keys: Vec<String>,
+    keys: Vec<OsString>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -26,10 +27,10 @@ pub(crate) struct Args {
 /// Deletes in one batch and prints how many there were.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let db = super::open(&args.db)?;
-    let keys: BTreeSet<&String> = args.keys.iter().collect();
+    let keys: BTreeSet<&OsString> = args.keys.iter().collect();
     let mut batch = WriteBatch::new();
     for key in &keys {
-        batch.delete(key.as_bytes());
+        batch.delete(key.as_encoded_bytes());
     }
     let deleted = db.write(batch, WriteOptions::default())?.deleted;
     let absent = keys.len() as u64 - deleted;

@@ -1,6 +1,7 @@
 //! `hashdb dump`: records as a table of another program.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -33,7 +34,7 @@ pub(crate) struct Args {
     format: Option<Format>,
     /// Write only the records whose keys begin with this text
     #[arg(long, value_name = "TEXT")]
-    filter_prefix: Option<String>,
+    filter_prefix: Option<OsString>,
     /// Write only the records with these ids, a list with commas
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     ids: Option<Vec<u64>>,
@@ -99,7 +100,7 @@ fn copy(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Option<u64>> {
     let ids: Option<BTreeSet<u64>> = args.ids.as_ref().map(|ids| ids.iter().copied().collect());
-    let prefix = args.filter_prefix.as_deref().unwrap_or_default().as_bytes();
+    let prefix = args.filter_prefix.as_deref().unwrap_or_default().as_encoded_bytes();
     let passes = |record: &Record| {
         record.key.starts_with(prefix) && ids.as_ref().is_none_or(|ids| ids.contains(&record.id))
     };

@@ -1,5 +1,6 @@
 //! `hashdb get`: one record by its key.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -18,7 +19,7 @@ pub(crate) struct Args {
     /// The database directory
     db: PathBuf,
     /// The record's key
-    key: String,
+    key: OsString,
     /// Print the value: its bytes as they are, or a field of the JSON object
     #[arg(long)]
     value: bool,
@@ -52,8 +53,9 @@ struct Found {
 /// Prints the record, or says that there is none.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let snapshot = super::open_read_only(&args.db)?.snapshot();
-    let Some(record) = snapshot.get(args.key.as_bytes())? else {
-        let (key, db) = (text::one_line(&args.key), args.db.display());
+    let key = args.key.as_encoded_bytes();
+    let Some(record) = snapshot.get(key)? else {
+        let (key, db) = (text::key(key), args.db.display());
         note(&format!("there is no record with key {key} in {db}"));
         return Ok(Exit::Failed);
     };
@@ -62,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let mut output = Output::new();
     if args.thumbnail {
         let Some(jpeg) = facts.and_then(|facts| facts.thumbnail) else {
-            let key = text::one_line(&args.key);
+            let key = text::key(key);
             note(&format!(
                 "no thumbnail is stored with {key}; hashdb ingest --store thumbnail does so"
             ));

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use hashdb::ingest::{ITEM_TIMEOUT, IngestOptions, Redo, Report, Siblings, ingest_in_flight};
+use hashdb::ingest::{
+    ITEM_TIMEOUT, IngestOptions, Redo, Report, Siblings, check_sources, ingest_in_flight,
+};
 use hashdb::model::{DeviceChoice, Precision};
 use hashdb::{Database, Options};
 use serde_json::json;
@@ -20,8 +22,7 @@ use crate::progress::Mode;
 use crate::signals::Interrupt;
 use crate::stored::Stored;
 use crate::table::read::ImageColumns;
-use crate::text;
-use crate::{encoder, lists};
+use crate::{encoder, lists, text, threads};
 use watcher::Watcher;
 
 /// Put pictures into a database: folders, files, shards, what a pattern matches, lists
@@ -51,13 +52,15 @@ pub(crate) struct Args {
     /// Try again what earlier runs rejected
     #[arg(long)]
     retry_rejects: bool,
-    /// Read files and shards again that changed since: in size or time, and files in content or in their siblings
+    /// Read files and shards again that changed since: in size or time, and files in content or in their siblings. What
+    /// did not change keeps the value it has, whatever --siblings and the columns say now
     #[arg(long)]
     update: bool,
     /// Read everything again
     #[arg(long, conflicts_with_all = ["retry_rejects", "update"])]
     again: bool,
-    /// Delete the records of files and shards below the paths that are no longer there; not with lists and patterns
+    /// Delete the records of files and shards below the paths that are no longer there, and those of entries that a
+    /// shard no longer has since it was read again; not with lists and patterns
     #[arg(long, conflicts_with = "list")]
     delete_missing: bool,
     /// Make the record's value of what stands beside the picture in its shard or folder: entries or files that
@@ -81,7 +84,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     progress: Option<Mode>,
     /// Threads that decode [default: as many as the machine runs at once]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads::parse)]
     threads: Option<usize>,
     /// Time to decode one picture, after which it is rejected as too-slow; 0 for no limit
     #[arg(long, value_name = "SECONDS", default_value_t = ITEM_TIMEOUT.as_secs())]
@@ -146,6 +149,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         values: args.value_columns.clone(),
     };
     options = options.format(&columns);
+    // Before the file of rejects is begun anew.
+    check_sources(&given, &options)?;
     let mut watcher = Watcher::new(args.progress, args.rejects.as_deref(), interrupt.clone())?;
     let submit = |pictures| encoder::submit(&encoder, pictures, patches > 0);
     let outcome = ingest_in_flight(&db, &given, &options, &submit, &mut watcher);
@@ -192,7 +197,8 @@ fn tell(args: &Args, patches: usize, report: &Report) -> Result<()> {
     if report.stored_otherwise > 0 {
         let count = text::count(report.stored_otherwise);
         note(&format!(
-            "{count} files and shards that are done keep what they hold, of another --store or --patches; --again reads them anew"
+            "{count} files and shards that are done keep what they hold, of another --store, --patches, --siblings or \
+             columns, or of siblings that changed since; --again reads them anew"
         ));
     }
     let seconds = report.elapsed.as_secs_f64();
@@ -201,6 +207,7 @@ fn tell(args: &Args, patches: usize, report: &Report) -> Result<()> {
     if args.json {
         output.json(&json!({
             "done": report.done,
+            "replaced": report.replaced,
             "rejected": report.rejected_count(),
             "rejected_by_cause": report.rejected,
             "skipped": report.skipped,
@@ -219,6 +226,10 @@ fn tell(args: &Args, patches: usize, report: &Report) -> Result<()> {
     output.line(format_args!(
         "ingested {done} images ({bytes}) in {seconds:.1} s, {rate:.0} a second"
     ))?;
+    if report.replaced > 0 {
+        let count = text::count(report.replaced);
+        output.line(format_args!("replaced {count} records that had the same keys"))?;
+    }
     if report.skipped > 0 {
         output.line(format_args!("passed over {} other files", text::count(report.skipped)))?;
     }
@@ -228,7 +239,7 @@ fn tell(args: &Args, patches: usize, report: &Report) -> Result<()> {
     }
     if report.deleted > 0 {
         let count = text::count(report.deleted);
-        output.line(format_args!("deleted {count} records whose files are missing"))?;
+        output.line(format_args!("deleted {count} records whose files or entries are missing"))?;
     }
     if report.rejected_count() > 0 {
         output.line(format_args!("rejected {}:", text::count(report.rejected_count())))?;

@@ -1,5 +1,6 @@
 //! `hashdb put`: one record, by its codes or by a picture.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -25,7 +26,7 @@ pub(crate) struct Args {
     /// The database directory
     db: PathBuf,
     /// The record's key, 1 to 4096 bytes
-    key: String,
+    key: OsString,
     /// The record's code, in hexadecimal
     #[arg(long, value_name = "HEX", requires = "address")]
     code: Option<String>,
@@ -56,14 +57,14 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let value = value(args.value.as_deref(), args.value_file.as_deref())?;
     let Encoding { address, code, patches } = content(args, &db)?;
     let mut batch = WriteBatch::new();
-    batch.put_with_patches(args.key.as_bytes(), address, code, &value, &patches);
+    batch.put_with_patches(args.key.as_encoded_bytes(), address, code, &value, &patches);
     let written = db.write(batch, WriteOptions::default())?;
     let mut output = Output::new();
     if args.json {
         output.json(&json!({ "inserted": written.inserted, "replaced": written.replaced }))?;
     } else {
         let done = if written.replaced > 0 { "replaced" } else { "inserted" };
-        output.line(format_args!("{done} {}", text::one_line(&args.key)))?;
+        output.line(format_args!("{done} {}", text::key(args.key.as_encoded_bytes())))?;
     }
     output.finish()?;
     Ok(Exit::Done)

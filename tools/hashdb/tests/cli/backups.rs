@@ -77,6 +77,7 @@ fn damage_is_named_and_refused() {
     assert_eq!(ran.code, Some(3));
     ran.is_one_sentence_with(words);
     assert!(!place.path("copy").exists());
+    assert!(ran.stderr.contains("--generation restores one that is whole"), "{}", ran.stderr);
     let whole = ["restore", "backups", "copy", "--generation", "1", "--progress", "none"];
     place.ok(&whole);
 }
@@ -98,4 +99,18 @@ fn wrong_uses_are_told() {
     );
     place.ok(&["create", "other", "--encoder", "none"]);
     place.fails(1, "holds backups of database", &["backup", "other", "backups"]);
+    // What lies in a folder of ours is foreign to it.
+    place.shell("ln -s db link; mkdir db/empty");
+    for inside in ["db/backups", "link/backups/x", "db/empty", "other/../db/x"] {
+        place.fails(1, "backup folder must not lie in ", &["backup", "db", inside]);
+    }
+    let into = ["restore", "backups", "backups/copy"];
+    place.fails(1, "directory to restore into must not lie in ", &into);
+    place.shell("rmdir db/empty");
+    assert_eq!(place.json(&["check", "db"])[0]["clean"], true);
+    place.ok(&["backup", "db", "backups"]);
+    // Where no generation is whole, nothing that restores can help.
+    place.shell("for file in backups/files/*; do : > $file; done");
+    let ran = place.run(&["restore", "backups", "copy", "--progress", "none"]);
+    ran.is_one_sentence_with("as long as the database is there, hashdb backup makes a new one");
 }

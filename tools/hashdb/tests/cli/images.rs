@@ -64,6 +64,24 @@ fn an_ingested_picture_is_its_own_nearest() {
     assert!(place.ok(&["check", "db"]).starts_with("no damage"));
 }
 
+/// The file was begun anew before the paths were looked at.
+#[test]
+fn a_path_that_is_not_there_costs_no_rejects() {
+    let place = Place::empty();
+    crate::write(&place.path("r.jsonl"), b"of yesterday");
+    crate::write(&place.path("p/1.png"), b"");
+    place.ok(&["create", "db"]);
+    let ingest = ["ingest", "db", "--rejects", "r.jsonl", "--progress", "none"];
+    for path in ["absent", "p/*.jpg"] {
+        place.fails(1, "cannot read ", &[&ingest[..], &["p", path]].concat());
+        assert_eq!(crate::read(&place.path("r.jsonl")), b"of yesterday");
+    }
+    for threads in ["0", "1025", "many"] {
+        let ran = place.run(&[&ingest[..], &["p", "--threads", threads]].concat());
+        assert!(ran.code == Some(2) && ran.stderr.contains("from 1 to 1024"), "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn rejects_are_counted_by_cause_and_written_to_a_file() {
     let place = photos(3);
@@ -192,11 +210,25 @@ fn shards_are_ingested_and_their_pictures_found_again_for_a_sheet() {
     assert!(grey > 5000, "the record without a picture is a grey tile: {grey}");
 }
 
+/// A shard of so many entries, which are the pictures of `photos` again and again.
+fn repeat(place: &Place, count: usize) {
+    let names = ["0.png", "1.png", "2.png", "3.png", "4.png"];
+    let pictures = names.map(|name| crate::read(&place.path(&format!("photos/{name}"))));
+    let mut shard = tar::Builder::new(Vec::new());
+    for (name, bytes) in names.iter().zip(&pictures).cycle().take(count) {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        shard.append_data(&mut header, name, &bytes[..]).unwrap();
+    }
+    crate::write(&place.path("s.tar"), &shard.into_inner().unwrap());
+}
+
 /// Starts an ingest that would take long, sends it a signal once it is under way, and returns its
 /// exit code and what it wrote to standard error.
 fn ingest_until(place: &Place, signal: &str) -> (Option<i32>, String) {
     let mut command = place.command();
-    command.args(["ingest", "db", "--again", "--progress", "json"]).args(vec!["photos"; 30_000]);
+    repeat(place, 30_000);
+    command.args(["ingest", "db", "s.tar", "--again", "--progress", "json"]);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -234,7 +266,7 @@ fn a_killed_ingest_leaves_a_sound_database() {
     assert_eq!(code, None, "{stderr}");
     let report = &place.json(&["check", "db"])[0];
     assert_eq!((&report["clean"], &report["records"]), (&true.into(), &5.into()));
-    assert_eq!(keys(&place.json(&["query", "db", "photos/2.png"])[0])[0], "photos/2.png");
+    assert_eq!(keys(&place.json(&["query", "db", "photos/2.png"])[0])[0], "s.tar/2.png");
 }
 
 #[test]

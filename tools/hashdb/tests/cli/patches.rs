@@ -222,7 +222,8 @@ fn what_earlier_ingests_did_goes_on_until_the_user_says_otherwise() {
     // Without patches what is done keeps them, and the run says so; what is read anew has none.
     let without = [&INGEST[..], &["--no-patches", "--json"]].concat();
     let ran = place.run(&without);
-    let words = "40 files and shards that are done keep what they hold, of another --store or";
+    let words =
+        "40 files and shards that are done keep what they hold, of another --store, --patches";
     assert!(ran.stderr.contains(words) && !ran.stderr.contains(told), "{}", ran.stderr);
     assert_eq!(objects(&ran.stdout)[0]["stored_otherwise"], 40);
     assert_eq!(patches(&place, "db", "photos/07.png"), 81);

@@ -1,6 +1,26 @@
 //! Everything that needs no picture.
 
-use crate::{Place, keys};
+use crate::{Place, keys, objects};
+
+/// Names of files are bytes, and so are the keys that an ingest makes of them.
+#[test]
+fn keys_that_are_no_text_can_be_named() {
+    let place = Place::with_records();
+    let ran = place.shell(
+        r#"key=$(printf 'p\377.png'); $HASHDB put db "$key" --code a5a5a5a5a5a5a5a5 --address 0001 &&
+        $HASHDB get db "$key" --json && $HASHDB query db --key "$key" -k 1 --json &&
+        $HASHDB query db --code 0000000000000000 --filter-prefix "$(printf 'p\377')" -k 9 --json &&
+        $HASHDB delete db "$key" --json; $HASHDB get db "$key""#,
+    );
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    ran.is_one_sentence_with("there is no record with key p\u{fffd}.png in db");
+    let answers: Vec<_> = ran.stdout.lines().skip(1).collect();
+    assert!(answers[0].contains(r#""key_hex":"70ff2e706e67""#), "{}", ran.stdout);
+    let [named, filtered, deleted] = [1, 2, 3].map(|line| objects(answers[line]).remove(0));
+    assert_eq!(named["results"][0]["key_hex"], "70ff2e706e67");
+    assert_eq!(filtered["results"].as_array().unwrap().len(), 1);
+    assert_eq!(deleted["deleted"], 1);
+}
 
 #[test]
 fn create_says_what_it_made_and_info_repeats_it() {

@@ -41,7 +41,7 @@ fn ranked(
 /// The neighbours of a line of JSON.
 fn neighbors(answer: &Value) -> Vec<(u32, usize)> {
     let number = |value: &Value| usize::try_from(value.as_u64().unwrap()).unwrap();
-    let neighbors = answer["neighbors"].as_array().unwrap().iter();
+    let neighbors = answer["results"].as_array().unwrap().iter();
     neighbors
         .map(|hit| (u32::try_from(number(&hit["distance"])).unwrap(), number(&hit["id"])))
         .collect()

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, StringArray, StructArray};
 use arrow_schema::{DataType, Field};
 
-use crate::Place;
 use crate::archives::{file, picture};
+use crate::{Place, objects};
 
 /// A shard of samples `N.png`, `N.json` and `N.txt`.
 fn samples(count: u8) -> Vec<u8> {
@@ -36,11 +36,19 @@ fn siblings_become_values_when_asked_for() {
     place.ok(&["create", "db"]);
     assert_eq!(ingested(&place, &["s.tar"]), 3);
     assert_eq!(place.ok(&["get", "db", "s.tar/1.png", "--value"]), "");
-    assert_eq!(ingested(&place, &["s.tar", "--siblings"]), 0, "what is done is done");
-    assert_eq!(ingested(&place, &["s.tar", "--siblings", "--update"]), 3);
+    for more in [&[][..], &["--update"]] {
+        let ran = place.run(&[&["ingest", "db", "s.tar", "--siblings", "--json"], more].concat());
+        assert!(ran.stderr.contains("1 files and shards that are done keep what they hold"));
+        assert_eq!(objects(&ran.stdout)[0]["done"], 0, "what is done is done");
+    }
+    assert_eq!(ingested(&place, &["s.tar", "--siblings", "--again"]), 3);
     let value = r#"{"json":{"n": 1},"txt":"a caption"}"#;
     assert_eq!(place.ok(&["get", "db", "s.tar/1.png", "--value"]), value);
-    assert_eq!(ingested(&place, &["s.tar", "--siblings=json,cls", "--update"]), 3);
+    let report = &place.json(&["ingest", "db", "s.tar", "--siblings=.JSON,cls", "--again"])[0];
+    assert_eq!((&report["done"], &report["replaced"]), (&3.into(), &3.into()));
+    assert_eq!(place.ok(&["get", "db", "s.tar/2.png", "--value"]), r#"{"json":{"n": 2}}"#);
+    // Who forgets to ask for siblings, and finds nothing new, loses none.
+    assert_eq!(ingested(&place, &["s.tar", "--update"]), 0);
     assert_eq!(place.ok(&["get", "db", "s.tar/2.png", "--value"]), r#"{"json":{"n": 2}}"#);
 }
 
@@ -260,9 +268,17 @@ fn images_in_parquet_become_records_with_columns_as_values() {
     assert!(ran.stderr.contains("rejected p.parquet/2: its image is null"), "{}", ran.stderr);
     assert_eq!(keys_of(&place), ["p.parquet/0", "p.parquet/1"]);
     assert_eq!(ingested(&place, &["p.parquet"]), 0, "what is done is passed over");
-    let named = ["--key-column", "name", "--value-columns", "label,name", "--update"];
-    let ran = place.run(&[&ingest[..], &named].concat());
-    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    let named = ["--key-column", "name", "--value-columns", "label,name"];
+    let ran = place.run(&[&ingest[..], &named, &["--update"]].concat());
+    assert!(
+        ran.code == Some(0) && ran.stderr.contains("keep what they hold, of another"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(keys_of(&place), ["p.parquet/0", "p.parquet/1"], "it did not change");
+    let ran = place.run(&[&ingest[..], &named, &["--again", "--delete-missing"]].concat());
+    assert!(ran.code == Some(4) && ran.stdout.contains("deleted 2 records"), "{}", ran.stdout);
+    assert_eq!(keys_of(&place), ["p.parquet/one", "p.parquet/two"]);
     let value = |key: &str| place.ok(&["get", "db", &format!("p.parquet/{key}"), "--value"]);
     assert_eq!(value("one"), r#"{"label":7,"name":"one"}"#);
     assert_eq!(value("two"), r#"{"label":null,"name":"two"}"#);
@@ -304,7 +320,16 @@ fn parquet_without_images_is_refused_by_its_columns_and_passed_over_in_a_folder(
     let words = "f/meta.parquet: it has no column image of images; its columns are url (Utf8), size (Int64)";
     refused(&["f/meta.parquet"], words);
     let words = "column url: its type is Utf8, expected binary or a struct with a field bytes";
-    refused(&["f/meta.parquet", "--image-column", "url", "--retry-rejects"], words);
+    // Of another column it is tried without being told to.
+    refused(&["f/meta.parquet", "--image-column", "url"], words);
     let words = "it has no column absent; its columns are url (Utf8), size (Int64)";
     refused(&["f/meta.parquet", "--image-column", "absent", "--retry-rejects"], words);
+    // The right one, once it is there.
+    hugging_face(&place, "f/meta.parquet");
+    let ran = place.run(&["ingest", "db", "f/meta.parquet", "--image-column", "img"]);
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    assert_eq!(keys_of(&place), ["f/1.png", "f/meta.parquet/0", "f/meta.parquet/1"]);
+    place.ok(&["ingest", "db", "f/meta.parquet", "--image-column", "img", "--rejects", "left"]);
+    let left = String::from_utf8(crate::read(&place.path("left"))).unwrap();
+    assert!(left.lines().count() == 1 && left.contains("its image is null"), "{left}");
 }

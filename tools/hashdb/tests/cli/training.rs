@@ -89,14 +89,60 @@ fn trainings_that_cannot_be_are_refused() {
     place.fails(1, "no checkpoint w.checkpoint", &[&resume[..], &out].concat());
 }
 
+/// What cannot be written shows before hours of training.
+#[test]
+fn results_that_could_not_be_written_are_refused_at_once() {
+    let place = photos();
+    crate::write(&place.path("folder/x"), b"");
+    let refused = |words: &str, arguments: &[&str]| {
+        place.fails(1, words, &[&["train", "photos"], arguments, &SMALL].concat());
+    };
+    refused("cannot write nowhere/losses.png: ", &["--out", "w", "--plot", "nowhere/losses.png"]);
+    refused("cannot write folder: it is a folder", &["--out", "w", "--plot", "folder"]);
+    refused("cannot write folder: it is a folder", &["--out", "folder"]);
+    refused("cannot write nowhere/w: ", &["--out", "nowhere/w"]);
+    let kmeans = ["train", "photos", "--preset", "kmeans-itq", "--out", "folder"];
+    place.fails(1, "cannot write folder: it is a folder", &kmeans);
+    assert_eq!(place.shell("ls").stdout, "folder\nphotos\n", "nothing is left");
+}
+
 /// The picture was drawn first, and what was trained was lost with it.
 #[test]
-fn a_plot_that_cannot_be_written_costs_no_weights() {
+fn a_plot_that_can_no_longer_be_written_costs_no_weights() {
     let place = photos();
-    let plot = ["train", "photos", "--out", "w", "--plot", "nowhere/losses.png"];
-    let ran = place.run(&[&plot[..], &SMALL].concat());
-    assert!(ran.code == Some(1) && ran.stderr.contains("nowhere/losses.png"), "{}", ran.stderr);
+    let plot = "train photos --out w --plot charts/losses.png --log l --code-layers 16,64 --address-layers 16,8 \
+        --rbm-epochs 1 --epochs 1 --progress none";
+    // The folder goes when the first epoch is logged.
+    let line = format!(
+        "mkdir charts; (until [ -s l ]; do sleep 0.01; done; rm -r charts) & $HASHDB {plot}; e=$?; wait; exit $e"
+    );
+    let ran = place.shell(&line);
+    assert!(ran.code == Some(1) && ran.stderr.contains("charts/losses.png"), "{}", ran.stderr);
     assert!(place.path("w").exists() && !place.path("w.checkpoint").exists());
+}
+
+/// Scripts that look at the exit code alone took broken pictures for trained on.
+#[test]
+fn trainings_and_scores_without_some_pictures_say_so_in_their_exit_code() {
+    let place = photos();
+    crate::write(&place.path("photos/40.png"), b"no picture");
+    let ran = place.run(&[&["train", "photos", "--out", "w"], &SMALL[..]].concat());
+    assert!(ran.code == Some(4) && place.path("w").exists(), "{}", ran.stderr);
+    assert!(ran.stderr.contains("training on 40 pictures; 1 were rejected"), "{}", ran.stderr);
+    place.ok(&["create", "db", "--encoder", "w"]);
+    place.run(&["ingest", "db", "photos", "--progress", "none"]);
+    let score = ["eval", "--db", "db", "--queries", "photos", "--labels", "folders"];
+    let ran = place.run(&score);
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    let words = "leak warning: 40 of 40 queries have the keys of records, and each finds itself";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    place.shell("mkdir others; mv photos/1*.png others");
+    let apart = ["eval", "--db", "db", "--queries", "others", "--labels", "folders"];
+    let ran = place.run(&apart);
+    assert!(ran.code == Some(1) && ran.stdout.is_empty(), "{}", ran.stdout);
+    assert!(ran.stderr.contains("no query has the label of an item"), "{}", ran.stderr);
+    let data = [&score[..], &["--data", "cifar10"]].concat();
+    assert_eq!(place.run(&data).code, Some(2), "shards of a protocol that nobody asked for");
 }
 
 /// What a paper's preset is cut down to, so that it trains in a moment.

@@ -10,7 +10,7 @@ use crate::arrays::{address, codes, distance, npy};
 
 /// The neighbours of an answer as (distance, id).
 fn neighbors(answer: &Value) -> Vec<(u64, u64)> {
-    let neighbors = answer["neighbors"].as_array().unwrap().iter();
+    let neighbors = answer["results"].as_array().unwrap().iter();
     neighbors.map(|hit| (hit["distance"].as_u64().unwrap(), hit["id"].as_u64().unwrap())).collect()
 }
 
@@ -52,11 +52,11 @@ fn loaded_codes_answer_as_brute_force_does() {
         assert_eq!(neighbors(&balls[index]), by_address[..inside]);
         assert_eq!([&nearest, &within, &balls].map(|answers| &answers[index]["exact"]), [true; 3]);
     }
-    let first = &nearest[0]["neighbors"][0];
+    let first = &nearest[0]["results"][0];
     assert_eq!(first["key"], first["id"].to_string(), "the key is the number of the row");
     let nameless = &ask(&["queries.npy", "-k", "7", "--no-keys"])[0];
     assert_eq!(neighbors(nameless), neighbors(&nearest[0]));
-    assert!(nameless["neighbors"][0].get("key").is_none());
+    assert!(nameless["results"][0].get("key").is_none());
     let text = place.ok(&["query", "db", "--codes", "queries.npy", "-k", "1"]);
     assert!(text.starts_with("query 0  (") && text.contains("\nquery 39  ("), "{text}");
 }

@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::encoder::EncoderChoice;
 use crate::exit::{Exit, Usage};
 use crate::output::{Output, note};
+use crate::threads;
 use compare::Compared;
 use measure::{Overlap, Rate, Stage};
 use whole::Whole;
@@ -57,7 +58,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PIXELS", default_value_t = 256)]
     side: u32,
     /// Threads that decode [default: as many as the machine runs at once]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads::parse)]
     threads: Option<usize>,
     /// Time for each measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]

@@ -1,6 +1,7 @@
 //! The pictures of an evaluation and their labels: from the shards of a protocol, or from a database and
 //! the pictures that ask it.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -60,6 +61,8 @@ pub(super) struct Data {
     pub(super) encoder: Option<Model>,
     /// Whether queries are items themselves.
     pub(super) inside: bool,
+    /// Inputs that are no pictures and were left out.
+    pub(super) rejected: u64,
 }
 
 impl Items {
@@ -96,12 +99,13 @@ impl Data {
 pub(super) fn of_protocol(args: &Args) -> Result<Data> {
     let protocol = args.protocol.context("neither --protocol nor --db was given")?;
     let (train, test, title) = shards(protocol, &args.data)?;
-    let (items, queries) = (pictures(args, &train)?, pictures(args, &test)?);
+    let ((items, few), (queries, more)) = (pictures(args, &train)?, pictures(args, &test)?);
     let labels = labels(args)?;
     let mut classes = Classes::default();
     let (items, queries) = labelled(&labels, &mut classes, items, queries)?;
+    check_common(&items, &queries)?;
     let title = sized(&title, items.labels.len(), queries.labels.len());
-    Ok(Data { title, items, queries, encoder: None, inside: false })
+    Ok(Data { title, items, queries, encoder: None, inside: false, rejected: few + more })
 }
 
 /// The codes of a database, and the pictures that ask it.
@@ -131,7 +135,8 @@ pub(super) fn of_database(args: &Args, db: &Database, encoder: Model) -> Result<
     if keys.is_empty() {
         bail!("{} holds no record", db.stats().path.display());
     }
-    let asked = pictures(args, &test)?;
+    let (asked, rejected) = pictures(args, &test)?;
+    warn_of_leak(&keys, &asked.keys);
     let source = labels(args)?;
     let mut classes = Classes::default();
     let both = || keys.iter().chain(&asked.keys).map(Vec::as_slice);
@@ -142,7 +147,32 @@ pub(super) fn of_database(args: &Args, db: &Database, encoder: Model) -> Result<
         sized(&format!("{}, {title}", db.stats().path.display()), keys.len(), asked.keys.len());
     let items = Items { labels: of_items, kind: Kind::Codes { codes, addresses, patches } };
     let queries = Items { labels: of_queries, kind: Kind::Pixels(asked.pixels) };
-    Ok(Data { title, items, queries, encoder: Some(encoder), inside: false })
+    check_common(&items, &queries)?;
+    Ok(Data { title, items, queries, encoder: Some(encoder), inside: false, rejected })
+}
+
+/// Tells of queries that are records of the database, which each finds first.
+fn warn_of_leak(keys: &[Vec<u8>], asked: &[Vec<u8>]) {
+    let keys: HashSet<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    let inside = asked.iter().filter(|key| keys.contains(key.as_slice())).count();
+    if inside > 0 {
+        let [inside, all] = [inside, asked.len()].map(|count| text::count(count as u64));
+        note(&format!(
+            "leak warning: {inside} of {all} queries have the keys of records, and each finds itself"
+        ));
+    }
+}
+
+/// Refuses labels by which nothing can be found.
+fn check_common(items: &Items, queries: &Items) -> Result<()> {
+    let known: HashSet<u16> = items.labels.iter().copied().collect();
+    if queries.labels.iter().any(|label| known.contains(label)) {
+        return Ok(());
+    }
+    bail!(
+        "no query has the label of an item, so nothing can be found; --labels says where labels stand: names, \
+         folders or a CSV file"
+    )
 }
 
 impl Args {
@@ -251,8 +281,8 @@ fn labelled(
     Ok((of(items)?, of(queries)?))
 }
 
-/// Decodes pictures; those that are broken are named and left out.
-fn pictures(args: &Args, paths: &[PathBuf]) -> Result<Pictures> {
+/// Decodes pictures; those that are broken are named, left out and counted.
+fn pictures(args: &Args, paths: &[PathBuf]) -> Result<(Pictures, u64)> {
     let mut decoding = Decoding::new(args.progress);
     let (pictures, report) = collect_pictures(paths, &IngestOptions::default(), &mut decoding)?;
     decoding.finish();
@@ -260,10 +290,10 @@ fn pictures(args: &Args, paths: &[PathBuf]) -> Result<Pictures> {
     if report.done == 0 {
         bail!("there is no picture in {first}");
     }
-    if report.rejected_count() > 0 {
-        let count = text::count(report.rejected_count());
-        note(&format!("{count} pictures were rejected and are left out"));
+    let rejected = report.rejected_count();
+    if rejected > 0 {
+        note(&format!("{} pictures were rejected and are left out", text::count(rejected)));
     }
     debug_assert_eq!(pictures.pixels.len(), pictures.keys.len() * PIXEL_BYTES);
-    Ok(pictures)
+    Ok((pictures, rejected))
 }

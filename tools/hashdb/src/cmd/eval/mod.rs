@@ -21,6 +21,7 @@ use hashdb::{Error, Level, MAX_PATCH_RADIUS};
 
 use crate::encoder::{EncoderChoice, of_database};
 use crate::exit::{Exit, Usage};
+use crate::files;
 use crate::output::note;
 use crate::progress::Mode;
 use data::{Items, Protocol};
@@ -42,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, required_unless_present_all = ["db", "queries"])]
     protocol: Option<Protocol>,
     /// Where the shards of the protocol are
-    #[arg(long, value_name = "DIR", default_value = "cifar10")]
+    #[arg(long, value_name = "DIR", default_value = "cifar10", conflicts_with = "queries")]
     data: PathBuf,
     /// Where labels stand: `names` (`test_cat_0007.jpg`), `folders`, or a CSV file with key and label
     #[arg(long, value_name = "WHERE", default_value = "names")]
@@ -201,6 +202,8 @@ struct Codes {
 /// Scores what was asked for.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     check(args)?;
+    let drawn = [&args.plot, &args.sheet].into_iter().flatten();
+    drawn.into_iter().try_for_each(|path| files::check_replaceable(path))?;
     let (mut data, fingerprint) = match &args.db {
         Some(db) => {
             let db = super::open_read_only(db)?;
@@ -269,7 +272,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if let Some(file) = &args.sheet {
         sheet.write(&data, file)?;
     }
-    Ok(Exit::Done)
+    Ok(Exit::but_for(data.rejected))
 }
 
 /// What the parser cannot see.

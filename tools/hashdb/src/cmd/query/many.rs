@@ -25,7 +25,7 @@ struct Line {
     query: usize,
     exact: bool,
     plan: String,
-    neighbors: Vec<Hit>,
+    results: Vec<Hit>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Vec<Source>>,
     #[serde(skip)]
@@ -45,13 +45,13 @@ pub(super) fn run(args: &Args, db: &Database, request: &Request, path: &Path) ->
                 true => Ok(Hit::nameless(neighbor)),
                 false => Hit::named(neighbor, &snapshot, args.stored),
             };
-            let neighbors: Result<_> = answer.neighbors.iter().map(hit).collect();
+            let results: Result<_> = answer.neighbors.iter().map(hit).collect();
             let Explained { sources, table } = explained.unwrap_or_default();
             let line = Line {
                 query,
                 exact: answer.stats.exact,
                 plan: answer.stats.plan.to_string(),
-                neighbors: neighbors?,
+                results: results?,
                 explain: args.explain.then_some(sources),
                 table,
             };
@@ -79,11 +79,11 @@ fn show(output: &mut Output, json: bool, line: &Line) -> Result<()> {
     if json {
         return output.json(line);
     }
-    let Line { query, exact, plan, neighbors, table, .. } = line;
+    let Line { query, exact, plan, results, table, .. } = line;
     if *query > 0 {
         output.line("")?;
     }
     output.line(format_args!("query {query}  ({plan}, {})", answer::exactness(*exact)))?;
     output.bytes(table.as_bytes())?;
-    answer::show(output, neighbors)
+    answer::show(output, results)
 }

@@ -6,6 +6,7 @@ mod many;
 mod patched;
 mod single;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     address: Option<String>,
     /// A record to search for, by its own code and address
     #[arg(long)]
-    key: Option<String>,
+    key: Option<OsString>,
     /// Codes to search for, uint8 of shape (queries, code bits / 8), or for mode ball addresses,
     /// uint32 of shape (queries,); of codes a ball takes the first bits
     #[arg(long, value_name = "NPY")]

@@ -63,11 +63,13 @@ pub(super) fn run(args: &Args, db: &Database, kind: &Kind<'_>) -> Result<Exit> {
         let target = coded(code, args.address.as_deref(), db.stats().address_bits)?;
         session.answer(&target)?;
     } else if let Some(key) = &args.key {
+        let key = key.as_encoded_bytes();
         let target = recorded(&snapshot, key, &args.db)?;
         if by_patches {
             patches::check_any(db)?;
             if target.patches.is_empty() {
-                bail!("the record with key {key} in {} has no patch addresses", args.db.display());
+                let (key, db) = (text::key(key), args.db.display());
+                bail!("the record with key {key} in {db} has no patch addresses");
             }
         }
         session.answer(&target)?;
@@ -92,10 +94,9 @@ fn coded(code: &str, address: Option<&str>, address_bits: u8) -> Result<Target> 
     Ok(Target { name: code.into(), code: code.parse()?, address, patches: Vec::new() })
 }
 
-fn recorded(snapshot: &Snapshot, key: &str, db: &Path) -> Result<Target> {
-    let record = snapshot.get(key.as_bytes())?;
-    let record =
-        record.ok_or_else(|| anyhow!("there is no record with key {key} in {}", db.display()))?;
+fn recorded(snapshot: &Snapshot, key: &[u8], db: &Path) -> Result<Target> {
+    let absent = || anyhow!("there is no record with key {} in {}", text::key(key), db.display());
+    let record = snapshot.get(key)?.ok_or_else(absent)?;
     let (address, patches) = (Some(record.address), record.patches);
     Ok(Target { name: record.key, code: record.code, address, patches })
 }

@@ -96,9 +96,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             base.as_ref().map_or(Ok(()), |base| check_bits(config, base))?;
         }
     }
+    [Some(&args.out), args.plot.as_ref()]
+        .into_iter()
+        .flatten()
+        .try_for_each(|path| files::check_replaceable(path))?;
     let mut losses = Losses::open(args.log.as_deref(), args.resume)?;
     let interrupt = Interrupt::install()?;
-    let Some(pixels) = pictures(args, &interrupt)? else {
+    let Some(Decoded { pixels, rejected }) = pictures(args, &interrupt)? else {
         note("interrupted before the training began");
         return Ok(Exit::Interrupted);
     };
@@ -131,8 +135,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Ok(encoder) => {
             note_fallback(encoder.device());
             // A picture that cannot be written must not cost what was trained.
-            let saved = save(args, &encoder, &checkpoint)?;
-            return draw(args, &losses).map(|()| saved);
+            save(args, &encoder, &checkpoint)?;
+            return draw(args, &losses).map(|()| Exit::but_for(rejected));
         }
         Err(error) => error,
     };
@@ -173,12 +177,16 @@ fn run_kmeans(args: &Args) -> Result<Exit> {
     }
     let config = args.kmeans.config(args.seed);
     config.check()?;
+    files::check_replaceable(&args.out)?;
     let interrupt = Interrupt::install()?;
-    let Some(pixels) = pictures(args, &interrupt)? else {
+    let Some(Decoded { pixels, rejected }) = pictures(args, &interrupt)? else {
         note("interrupted before the training began");
         return Ok(Exit::Interrupted);
     };
-    kmeans::run(&pixels, &config, &args.out, args.progress, args.json, &interrupt)
+    Ok(match kmeans::run(&pixels, &config, &args.out, args.progress, args.json, &interrupt)? {
+        Exit::Done => Exit::but_for(rejected),
+        other => other,
+    })
 }
 
 /// Checks what options and files say together.
@@ -245,8 +253,15 @@ fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// What there is to train on.
+struct Decoded {
+    pixels: Vec<u8>,
+    /// Inputs that are no pictures and were left out.
+    rejected: u64,
+}
+
 /// Decodes the training pictures; `None` if interrupted. Those that are broken are left out.
-fn pictures(args: &Args, interrupt: &Interrupt) -> Result<Option<Vec<u8>>> {
+fn pictures(args: &Args, interrupt: &Interrupt) -> Result<Option<Decoded>> {
     let options = IngestOptions::default().cancel(interrupt.flag());
     let mut decoding = Decoding::new(args.progress);
     let (pixels, report) = collect_pixels(&args.paths, &options, &mut decoding)?;
@@ -259,14 +274,15 @@ fn pictures(args: &Args, interrupt: &Interrupt) -> Result<Option<Vec<u8>>> {
         let first = args.paths.first().map_or(String::new(), |path| path.display().to_string());
         return Err(anyhow!("there is no picture to train on in {first}"));
     }
-    if report.rejected_count() > 0 {
-        let rejected = text::count(report.rejected_count());
-        note(&format!("training on {} pictures; {rejected} were rejected", text::count(done)));
+    let rejected = report.rejected_count();
+    if rejected > 0 {
+        let [done, rejected] = [done, rejected].map(text::count);
+        note(&format!("training on {done} pictures; {rejected} were rejected"));
     }
-    Ok(Some(pixels))
+    Ok(Some(Decoded { pixels, rejected }))
 }
 
-fn save(args: &Args, encoder: &Autoencoder, checkpoint: &Path) -> Result<Exit> {
+fn save(args: &Args, encoder: &Autoencoder, checkpoint: &Path) -> Result<()> {
     let weights = encoder.to_bytes()?;
     files::replace(&args.out, &weights)?;
     files::remove(checkpoint)?;
@@ -295,8 +311,7 @@ fn save(args: &Args, encoder: &Autoencoder, checkpoint: &Path) -> Result<Exit> {
         let losses = nets.iter().map(|(name, net)| format!("{name} {:.4}", net.loss));
         output.line(format_args!("loss: {}", losses.collect::<Vec<_>>().join(", ")))?;
     }
-    output.finish()?;
-    Ok(Exit::Done)
+    output.finish()
 }
 
 fn of_net(net: &NetSummary) -> serde_json::Value {
