@@ -52,7 +52,7 @@ impl Snapshot {
     pub(crate) fn visit_keys(
         &self,
         prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], u64) -> Result<ControlFlow<()>>,
+        mut visit: impl FnMut(&[u8], u64) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let records = &self.view.records;
         records.scan(Family::Keys, prefix, |key, entry| {
@@ -171,7 +171,7 @@ pub trait Readable {
         prefix: &[u8],
         mut visit: impl FnMut(&[u8]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        self.snapshot().visit_keys(prefix, &mut |key, _| visit(key))
+        self.snapshot().visit_keys(prefix, |key, _| visit(key))
     }
 
     /// All records at exactly this address, by id. Cost: one prefix scan.

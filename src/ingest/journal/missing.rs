@@ -125,7 +125,7 @@ impl Journal<'_> {
         // Nobody knows what was behind damage.
         let Some(since) = note.since.filter(|_| note.finished && !rejected) else { return Ok(0) };
         let mut keys = Vec::new();
-        self.db.snapshot().visit_keys(&[shard, b"/"].concat(), &mut |key, id| {
+        self.db.snapshot().visit_keys(&[shard, b"/"].concat(), |key, id| {
             if id < since && !met.contains(&hash(key)) && !lost.holds(key) {
                 let noted = |prefix| self.db.note(&[prefix, key].concat());
                 if noted(SOURCES)?.is_none() && noted(REJECTS)?.is_none() {

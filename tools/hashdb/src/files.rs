@@ -42,15 +42,17 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(failed)
 }
 
-/// Refuses a file that [`replace`] could not write, before the work whose result it shall take.
+/// Refuses files that [`replace`] could not write, before the work whose results they shall take.
 #[expect(clippy::disallowed_methods, reason = "the error names the path")]
-pub(crate) fn check_replaceable(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        bail!("cannot write {}: it is a folder", path.display());
-    }
-    let draft = draft_of(path);
-    let tried = File::create(&draft).and_then(|_| fs::remove_file(&draft));
-    tried.map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+pub(crate) fn check_replaceable<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Result<()> {
+    paths.into_iter().try_for_each(|path| {
+        if path.is_dir() {
+            bail!("cannot write {}: it is a folder", path.display());
+        }
+        let draft = draft_of(path);
+        let tried = File::create(&draft).and_then(|_| fs::remove_file(&draft));
+        tried.map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+    })
 }
 
 fn draft_of(path: &Path) -> PathBuf {

@@ -202,8 +202,6 @@ struct Codes {
 /// Scores what was asked for.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     check(args)?;
-    let drawn = [&args.plot, &args.sheet].into_iter().flatten();
-    drawn.into_iter().try_for_each(|path| files::check_replaceable(path))?;
     let (mut data, fingerprint) = match &args.db {
         Some(db) => {
             let db = super::open_read_only(db)?;
@@ -302,7 +300,7 @@ fn check(args: &Args) -> Result<()> {
     if !args.bits.is_empty() && !encoders && args.method.iter().all(pixels) {
         return refuse("--bits has no meaning for pixels");
     }
-    Ok(())
+    files::check_replaceable(args.plot.iter().chain(&args.sheet))
 }
 
 /// Refuses an encoder that did not make the codes of the database.

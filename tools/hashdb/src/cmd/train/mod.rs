@@ -96,10 +96,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             base.as_ref().map_or(Ok(()), |base| check_bits(config, base))?;
         }
     }
-    [Some(&args.out), args.plot.as_ref()]
-        .into_iter()
-        .flatten()
-        .try_for_each(|path| files::check_replaceable(path))?;
     let mut losses = Losses::open(args.log.as_deref(), args.resume)?;
     let interrupt = Interrupt::install()?;
     let Some(Decoded { pixels, rejected }) = pictures(args, &interrupt)? else {
@@ -177,7 +173,7 @@ fn run_kmeans(args: &Args) -> Result<Exit> {
     }
     let config = args.kmeans.config(args.seed);
     config.check()?;
-    files::check_replaceable(&args.out)?;
+    files::check_replaceable([&args.out])?;
     let interrupt = Interrupt::install()?;
     let Some(Decoded { pixels, rejected }) = pictures(args, &interrupt)? else {
         note("interrupted before the training began");
@@ -209,7 +205,7 @@ fn check(args: &Args, checkpoint: &Path) -> Result<()> {
             Usage("--plot with --resume needs the --log of the epochs before".to_owned()).into()
         );
     }
-    Ok(())
+    files::check_replaceable([&args.out].into_iter().chain(&args.plot))
 }
 
 /// The encoder that a network for patches is added to.
