@@ -141,15 +141,15 @@ impl Build<'_> {
             Meter::new(self.options, BulkStage::Segments, self.count),
         );
         let kept = self.count - built.dropped;
+        // Mostly there are none, and looking for each record takes as long as reading it.
+        let dropped = (built.dropped > 0).then_some(&dropped);
         // The segments are one long job and begin first. One thread more than asked for, since they all wait
         // for the disk at times.
         let threads = (self.options.threads + 1).min(self.passes.reading.threads);
         let parts = deal(threads, ranges.len() + 1, |number| match number {
-            0 => {
-                self.write_segments(by_row, kept, &dropped, segments.counter()).map(Part::Segments)
-            }
+            0 => self.write_segments(by_row, kept, dropped, segments.counter()).map(Part::Segments),
             _ => self
-                .write_records(by_row, &ranges[number - 1], &dropped, records.counter())
+                .write_records(by_row, &ranges[number - 1], dropped, records.counter())
                 .map(Part::Records),
         });
         for part in parts? {
@@ -254,7 +254,7 @@ impl Build<'_> {
         &self,
         by_row: &[Sorted<'_>],
         range: &Range,
-        dropped: &Dropped,
+        dropped: Option<&Dropped>,
         mut counter: Counter<'_, '_>,
     ) -> Result<Option<Table>> {
         let mut records = Merge::new(by_row, Order::Row, range, self.reading())?;
@@ -262,16 +262,14 @@ impl Build<'_> {
             let mut value = Vec::new();
             while let Some(entry) = records.next()? {
                 counter.step()?;
-                if dropped.contains(entry.id) {
+                if dropped.is_some_and(|dropped| dropped.contains(entry.id)) {
                     continue;
                 }
-                let mut key = [0; 12];
-                key[..4].copy_from_slice(&entry.address.to_be_bytes());
-                key[4..].copy_from_slice(&entry.id.to_be_bytes());
+                let location = Location { address: entry.address, id: entry.id };
                 value.clear();
                 let patches = entry.patches.iter().map(|patch| u32::from_le_bytes(*patch));
                 write_record(&mut value, entry.code, entry.key, entry.has_value, patches);
-                table.put(&key, &value)?;
+                table.put(&location.encode(), &value)?;
             }
             counter.look()
         })
@@ -281,7 +279,7 @@ impl Build<'_> {
         &self,
         by_row: &[Sorted<'_>],
         kept: u64,
-        dropped: &Dropped,
+        dropped: Option<&Dropped>,
         mut counter: Counter<'_, '_>,
     ) -> Result<Unnamed> {
         let mut written = Unnamed::default();
@@ -305,7 +303,7 @@ impl Build<'_> {
         };
         while let Some(entry) = records.next()? {
             counter.step()?;
-            if dropped.contains(entry.id) {
+            if dropped.is_some_and(|dropped| dropped.contains(entry.id)) {
                 continue;
             }
             let patches = entry.patches.iter().map(|patch| u32::from_le_bytes(*patch));
