@@ -43,9 +43,10 @@ impl Snapshot {
         record.map(Some).map_err(|what| records.damage(&what))
     }
 
-    /// The least id that no record of this state has and none had before.
-    pub(crate) fn next_id(&self) -> u64 {
-        self.view.next_id()
+    /// Records that are written from now on have this id or a larger one.
+    #[cfg(feature = "encoder")]
+    pub(crate) fn new_from(&self) -> u64 {
+        self.view.new_from()
     }
 
     /// Shows `visit` the keys that begin with `prefix`, in their order, with the ids of their records.

@@ -31,6 +31,8 @@ pub struct ShardEntry {
 pub enum ShardError {
     /// It holds something else than images. One that was met in a folder is passed over.
     NoImages(String),
+    /// It holds images and not what else was asked for. It is a reject wherever it was met.
+    WrongSchema(String),
     /// It is damaged, or the disk is.
     Damaged(String),
 }
@@ -55,7 +57,7 @@ pub trait ShardFormat: Debug + Sync {
     fn entries(&self, path: &Path, first: u64) -> Result<ShardEntries<'_>, ShardError>;
 }
 
-/// The label of the cause why a shard that was named holds no images.
+/// The label of the cause why a shard holds no images, or not what else was asked for.
 pub(super) const WRONG_SCHEMA: &str = "wrong-schema";
 
 /// Emits what the plan asks for of a shard; `false` if the walk shall end. One that was `named` shall hold images.
@@ -91,8 +93,10 @@ pub(super) fn read(
     let key = origin.key.clone();
     (walk.emit)(match read {
         Ok(()) => Found::End(end),
+        // What it had when it was read before is gone.
+        Err(ShardError::NoImages(_)) if !named && walk.planner.knows(&key) => Found::End(end),
         Err(ShardError::NoImages(_)) if !named => Found::Skipped,
-        Err(ShardError::NoImages(cause)) => Found::Reject(
+        Err(ShardError::NoImages(cause) | ShardError::WrongSchema(cause)) => Found::Reject(
             Reject { key, stage: Stage::Source, kind: WRONG_SCHEMA, cause },
             Some(end),
         ),

@@ -174,8 +174,9 @@ pub fn ingest_in_flight<E: Into<Encoding> + Send>(
     report.replaced = replaced;
     report.stored_otherwise = journal.stored_otherwise();
     if !report.cancelled {
-        journal.forget_rejects(&[paths, options.listed].concat())?;
-        report.deleted = journal.delete_missing(paths)?;
+        journal.forget_rejects(paths, options.listed)?;
+        let (deleted, finished) = journal.delete_missing(paths)?;
+        (report.deleted, report.cancelled) = (deleted, !finished);
     }
     Ok(report)
 }

@@ -64,8 +64,14 @@ impl Pattern {
         self.matches_key(path.as_os_str().as_encoded_bytes())
     }
 
+    /// Whether something that cannot be looked at may be a match or lead to one, as a folder does.
+    pub(super) fn may_lead_to(&self, path: Option<&Path>) -> bool {
+        let is_folder = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+        path.is_none_or(|path| self.matches(path) || is_folder(path))
+    }
+
     /// Whether a key is that of a match.
-    fn matches_key(&self, key: &[u8]) -> bool {
+    pub(super) fn matches_key(&self, key: &[u8]) -> bool {
         let names: Vec<_> = parts(key).collect();
         self.alternatives.iter().any(|components| match_names(components, &names))
     }

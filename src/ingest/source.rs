@@ -35,10 +35,15 @@ const IMAGE_ENDINGS: [&str; 22] = [
     "avif", "jp2", "j2k", "jxl", "ico", "cur", "psd", "bpg", "ppm", "tga",
 ];
 
-/// Labels of causes that may be those of something that is neither a file nor a shard.
-pub(super) const UNREADABLE: &str = "unreadable";
-pub(super) const LINK_LOOP: &str = "link-loop";
-pub(super) const NOT_REGULAR: &str = "not-regular";
+/// Labels of causes why something cannot be looked at.
+const UNREADABLE: &str = "unreadable";
+const LINK_LOOP: &str = "link-loop";
+const NOT_REGULAR: &str = "not-regular";
+
+/// Whether a cause may be that of something that is neither a file nor a shard.
+pub(super) fn is_of_walk(kind: &str) -> bool {
+    [UNREADABLE, LINK_LOOP, NOT_REGULAR].contains(&kind)
+}
 
 /// Something that was met on the way.
 pub(super) enum Found<'a> {
@@ -71,6 +76,11 @@ impl From<Vec<u8>> for Label {
 pub(super) trait Planner: Sync {
     /// Learns that something could not be looked at, so that nobody knows what lies below it.
     fn lose(&self, _key: &[u8]) {}
+
+    /// Whether a source was read before.
+    fn knows(&self, _key: &[u8]) -> bool {
+        false
+    }
 
     /// What a source needs.
     fn plan(&self, _origin: &Origin) -> Plan {
@@ -304,6 +314,10 @@ fn list_folder(
         let entry = match entry {
             Ok(entry) if entry.file_type().is_dir() => return true,
             Ok(entry) => entry,
+            // Nobody asked for it, unless what is asked for may lie in it.
+            Err(error) if pattern.is_some_and(|pattern| !pattern.may_lead_to(error.path())) => {
+                return true;
+            }
             Err(error) => {
                 let reject = walk_reject(folder, &error);
                 if let (Some(samples), Some(path)) = (&mut samples, error.path())

@@ -15,7 +15,6 @@ mod rejects;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::Metadata;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,12 +29,15 @@ use super::report::{Reject, Stage};
 use super::source::{Planner, key_of, pattern_of};
 use crate::db::{DONE_PREFIX, Database, MAX_KEY_BYTES, Readable, WriteBatch};
 use below::{Below, outermost};
+use missing::Changes;
 
 pub use rejects::{NotedReject, for_each_noted_reject, noted_rejects};
 
 const SOURCES: &[u8] = DONE_PREFIX;
 const REJECTS: &[u8] = b"ingest/reject/";
 const PATCHES: &[u8] = b"ingest/patches";
+/// Bytes of a cause that are remembered.
+const MAX_CAUSE: usize = 4096;
 
 /// What of an earlier run is done again. By default nothing: what was done or rejected is passed over, and a
 /// shard that was read in part is read on.
@@ -124,6 +126,9 @@ struct SourceNote {
     hash: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     how: Option<String>,
+    /// Whether it is a shard; unknown of old notes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shard: Option<bool>,
     /// Of a shard that was read before: the first id that records of its last reading may have. Older ones may be
     /// of entries that are gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,6 +148,11 @@ struct Choice {
 }
 
 impl SourceNote {
+    fn is_shard(&self) -> bool {
+        // Of files that were read there is a hash.
+        self.shard.unwrap_or(self.hash.is_none())
+    }
+
     fn hash(&self) -> Option<u128> {
         u128::from_str_radix(self.hash.as_deref()?, 16).ok()
     }
@@ -175,8 +185,24 @@ pub(super) struct Journal<'a> {
     retried: Mutex<HashSet<Vec<u8>>>,
     /// Shards that were read before and are read on or again.
     readings: Mutex<HashMap<Vec<u8>, Reading>>,
-    /// Rejected entries of shards that are to be tried again and were not met so far.
+    /// Rejects that are tried again, or over, and were not met so far: entries of shards that are read for them, and
+    /// sources that could not be looked at.
     asked: Mutex<HashSet<Vec<u8>>>,
+    /// Of those shards the ones that cannot be read to their end.
+    broken: Mutex<Below>,
+    /// Files that changed in their times, perhaps not in their content, and were read for another choice.
+    touched: Mutex<HashMap<Vec<u8>, Touched>>,
+    /// Whether what is missing shall be deleted.
+    deletes: bool,
+    cancel: Option<&'a AtomicBool>,
+}
+
+/// What the record of a file keeps if the content is what it was.
+#[derive(Debug)]
+struct Touched {
+    hash: u128,
+    how: Option<String>,
+    choice: Choice,
 }
 
 /// What the marks of a shard do not tell.
@@ -190,7 +216,7 @@ struct Reading {
 
 impl<'a> Journal<'a> {
     /// The journal of a run over `given` and what the options list.
-    pub(super) fn new(db: &'a Database, given: &[PathBuf], options: &IngestOptions<'_>) -> Self {
+    pub(super) fn new(db: &'a Database, given: &[PathBuf], options: &IngestOptions<'a>) -> Self {
         let remembers = options.delete_missing || may_meet_twice(given, options.listed);
         Self {
             db,
@@ -207,17 +233,21 @@ impl<'a> Journal<'a> {
             retried: Mutex::default(),
             readings: Mutex::default(),
             asked: Mutex::default(),
+            broken: Mutex::default(),
+            touched: Mutex::default(),
+            deletes: options.delete_missing,
+            cancel: options.cancel,
         }
     }
 
-    /// Counts a file or shard that is passed over, and whether a run of this choice would have stored the same.
-    fn count_skipped(&self, as_chosen: bool) {
+    /// Counts a file or shard whose records stay, and whether a run of this choice would have stored the same.
+    fn count_kept(&self, as_chosen: bool) {
         if !as_chosen {
             self.stored_otherwise.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Files and shards that were passed over so far and whose records hold what another choice stored.
+    /// Files and shards whose records stay and hold what another choice stored.
     pub(super) fn stored_otherwise(&self) -> u64 {
         self.stored_otherwise.load(Ordering::Relaxed)
     }
@@ -250,7 +280,7 @@ impl<'a> Journal<'a> {
         // What goes is taken away before what comes is noted, which may be the same.
         let mut since = Vec::with_capacity(marks.len());
         for Mark { origin, finished, .. } in marks {
-            since.push(self.pass(batch, &origin.key)?);
+            since.push(self.pass(origin)?);
             if *finished && self.retried.lock().remove(&origin.key) {
                 batch.delete_note(&[REJECTS, &origin.key].concat());
             }
@@ -258,48 +288,66 @@ impl<'a> Journal<'a> {
         // A key that no record can have has no note either.
         for reject in rejects.iter().filter(|reject| reject.key.len() <= MAX_KEY_BYTES) {
             self.asked.lock().remove(&reject.key);
-            let (kind, cause) = (reject.kind.to_owned(), reject.cause.clone());
+            if self.readings.lock().contains_key(&reject.key) {
+                self.broken.lock().insert(&reject.key);
+            }
+            let (kind, mut cause) = (reject.kind.to_owned(), reject.cause.clone());
+            cause.truncate(cause.floor_char_boundary(MAX_CAUSE));
             let note = RejectNote { stage: reject.stage, kind, cause };
             batch.put_note(&[REJECTS, &reject.key].concat(), &text_of(&note)?);
         }
         for (Mark { origin, passed, finished, hash }, since) in marks.iter().zip(since) {
-            let note = SourceNote {
-                bytes: origin.bytes,
-                modified: origin.modified,
-                passed: *passed,
-                finished: *finished,
-                hash: hash.map(|hash| format!("{hash:032x}")),
-                how: origin.form.how().map(str::to_owned),
-                since,
-                choice: self.choice.clone(),
-            };
+            let hashed = hash.map(|hash| format!("{hash:032x}"));
+            let (passed, finished) = (*passed, *finished);
+            let note = self.unread(origin);
+            let mut note = SourceNote { passed, finished, hash: hashed, since, ..note };
+            let touched = self.touched.lock().remove(&origin.key);
+            if let Some(touched) = touched.filter(|touched| *hash == Some(touched.hash)) {
+                // The content is what it was, so the record stays as it is.
+                (note.how, note.choice) = (touched.how, touched.choice);
+                self.count_kept(false);
+            }
             batch.put_note(&[SOURCES, &origin.key].concat(), &text_of(&note)?);
         }
         Ok(())
     }
 
-    /// Passes something of a source: what its note keeps beside the mark. The first time, the rejects of an earlier
-    /// reading go.
-    fn pass(&self, batch: &mut WriteBatch, key: &[u8]) -> Result<Option<u64>, IngestError> {
-        let mut readings = self.readings.lock();
-        let Some(Reading { since, begins }) = readings.get_mut(key) else { return Ok(None) };
-        if std::mem::take(begins) {
-            self.forget_rejects_below(key, batch)?;
+    /// The note of a source of which nothing was read.
+    fn unread(&self, origin: &Origin) -> SourceNote {
+        SourceNote {
+            bytes: origin.bytes,
+            modified: origin.modified,
+            passed: 0,
+            finished: false,
+            hash: None,
+            how: origin.form.how().map(str::to_owned),
+            shard: Some(matches!(origin.form, Form::Shard(_))),
+            since: None,
+            choice: self.choice.clone(),
         }
-        Ok(*since)
     }
 
-    /// Takes away the rejects of a shard's entries.
-    fn forget_rejects_below(
-        &self,
-        shard: &[u8],
-        batch: &mut WriteBatch,
-    ) -> Result<(), IngestError> {
-        self.db.for_each_note(&[REJECTS, shard, b"/"].concat(), |name, _| {
-            batch.delete_note(name);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(())
+    /// Passes something of a source: what its note keeps beside the mark. The first time, the rejects of an earlier
+    /// reading go; there may be millions, so the note says before that it is read from its start.
+    fn pass(&self, origin: &Origin) -> Result<Option<u64>, IngestError> {
+        let mut readings = self.readings.lock();
+        let Some(Reading { since, begins }) = readings.get_mut(&origin.key) else {
+            return Ok(None);
+        };
+        let (since, begins) = (*since, std::mem::take(begins));
+        drop(readings);
+        if begins {
+            let begun = SourceNote { since, ..self.unread(origin) };
+            let mut changes = Changes::new(self.db);
+            changes.note(&origin.key, &begun)?;
+            changes.write()?;
+            for key in self.rejects_below(&origin.key)? {
+                changes.forget(REJECTS, &key);
+                changes.settle()?;
+            }
+            changes.write()?;
+        }
+        Ok(since)
     }
 }
 
@@ -328,6 +376,10 @@ pub fn noted_patches(db: &impl Readable) -> Result<Option<usize>, IngestError> {
 impl Planner for Journal<'_> {
     fn lose(&self, key: &[u8]) {
         self.lost.lock().insert(key);
+    }
+
+    fn knows(&self, key: &[u8]) -> bool {
+        self.db.note(&[SOURCES, key].concat()).is_ok_and(|note| note.is_some())
     }
 
     fn plan(&self, origin: &Origin) -> Plan {

@@ -4,56 +4,91 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::{
-    Form, Journal, Origin, Plan, REJECTS, Reading, RejectNote, SOURCES, SourceNote, parse,
+    Form, Journal, Origin, Plan, REJECTS, Reading, RejectNote, SOURCES, SourceNote, Touched, parse,
 };
 use crate::db::Readable as _;
 use crate::ingest::IngestError;
 use crate::ingest::foreign::WRONG_SCHEMA;
+use crate::ingest::source::is_of_walk;
 
 impl Journal<'_> {
     pub(super) fn look_up(&self, origin: &Origin) -> Result<Plan, IngestError> {
-        let rejected = self.db.note(&[REJECTS, &origin.key].concat())?;
-        let rejected = rejected.map(|note| parse(&origin.key, &note)).transpose()?;
-        let note = self.db.note(&[SOURCES, &origin.key].concat())?;
-        let note = note.map(|note| parse(&origin.key, &note)).transpose()?;
-        let plan = self.weigh(origin, note.as_ref(), rejected.as_ref())?;
-        if plan == Plan::Skip {
-            return Ok(plan);
+        let key = &origin.key;
+        let noted = |prefix: &[u8]| self.db.note(&[prefix, key].concat());
+        let (note, rejected) = (noted(SOURCES)?, noted(REJECTS)?);
+        if self.redo.all {
+            // Whatever they say, and whether they can be read.
+            if rejected.is_some() {
+                self.retried.lock().insert(key.clone());
+            }
+            return self.begin(origin, note.is_some());
         }
-        if rejected.is_some() {
-            self.retried.lock().insert(origin.key.clone());
+        let note: Option<SourceNote> = note.map(|note| parse(key, &note)).transpose()?;
+        let rejected: Option<RejectNote> = rejected.map(|note| parse(key, &note)).transpose()?;
+        let Some(note) = note else {
+            if rejected.is_some() {
+                self.retried.lock().insert(key.clone());
+            }
+            return self.begin(origin, false);
+        };
+        // What was read once and could not be looked at for a while can be again.
+        let is_over = |reject: &RejectNote| {
+            is_of_walk(&reject.kind) && (note.is_shard() || note.hash.is_some())
+        };
+        let (over, rejected) = match rejected {
+            Some(reject) if is_over(&reject) => (true, None),
+            rejected => (false, rejected),
+        };
+        if over {
+            self.asked.lock().insert(key.clone());
         }
-        if let (Some(note), Form::Shard(_)) = (note, &origin.form) {
-            self.readings.lock().insert(origin.key.clone(), self.reading(&plan, &note));
+        let plan = self.weigh(origin, &note, rejected.as_ref())?;
+        if rejected.is_some() && plan != Plan::Skip {
+            self.retried.lock().insert(key.clone());
+        }
+        match &plan {
+            Plan::From(0) => return self.begin(origin, true),
+            Plan::Only(entries) => self.asked.lock().extend(entries.iter().cloned()),
+            _ => {}
+        }
+        if matches!(origin.form, Form::Shard(_)) && plan != Plan::Skip {
+            let reading = Reading { since: note.since, begins: false };
+            self.readings.lock().insert(key.clone(), reading);
         }
         Ok(plan)
     }
 
-    /// What the marks of a shard that was read before do not tell.
-    fn reading(&self, plan: &Plan, note: &SourceNote) -> Reading {
-        match plan {
-            Plan::From(0) => Reading { since: Some(self.db.snapshot().next_id()), begins: true },
-            Plan::Only(entries) => {
-                self.asked.lock().extend(entries.iter().cloned());
-                Reading { since: note.since, begins: false }
-            }
-            _ => Reading { since: note.since, begins: false },
+    /// Begins to read a source. Of a shard that was read before, or that stands where a folder of sources was, something
+    /// may be left over.
+    fn begin(&self, origin: &Origin, known: bool) -> Result<Plan, IngestError> {
+        let is_shard = matches!(origin.form, Form::Shard(_));
+        if is_shard && (known || self.has_sources_below(&origin.key)?) {
+            let reading = Reading { since: Some(self.db.snapshot().new_from()), begins: true };
+            self.readings.lock().insert(origin.key.clone(), reading);
         }
+        Ok(Plan::From(0))
+    }
+
+    fn has_sources_below(&self, key: &[u8]) -> Result<bool, IngestError> {
+        let mut found = false;
+        self.db.for_each_note(&[SOURCES, key, b"/"].concat(), |_, _| {
+            found = true;
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
     }
 
     fn weigh(
         &self,
         origin: &Origin,
-        note: Option<&SourceNote>,
+        note: &SourceNote,
         rejected: Option<&RejectNote>,
     ) -> Result<Plan, IngestError> {
-        let Some(note) = note.filter(|_| !self.redo.all) else { return Ok(Plan::From(0)) };
         let same = (note.bytes, note.modified) == (origin.bytes, origin.modified);
         let same_values = note.how.as_deref() == origin.form.how();
-        let same_choice = note.choice == self.choice;
+        let as_chosen = same_values && note.choice == self.choice;
         if !note.finished {
-            let goes_on = same && same_values && same_choice;
-            return Ok(Plan::From(if goes_on { note.passed } else { 0 }));
+            return Ok(Plan::From(if same && as_chosen { note.passed } else { 0 }));
         }
         if self.redo.rejects && rejected.is_some() {
             return Ok(Plan::From(0));
@@ -67,16 +102,21 @@ impl Journal<'_> {
             return Ok(Plan::From(0));
         }
         if !same && self.redo.changed {
-            // Its note will name this choice, so its record has to have it; and of a reject there is none.
-            let as_chosen = same_choice && same_values && rejected.is_none();
-            let hash = note.hash().filter(|_| as_chosen);
-            return Ok(hash.map_or(Plan::From(0), Plan::Unless));
+            // Of a reject there is no record that could stay.
+            let Some(hash) = note.hash().filter(|_| rejected.is_none()) else {
+                return Ok(Plan::From(0));
+            };
+            if !as_chosen {
+                let (how, choice) = (note.how.clone(), note.choice.clone());
+                let touched = Touched { hash, how, choice };
+                self.touched.lock().insert(origin.key.clone(), touched);
+            }
+            return Ok(Plan::Unless(hash));
         }
-        let as_chosen = same_choice && same_values;
         let entries =
             if self.redo.rejects { self.rejects_below(&origin.key)? } else { BTreeSet::new() };
         if entries.is_empty() {
-            self.count_skipped(as_chosen || rejected.is_some());
+            self.count_kept(as_chosen || rejected.is_some());
             return Ok(Plan::Skip);
         }
         // Of another shard than it was, some entries are not enough.
@@ -84,7 +124,7 @@ impl Journal<'_> {
     }
 
     /// Keys of the entries of a shard that were rejected.
-    fn rejects_below(&self, key: &[u8]) -> Result<BTreeSet<Vec<u8>>, IngestError> {
+    pub(super) fn rejects_below(&self, key: &[u8]) -> Result<BTreeSet<Vec<u8>>, IngestError> {
         let mut entries = BTreeSet::new();
         self.db.for_each_note(&[REJECTS, key, b"/"].concat(), |name, _| {
             entries.insert(name[REJECTS.len()..].to_vec());

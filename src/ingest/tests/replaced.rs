@@ -4,12 +4,17 @@
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
 
 use super::png;
 use super::resume::{content, database, options, run, sources, tar};
 use crate::code::{Address, Code};
-use crate::db::{Database, Readable as _};
-use crate::ingest::{IngestError, IngestOptions, Redo, Report, ingest_with, noted_rejects};
+use crate::db::{BulkOptions, Database, Readable as _, WriteBatch, WriteOptions};
+use crate::ingest::{
+    IngestError, IngestOptions, Observer, Progress, Redo, Report, ingest_with, noted_rejects,
+};
 
 /// Entries of these shades in this order; the broken ones are cut.
 fn entries(shades: std::ops::Range<u8>, broken: &[u8]) -> Vec<(String, Vec<u8>)> {
@@ -210,4 +215,230 @@ fn one_by_one(db: &Database, paths: &[PathBuf], options: &IngestOptions<'_>) -> 
         pictures.iter().map(one).collect::<Result<_, IngestError>>()
     };
     ingest_with(db, paths, options, &encode, &mut ()).unwrap()
+}
+
+fn deleting() -> IngestOptions<'static> {
+    options().delete_missing(true)
+}
+
+/// A file that was named itself need not look like an image, and a walk over its folder passes over it.
+#[test]
+fn what_a_walk_does_not_look_for_is_not_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, home) = (folder.path(), tempfile::tempdir().unwrap());
+    fs::write(path.join("upload"), png(1)).unwrap();
+    fs::write(path.join("x.png"), png(2)).unwrap();
+    let db = database(&home.path().join("db"));
+    run(&db, &path.join("upload"), &options(), u64::MAX).0.unwrap();
+    let report = run(&db, path, &deleting(), u64::MAX).0.unwrap();
+    assert_eq!((report.deleted, keys(&db, path)), (0, vec!["/upload".into(), "/x.png".into()]));
+    fs::remove_file(path.join("upload")).unwrap();
+    let report = run(&db, path, &deleting(), u64::MAX).0.unwrap();
+    assert_eq!((report.deleted, keys(&db, path)), (1, vec!["/x.png".into()]));
+}
+
+/// The files were missing, and their keys were those of the shard's entries, which had just been stored.
+#[test]
+fn a_shard_in_the_place_of_a_folder_keeps_its_entries() {
+    for together in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, home) = (folder.path(), tempfile::tempdir().unwrap());
+        let place = path.join("x.tar");
+        fs::create_dir(&place).unwrap();
+        for (name, bytes) in entries(0..10, &[0]) {
+            fs::write(place.join(name), bytes).unwrap();
+        }
+        let db = database(&home.path().join("db"));
+        run(&db, path, &options(), u64::MAX).0.unwrap();
+        assert_eq!((db.len(), rejects(&db, path).len()), (9, 1));
+        fs::remove_dir_all(&place).unwrap();
+        fs::write(&place, tar(&entries(0..3, &[]))).unwrap();
+        let mut deleted = 0;
+        if !together {
+            deleted += run(&db, path, &options(), u64::MAX).0.unwrap().deleted;
+        }
+        deleted += run(&db, path, &deleting(), u64::MAX).0.unwrap().deleted;
+        let expected = ["/x.tar/000.png", "/x.tar/001.png", "/x.tar/002.png"];
+        assert_eq!((deleted, keys(&db, path)), (7, expected.map(str::to_owned).to_vec()));
+        assert_eq!(rejects(&db, path), Vec::<String>::new());
+        let report = run(&db, path, &deleting(), u64::MAX).0.unwrap();
+        assert_eq!((report.deleted, report.done_before, db.len()), (0, 1, 3));
+    }
+}
+
+/// What the folder holds is not of the shard that is missing: files, shards, and rejects.
+#[test]
+fn a_folder_in_the_place_of_a_shard_keeps_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, home) = (folder.path(), tempfile::tempdir().unwrap());
+    let place = path.join("a.tar");
+    fs::write(&place, tar(&entries(0..3, &[]))).unwrap();
+    let db = database(&home.path().join("db"));
+    run(&db, path, &options(), u64::MAX).0.unwrap();
+    fs::remove_file(&place).unwrap();
+    fs::create_dir(&place).unwrap();
+    fs::write(place.join("b.tar"), tar(&entries(5..10, &[6]))).unwrap();
+    fs::write(place.join("own.png"), png(1)).unwrap();
+    fs::write(place.join("broken.png"), b"no picture").unwrap();
+    let report = run(&db, path, &deleting(), u64::MAX).0.unwrap();
+    assert_eq!((report.deleted, db.len()), (3, 5), "{:?}", keys(&db, path));
+    assert_eq!(rejects(&db, path), ["/a.tar/b.tar/006.png", "/a.tar/broken.png"]);
+}
+
+/// A file that was rejected has no hash, and was taken for a shard.
+#[test]
+fn a_rejected_file_that_is_missing_takes_no_record_of_others_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, home) = (folder.path(), tempfile::tempdir().unwrap());
+    fs::write(path.join("a.png"), vec![0; 64 << 20 | 1]).unwrap();
+    let db = database(&home.path().join("db"));
+    run(&db, path, &options(), u64::MAX).0.unwrap();
+    assert_eq!(rejects(&db, path), ["/a.png"]);
+    let mine = [path.join("a.png").as_os_str().as_encoded_bytes(), b"/note"].concat();
+    db.put(&mine, Address::new(1, 8).unwrap(), Code::from_bytes(&[1; 8]).unwrap(), b"").unwrap();
+    fs::remove_file(path.join("a.png")).unwrap();
+    let report = run(&db, path, &deleting(), u64::MAX).0.unwrap();
+    assert_eq!((report.deleted, db.len(), rejects(&db, path)), (0, 1, Vec::new()));
+}
+
+/// Sets a flag when everything was written: what follows is the deleting.
+struct StopAtTheEnd<'a>(&'a AtomicBool);
+
+impl Observer for StopAtTheEnd<'_> {
+    fn progress(&mut self, progress: &Progress) {
+        self.0.store(progress.written == 1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn the_deleting_can_be_stopped_and_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, home) = (folder.path(), tempfile::tempdir().unwrap());
+    fs::write(path.join("a.tar"), tar(&entries(0..30, &[]))).unwrap();
+    let db = database(&home.path().join("db"));
+    run(&db, path, &options(), u64::MAX).0.unwrap();
+    fs::remove_file(path.join("a.tar")).unwrap();
+    fs::write(path.join("b.png"), png(40)).unwrap();
+    let cancel = AtomicBool::new(false);
+    let stopping = deleting().cancel(&cancel);
+    let encode =
+        |pictures: Vec<Vec<u8>>| Ok(pictures.iter().map(|picture| code(picture)).collect());
+    let paths = [path.to_path_buf()];
+    let stopped = ingest_with(&db, &paths, &stopping, &encode, &mut StopAtTheEnd(&cancel)).unwrap();
+    assert_eq!((stopped.cancelled, stopped.deleted, db.len()), (true, 0, 31));
+    let report = run(&db, path, &deleting(), u64::MAX).0.unwrap();
+    assert_eq!((report.cancelled, report.deleted, db.len()), (false, 30, 1));
+}
+
+/// Ids that a load keeps are not all used: records of a reading that began meanwhile had smaller ones than it had noted.
+#[test]
+fn a_load_that_is_given_up_meanwhile_costs_a_shard_no_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, home) = (folder.path(), tempfile::tempdir().unwrap());
+    fs::write(path.join("a.tar"), tar(&entries(0..30, &[]))).unwrap();
+    let db = database(&home.path().join("db"));
+    run(&db, path, &options(), u64::MAX).0.unwrap();
+    fs::write(path.join("a.tar"), tar(&entries(10..40, &[]))).unwrap();
+    let loader = Mutex::new(Some(db.bulk_loader(BulkOptions::new()).unwrap()));
+    let encode = |pictures: Vec<Vec<u8>>| {
+        drop(loader.lock().take());
+        Ok(pictures.iter().map(|picture| code(picture)).collect())
+    };
+    let paths = [path.to_path_buf()];
+    let report =
+        ingest_with(&db, &paths, &changed().delete_missing(true), &encode, &mut ()).unwrap();
+    assert_eq!((report.done, report.deleted, db.len()), (30, 10, 30));
+}
+
+fn code(picture: &[u8]) -> (Address, Code) {
+    (Address::new(picture[0].into(), 8).unwrap(), Code::from_bytes(&[picture[0]; 8]).unwrap())
+}
+
+/// Retrying found the shard damaged for a moment, and forgot what it was to retry.
+#[test]
+fn rejects_of_a_shard_that_cannot_be_read_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shard, home) = (folder.path().join("a.tar"), tempfile::tempdir().unwrap());
+    let whole = tar(&entries(0..6, &[1, 4]));
+    fs::write(&shard, &whole).unwrap();
+    let time = shard.metadata().unwrap().modified().unwrap();
+    let db = database(&home.path().join("db"));
+    run(&db, folder.path(), &options(), u64::MAX).0.unwrap();
+    fs::write(&shard, vec![0xff; whole.len()]).unwrap();
+    File::options().write(true).open(&shard).unwrap().set_modified(time).unwrap();
+    let again = options().redo(Redo { rejects: true, ..Redo::default() });
+    run(&db, folder.path(), &again, u64::MAX).0.unwrap();
+    assert_eq!(rejects(&db, folder.path()), ["/a.tar", "/a.tar/001.png", "/a.tar/004.png"]);
+    fs::write(&shard, tar(&entries(0..6, &[4]))).unwrap();
+    run(&db, folder.path(), &again, u64::MAX).0.unwrap();
+    assert_eq!((rejects(&db, folder.path()), db.len()), (vec!["/a.tar/004.png".into()], 5));
+}
+
+/// What was away for a day was a reject for ever, although its records were there.
+#[test]
+fn a_reject_of_what_could_not_be_looked_at_for_a_while_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, home) = (folder.path(), tempfile::tempdir().unwrap());
+    let (shard, file) = (path.join("a.tar"), path.join("[1].png"));
+    fs::write(&shard, tar(&entries(0..6, &[]))).unwrap();
+    fs::write(&file, png(9)).unwrap();
+    let db = database(&home.path().join("db"));
+    let list = [shard.clone(), file.clone()];
+    let listed = options().listed(&list);
+    assert_eq!(one_by_one(&db, &[], &listed).done, 7);
+    for path in &list {
+        fs::rename(path, path.with_extension("away")).unwrap();
+    }
+    let walked = path.join("gone.png");
+    symlink(path.join("nowhere"), &walked).unwrap();
+    run(&db, &walked.with_file_name(""), &options(), u64::MAX).0.unwrap();
+    assert_eq!(one_by_one(&db, &[], &listed).rejected_count(), 2);
+    assert_eq!(rejects(&db, path), ["/[1].png", "/a.tar", "/gone.png"]);
+    for path in &list {
+        fs::rename(path.with_extension("away"), path).unwrap();
+    }
+    // A name of a list is no pattern, though it looks like one.
+    let star = [path.join("*.png"), shard, file];
+    let report = one_by_one(&db, &[], &options().listed(&star));
+    assert_eq!((report.done, report.done_before), (0, 2));
+    assert_eq!(rejects(&db, path), ["/*.png", "/gone.png"]);
+}
+
+#[test]
+fn a_pattern_forgets_only_what_it_looks_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, home) = (folder.path(), tempfile::tempdir().unwrap());
+    fs::create_dir(path.join("sub")).unwrap();
+    for name in ["sub/z.png", "x.png", "link.txt"] {
+        symlink(path.join("nowhere"), path.join(name)).unwrap();
+    }
+    fs::write(path.join("y.png"), png(1)).unwrap();
+    let db = database(&home.path().join("db"));
+    run(&db, path, &options(), u64::MAX).0.unwrap();
+    assert_eq!(rejects(&db, path), ["/link.txt", "/sub/z.png", "/x.png"]);
+    fs::remove_file(path.join("x.png")).unwrap();
+    // What does not match is no reject of it.
+    let report = run(&db, &path.join("*.png"), &options(), u64::MAX).0.unwrap();
+    assert_eq!((report.rejected_count(), report.done_before), (0, 1));
+    assert_eq!(rejects(&db, path), ["/link.txt", "/sub/z.png"]);
+}
+
+#[test]
+fn notes_that_cannot_be_read_are_no_hindrance_to_reading_everything() {
+    let folder = sources();
+    let (path, home) = (folder.path(), tempfile::tempdir().unwrap());
+    let db = database(&home.path().join("db"));
+    run(&db, path, &options(), u64::MAX).0.unwrap();
+    let mut batch = WriteBatch::new();
+    for (what, name) in [("source", "a.tar"), ("source", "03.png"), ("reject", "07.png")] {
+        let key = path.join(name).into_os_string().into_encoded_bytes();
+        batch.put_note(&[format!("ingest/{what}/").as_bytes(), &key].concat(), b"nonsense");
+    }
+    db.write(batch, WriteOptions::default()).unwrap();
+    let failed = run(&db, path, &options(), u64::MAX).0.unwrap_err();
+    assert!(matches!(failed, IngestError::Journal(_)), "{failed}");
+    let all = options().redo(Redo { all: true, ..Redo::default() });
+    let report = run(&db, path, &all, u64::MAX).0.unwrap();
+    assert_eq!((report.done, report.rejected_count()), (97, 3));
+    run(&db, path, &options(), u64::MAX).0.unwrap();
 }

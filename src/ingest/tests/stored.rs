@@ -173,13 +173,14 @@ fn records_that_are_passed_over_keep_what_they_hold_and_are_counted() {
     );
     assert!(size("small.png").is_some() && width("small.png").is_none());
 
-    // What was only touched would be noted as of this choice, so it is stored as chosen.
+    // What was only touched keeps its record, and its note says which choice that is of.
     let small = folder.path().join("small.png");
     let file = fs::File::options().write(true).open(&small).unwrap();
     file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     let report = run(&db, folder.path(), &wide.redo(Redo { changed: true, ..Redo::default() }));
-    assert_eq!((report.done, report.stored_otherwise), (1, 2));
-    assert!(size("small.png").is_none() && width("small.png") == Some(20));
+    assert_eq!((report.done, report.stored_otherwise), (0, 3));
+    assert!(size("small.png").is_some() && width("small.png").is_none());
+    assert_eq!(run(&db, folder.path(), &wide).stored_otherwise, 3);
 
     let report = run(&db, folder.path(), &wide.redo(Redo { all: true, ..Redo::default() }));
     assert_eq!((report.done, report.stored_otherwise), (6, 0));

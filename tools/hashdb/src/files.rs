@@ -50,7 +50,14 @@ pub(crate) fn check_replaceable<'p>(paths: impl IntoIterator<Item = &'p PathBuf>
             bail!("cannot write {}: it is a folder", path.display());
         }
         let draft = draft_of(path);
-        let tried = File::create(&draft).and_then(|_| fs::remove_file(&draft));
+        let tried = match File::create_new(&draft) {
+            Ok(_) => fs::remove_file(&draft),
+            // Of a command that was killed, or somebody's: as it is, it stays.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                File::options().append(true).open(&draft).map(drop)
+            }
+            Err(error) => Err(error),
+        };
         tried.map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
     })
 }

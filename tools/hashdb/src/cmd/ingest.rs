@@ -52,8 +52,9 @@ pub(crate) struct Args {
     /// Try again what earlier runs rejected
     #[arg(long)]
     retry_rejects: bool,
-    /// Read files and shards again that changed since: in size or time, and files in content or in their siblings. What
-    /// did not change keeps the value it has, whatever --siblings and the columns say now
+    /// Read files and shards again that changed since: in size or time, and files in content or in the siblings that
+    /// are asked for. What did not change keeps the value it has, also where --siblings is left out or a shard would be
+    /// read with others or by other columns
     #[arg(long)]
     update: bool,
     /// Read everything again
@@ -154,16 +155,17 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let mut watcher = Watcher::new(args.progress, args.rejects.as_deref(), interrupt.clone())?;
     let submit = |pictures| encoder::submit(&encoder, pictures, patches > 0);
     let outcome = ingest_in_flight(&db, &given, &options, &submit, &mut watcher);
-    let paths = [&given[..], &listed].concat();
-    watcher.finish(&db, &paths)?;
+    // What went wrong first is told first; what was done is told, whatever becomes of the file of rejects.
+    let named = watcher.finish(&db, &given, &listed);
     let report = outcome?;
     db.sync()?;
     tell(args, patches, &report)?;
+    named?;
     Ok(if report.cancelled {
-        let without = if args.again { " without --again" } else { "" };
-        note(&format!(
-            "interrupted; what was done is stored, and the same command{without} does the rest"
-        ));
+        note(match args.again {
+            true => "interrupted; what was done is stored, and --again begins from the start",
+            false => "interrupted; what was done is stored, and the same command does the rest",
+        });
         Exit::Interrupted
     } else if report.rejected_count() > 0 {
         Exit::Rejected

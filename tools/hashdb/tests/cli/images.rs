@@ -76,6 +76,11 @@ fn a_path_that_is_not_there_costs_no_rejects() {
         place.fails(1, "cannot read ", &[&ingest[..], &["p", path]].concat());
         assert_eq!(crate::read(&place.path("r.jsonl")), b"of yesterday");
     }
+    // What was done is told, whatever becomes of the file.
+    let full = ["ingest", "db", "p", "--rejects", "/dev/full", "--progress", "none"];
+    let ran = place.run(&full);
+    assert!(ran.code == Some(1) && ran.stdout.contains("rejected 1"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("/dev/full"), "{}", ran.stderr);
     for threads in ["0", "1025", "many"] {
         let ran = place.run(&[&ingest[..], &["p", "--threads", threads]].concat());
         assert!(ran.code == Some(2) && ran.stderr.contains("from 1 to 1024"), "{}", ran.stderr);
@@ -253,7 +258,7 @@ fn an_interrupted_ingest_keeps_what_it_did() {
     let (code, stderr) = ingest_until(&place, "INT");
     assert_eq!(code, Some(130), "{stderr}");
     assert!(stderr.contains("stopping: what is decoded is still written"), "{stderr}");
-    let way_on = "interrupted; what was done is stored, and the same command without --again does";
+    let way_on = "interrupted; what was done is stored, and --again begins from the start";
     assert!(stderr.contains(way_on), "{stderr}");
     let report = &place.json(&["check", "db"])[0];
     assert_eq!((&report["clean"], &report["records"]), (&true.into(), &5.into()));

@@ -332,4 +332,17 @@ fn parquet_without_images_is_refused_by_its_columns_and_passed_over_in_a_folder(
     place.ok(&["ingest", "db", "f/meta.parquet", "--image-column", "img", "--rejects", "left"]);
     let left = String::from_utf8(crate::read(&place.path("left"))).unwrap();
     assert!(left.lines().count() == 1 && left.contains("its image is null"), "{left}");
+    // A column that was asked for and is missing is a reject in a folder too: there are images.
+    let ran = place.run(&["ingest", "db", "f", "--value-columns", "lable", "--retry-rejects"]);
+    let words =
+        "rejected f/meta.parquet: it has no column lable; its columns are label (Int64), img";
+    assert!(ran.code == Some(4) && ran.stderr.contains(words), "{}", ran.stderr);
+    // One that holds no images any more leaves nothing behind.
+    let sizes: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    place.parquet("f/meta.parquet", &[("size", sizes)]);
+    let gone = ["ingest", "db", "f", "--update", "--delete-missing", "--rejects", "left", "--json"];
+    place.run(&gone);
+    assert_eq!(keys_of(&place), ["f/1.png"]);
+    let left = String::from_utf8(crate::read(&place.path("left"))).unwrap();
+    assert!(left.lines().count() == 1 && left.contains("f/cut.parquet"), "{left}");
 }

@@ -104,6 +104,10 @@ fn results_that_could_not_be_written_are_refused_at_once() {
     let kmeans = ["train", "photos", "--preset", "kmeans-itq", "--out", "folder"];
     place.fails(1, "cannot write folder: it is a folder", &kmeans);
     assert_eq!(place.shell("ls").stdout, "folder\nphotos\n", "nothing is left");
+    // What looks like a draft may be somebody's.
+    crate::write(&place.path("w.tmp"), b"mine");
+    place.fails(1, "cannot read absent", &["train", "absent", "--out", "w"]);
+    assert_eq!(crate::read(&place.path("w.tmp")), b"mine");
 }
 
 /// The picture was drawn first, and what was trained was lost with it.

@@ -122,18 +122,28 @@ impl Watcher {
     }
 
     /// Tells of the end, and of the rejects of earlier runs that were passed over in this one.
-    pub(super) fn finish(mut self, db: &Database, paths: &[PathBuf]) -> Result<()> {
+    pub(super) fn finish(
+        mut self,
+        db: &Database,
+        given: &[PathBuf],
+        listed: &[PathBuf],
+    ) -> Result<()> {
         self.meter.finish(&Shown::new(&self.last, &self.rates));
         let mut earlier = 0;
-        for_each_noted_reject(db, paths, &mut |NotedReject { key, stage, kind, cause }| {
-            if !self.told.contains(&key) {
-                earlier += 1;
-                if let Some(rejects) = &mut self.rejects {
-                    rejects.write(&key, stage, &kind, &cause)?;
+        for_each_noted_reject(
+            db,
+            given,
+            listed,
+            &mut |NotedReject { key, stage, kind, cause }| {
+                if !self.told.contains(&key) {
+                    earlier += 1;
+                    if let Some(rejects) = &mut self.rejects {
+                        rejects.write(&key, stage, &kind, &cause)?;
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         if earlier > 0 {
             let count = text::count(earlier);
             note(&format!(

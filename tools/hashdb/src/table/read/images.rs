@@ -25,6 +25,9 @@ const IMAGE: &str = "image";
 /// The field of a struct that holds the image.
 const BYTES: &str = "bytes";
 
+/// Columns that are named where the one that is wanted is not there.
+const MOST_NAMED: usize = 30;
+
 /// Which columns to read.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct ImageColumns {
@@ -94,7 +97,7 @@ impl Rows {
         let file = super::file(path).map_err(|error| damaged(&error))?;
         let builder = reading(path, || ParquetRecordBatchReaderBuilder::try_new(file));
         let builder = builder.map_err(|error| damaged(&error))?;
-        let layout = Layout::of(columns, builder.schema()).map_err(ShardError::NoImages)?;
+        let layout = Layout::of(columns, builder.schema())?;
         check_compression(path, builder.metadata()).map_err(|error| damaged(&error))?;
         let step = usize::try_from(decoded_rows(builder.metadata())).unwrap_or(1);
         let mask = ProjectionMask::roots(builder.parquet_schema(), layout.indexes());
@@ -126,11 +129,15 @@ impl Iterator for Rows {
 }
 
 impl Layout {
-    fn of(columns: &ImageColumns, schema: &Schema) -> Result<Self, String> {
+    fn of(columns: &ImageColumns, schema: &Schema) -> Result<Self, ShardError> {
         let found = || {
             let column =
                 |field: &Arc<Field>| format!("{} ({})", field.name(), kind(field.data_type()));
-            Vec::from_iter(schema.fields().iter().map(column)).join(", ")
+            let mut shown = Vec::from_iter(schema.fields().iter().take(MOST_NAMED).map(column));
+            if let Some(more @ 1..) = schema.fields().len().checked_sub(MOST_NAMED) {
+                shown.push(format!("and {more} more"));
+            }
+            shown.join(", ")
         };
         let find = |name: &str, fits: fn(&DataType) -> bool, expected: &str| {
             let missing = || format!("it has no column {name}; its columns are {}", found());
@@ -142,7 +149,8 @@ impl Layout {
             Err(format!("column {name}: its type is {kind}, expected {expected}"))
         };
         let image = match &columns.image {
-            Some(name) => find(name, is_image, "binary or a struct with a field bytes")?,
+            Some(name) => find(name, is_image, "binary or a struct with a field bytes")
+                .map_err(ShardError::NoImages)?,
             None => {
                 let fields = schema.fields().iter().enumerate();
                 let usual =
@@ -151,7 +159,10 @@ impl Layout {
                 let mut structs = structs.map(|(index, _)| index);
                 let only = structs.next().filter(|_| structs.next().is_none());
                 usual.map(|(index, _)| index).or(only).ok_or_else(|| {
-                    format!("it has no column {IMAGE} of images; its columns are {}", found())
+                    let found = found();
+                    let what =
+                        format!("it has no column {IMAGE} of images; its columns are {found}");
+                    ShardError::NoImages(what)
                 })?
             }
         };
@@ -161,8 +172,9 @@ impl Layout {
             let expected = "binary, utf8, a number or a boolean";
             Ok((name.clone(), find(name, is_value, expected)?))
         };
-        let values = columns.values.iter().map(value).collect::<Result<_, String>>()?;
-        Ok(Self { image, key: key.transpose()?, values })
+        let values = columns.values.iter().map(value).collect::<Result<_, String>>();
+        let wrong = ShardError::WrongSchema;
+        Ok(Self { image, key: key.transpose().map_err(wrong)?, values: values.map_err(wrong)? })
     }
 
     fn indexes(&self) -> Vec<usize> {
