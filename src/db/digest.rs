@@ -1,8 +1,9 @@
 //! The digest of all records (storage-format.md, section 10): one number for what a database says,
 //! whatever its ids, segments and history are.
 //!
-//! Keys are read in their order, and the records of some thousand of them are looked up together, by
-//! several threads and in the order in which they lie. What is hashed does not depend on either.
+//! Keys are read in their order, and the records of many of them are looked up together, by several threads and in the
+//! order in which they lie, and so are their values: a block that holds several is read once. What is hashed does not
+//! depend on either.
 
 use std::fmt;
 use std::num::NonZero;
@@ -11,7 +12,7 @@ use std::ops::ControlFlow;
 use parking_lot::Mutex;
 
 use crate::bytes::Writer;
-use crate::db::record::{KeyEntry, Record, encode_id};
+use crate::db::record::{KeyEntry, Record, decode_record, encode_id};
 use crate::db::snapshot::Snapshot;
 use crate::error::{Corruption, Result};
 use crate::storage::records::Family;
@@ -21,15 +22,15 @@ const NAME: &[u8; 16] = b"hashdb digest 1\0";
 /// Stands before patch addresses, with their number.
 const PATCHES: u32 = 1 << 31;
 /// Records that are looked up together.
-const CHUNK: usize = 8192;
+const CHUNK: usize = 1 << 17;
 /// Of these, a thread takes this many at least.
 const SHARE: usize = 256;
 /// More threads would only wait for each other.
 const MAX_THREADS: usize = 64;
 /// Bytes that are hashed at once, at least.
 const HASHED_BYTES: usize = 128 << 10;
-/// Bytes of values that each thread keeps of a chunk; beyond them a value is read when it is hashed.
-const KEPT_BYTES: usize = 4 << 20;
+/// Bytes of values that are kept of a chunk; beyond them a value is read when it is hashed.
+const KEPT_BYTES: usize = 32 << 20;
 
 /// The digest of the records of one state. Two databases have the same if and only if they have the
 /// same widths and the same records by key, address, code, value and patch addresses.
@@ -107,6 +108,36 @@ pub(crate) fn digest(
     Ok(Digest { hash: *hasher.finalize().as_bytes(), records })
 }
 
+/// Reads records, which come in the order in which they lie.
+fn read_records(snapshot: &Snapshot, part: &mut [&mut Found]) -> Result<()> {
+    let (schema, records) = (&snapshot.tools.schema, &snapshot.view.records);
+    let mut cursor = records.sparse_cursor(Family::Records)?;
+    for found in part {
+        let location = found.entry.location;
+        let record = cursor.find(&location.encode())?;
+        let record = record.map(|bytes| decode_record(schema, location, bytes)).transpose();
+        found.record = record.map_err(|what| records.damage(&what))?;
+    }
+    Ok(())
+}
+
+/// Reads values, which come in the order in which they lie, as many as are kept.
+fn read_values(snapshot: &Snapshot, part: &mut [&mut Found], most_bytes: usize) -> Result<()> {
+    let mut cursor = snapshot.view.records.sparse_cursor(Family::Values)?;
+    let mut kept = 0;
+    let with_value =
+        part.iter_mut().filter(|found| found.record.is_some() && found.entry.has_value);
+    for found in with_value {
+        if kept >= most_bytes {
+            break;
+        }
+        let value = cursor.find(&encode_id(found.entry.location.id))?;
+        kept += value.map_or(0, <[u8]>::len);
+        found.value = value.map(<[u8]>::to_vec);
+    }
+    Ok(())
+}
+
 /// Reads the records of a chunk and the first of their values.
 fn look_up(snapshot: &Snapshot, chunk: &mut [Found], threads: usize) -> Result<()> {
     let mut order: Vec<_> = chunk.iter_mut().collect();
@@ -114,17 +145,9 @@ fn look_up(snapshot: &Snapshot, chunk: &mut [Found], threads: usize) -> Result<(
     let share = order.len().div_ceil(threads).max(SHARE);
     let chunks = order.len().div_ceil(share);
     let read = |part: &mut [&mut Found]| {
-        let mut kept = 0;
-        for found in part {
-            let record = snapshot.record_at(found.entry.location)?;
-            if record.is_some() && found.entry.has_value && kept < KEPT_BYTES {
-                let id = encode_id(found.entry.location.id);
-                found.value = snapshot.view.records.get(Family::Values, &id)?;
-                kept += found.value.as_ref().map_or(0, Vec::len);
-            }
-            found.record = record;
-        }
-        Ok(())
+        read_records(snapshot, part)?;
+        part.sort_unstable_by_key(|found| found.entry.location.id);
+        read_values(snapshot, part, KEPT_BYTES / chunks.max(1))
     };
     let parts: Mutex<Vec<_>> = Mutex::new(order.chunks_mut(share).collect());
     let failed = Mutex::new(None);

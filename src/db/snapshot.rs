@@ -43,6 +43,17 @@ impl Snapshot {
         record.map(Some).map_err(|what| records.damage(&what))
     }
 
+    /// The error where a record that has a value is without it.
+    fn without_value(&self, record: &Record) -> Result<Error> {
+        let location = Location { address: record.address.value(), id: record.id };
+        Ok(match self.record_at(location)? {
+            Some(_) => {
+                self.view.records.damage(&Corruption::Missing { what: "the value of a record" })
+            }
+            None => not_here("record"),
+        })
+    }
+
     /// Records that are written from now on have this id or a larger one.
     #[cfg(feature = "encoder")]
     pub(crate) fn new_from(&self) -> u64 {
@@ -120,11 +131,35 @@ pub trait Readable {
         if let Some(value) = records.get(Family::Values, &encode_id(record.id))? {
             return Ok(value);
         }
-        let location = Location { address: record.address.value(), id: record.id };
-        Err(match snapshot.record_at(location)? {
-            Some(_) => records.damage(&Corruption::Missing { what: "the value of a record" }),
-            None => not_here("record"),
-        })
+        Err(snapshot.without_value(record)?)
+    }
+
+    /// Shows `visit` the values of many records, each with the place of its record among `records`, until it breaks. They
+    /// come in the order in which they lie, which is several times as fast as asking for one [`value`](Self::value) after
+    /// the other; records without a value are passed over.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`value`](Self::value), and those of `visit`.
+    fn for_each_value(
+        &self,
+        records: &[Record],
+        mut visit: impl FnMut(usize, &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let snapshot = self.snapshot();
+        let with_value = records.iter().enumerate().filter(|(_, record)| record.has_value);
+        let mut order = Vec::from_iter(with_value);
+        order.sort_unstable_by_key(|(_, record)| record.id);
+        let mut values = snapshot.view.records.sparse_cursor(Family::Values)?;
+        for (place, record) in order {
+            let Some(value) = values.find(&encode_id(record.id))? else {
+                return Err(snapshot.without_value(record)?);
+            };
+            if visit(place, value)?.is_break() {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// The record of a neighbour that a search on the same state found.

@@ -1,6 +1,6 @@
 //! A cursor: the entries of one family of a frozen store, in key order, asked for by rising keys.
 
-use rocksdb::{DB, DBRawIteratorWithThreadMode};
+use rocksdb::{DB, DBRawIteratorWithThreadMode, ReadOptions};
 
 use crate::error::Result;
 use crate::storage::records::{Family, RecordsSnapshot, scan_options};
@@ -16,10 +16,23 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl RecordsSnapshot {
-    /// A cursor on a family.
+    /// A cursor on a family, most of whose entries are asked for.
     pub(crate) fn cursor(&self, family: Family) -> Result<Cursor<'_>> {
+        self.cursor_with(family, scan_options())
+    }
+
+    /// A cursor for keys with anything between them: it reads ahead only where blocks turn out to follow each other.
+    pub(crate) fn sparse_cursor(&self, family: Family) -> Result<Cursor<'_>> {
+        let mut options = scan_options();
+        options.set_readahead_size(0);
+        self.cursor_with(family, options)
+    }
+
+    fn cursor_with(&self, family: Family, mut options: ReadOptions) -> Result<Cursor<'_>> {
+        // It comes by once, and shall not drive out what look-ups come back to.
+        options.fill_cache(false);
         let handle = self.records().family(family)?;
-        let entries = self.frozen().raw_iterator_cf_opt(handle, scan_options());
+        let entries = self.frozen().raw_iterator_cf_opt(handle, options);
         Ok(Cursor { snapshot: self, entries, placed: false })
     }
 }

@@ -1,8 +1,11 @@
 //! The digest against its definition in storage-format.md, and what it does not depend on.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
-use hashdb::{Address, Code, Database, Options, Readable as _, WriteBatch, WriteOptions};
+use hashdb::{
+    Address, BulkOptions, Code, Database, Options, Readable as _, WriteBatch, WriteOptions,
+};
 
 use crate::Random;
 
@@ -96,6 +99,73 @@ fn the_digest_is_as_defined_whatever_the_history() {
     drop(other);
     let read_only = Database::open_read_only(folder.path().join("other"), options()).unwrap();
     assert_eq!(digest(&read_only), expected);
+}
+
+#[test]
+fn more_records_and_larger_values_than_are_looked_up_at_once_have_a_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::create(folder.path().join("db"), options()).unwrap();
+    let mut random = Random(9);
+    let mut model = Model::new();
+    let mut loader = db.bulk_loader(BulkOptions::new()).unwrap();
+    for number in 0..140_000_u32 {
+        let length = if number % 25_000 == 0 { 9 << 20 } else { number as usize % 3 };
+        let address = u32::try_from(random.below(1 << 12)).unwrap();
+        let (key, code, value) = (number.to_string(), random.bytes(16), random.bytes(length));
+        let own = (Address::new(address, 12).unwrap(), Code::from_bytes(&code).unwrap());
+        loader.put(key.as_bytes(), own.0, &own.1, &value).unwrap();
+        model.insert(key.into_bytes(), (address, code, value));
+    }
+    loader.finish().unwrap();
+    assert_eq!(digest(&db), defined(&model, 128, 12));
+    let records: Vec<_> = db.iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!(records.len(), model.len());
+    let mut seen = 0;
+    db.for_each_value(&records, |place, value| {
+        assert_eq!(value, model[&records[place].key].2);
+        seen += 1;
+        Ok(ControlFlow::Continue(()))
+    })
+    .unwrap();
+    assert_eq!(seen, model.values().filter(|(_, _, value)| !value.is_empty()).count());
+}
+
+#[test]
+fn values_of_many_records_come_in_any_order_until_it_is_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::create(folder.path().join("db"), options()).unwrap();
+    let model = model(1000);
+    let mut batch = WriteBatch::new();
+    model.iter().for_each(|(key, record)| put(&mut batch, key, record));
+    db.write(batch, WriteOptions::default()).unwrap();
+    let mut records: Vec<_> = db.iter().collect::<Result<_, _>>().unwrap();
+    records.reverse();
+    // The same record twice has its value twice.
+    records.extend_from_within(0..7);
+    let mut found = vec![Vec::new(); records.len()];
+    let mut visits = 0;
+    db.for_each_value(&records, |place, value| {
+        found[place] = value.to_vec();
+        visits += 1;
+        Ok(if visits == 300 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })
+    .unwrap();
+    assert_eq!((visits, found.iter().filter(|value| !value.is_empty()).count()), (300, 300));
+    for (record, value) in records.iter().zip(&found) {
+        assert!(value.is_empty() || *value == model[&record.key].2);
+    }
+    // One that was replaced since is named as `value` names it.
+    let snapshot = db.snapshot();
+    let (key, other) = model.iter().find(|(_, (_, _, value))| !value.is_empty()).unwrap();
+    let old = db.get(key).unwrap().unwrap();
+    let mut batch = WriteBatch::new();
+    put(&mut batch, key, other);
+    db.write(batch, WriteOptions::default()).unwrap();
+    let ask = |all: &dyn Fn() -> hashdb::Result<()>| all().map_err(|error| error.to_string());
+    let visit = |_: usize, _: &[u8]| Ok(ControlFlow::Continue(()));
+    let now = ask(&|| db.for_each_value(std::slice::from_ref(&old), visit)).unwrap_err();
+    assert_eq!(now, db.value(&old).unwrap_err().to_string());
+    ask(&|| snapshot.for_each_value(std::slice::from_ref(&old), visit)).unwrap();
 }
 
 #[test]

@@ -1,10 +1,16 @@
 //! The user's own files: weights, values, pictures, reports. Every error names its path.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
+use tempfile::{Builder, NamedTempFile, TempDir};
+
+/// What the names of drafts end with.
+const DRAFT: &str = ".tmp";
 
 /// Reads a whole file of at most `limit` bytes.
 #[expect(clippy::disallowed_methods, reason = "the error names the path")]
@@ -26,46 +32,73 @@ pub(crate) fn create(path: &Path) -> Result<File> {
 }
 
 /// Writes a file so that it is there whole or not at all, whatever interrupts the writing.
-#[expect(clippy::disallowed_methods, reason = "the error names the path")]
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |error: io::Error| anyhow!("cannot write {}: {error}", path.display());
-    let draft = draft_of(path);
-    let written = File::create(&draft).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
+    let written = draft(path).and_then(|mut draft| {
+        draft.as_file_mut().write_all(bytes)?;
+        draft.as_file().sync_all()?;
+        draft.persist(path).map_err(|error| error.error)
     });
-    if written.is_err() {
-        // The draft is of no use to anybody; the first error is the one to tell.
-        let _already_failing = fs::remove_file(&draft);
-    }
-    written.map_err(failed)
+    written.map(drop).map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
 }
 
 /// Refuses files that [`replace`] could not write, before the work whose results they shall take.
-#[expect(clippy::disallowed_methods, reason = "the error names the path")]
 pub(crate) fn check_replaceable<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Result<()> {
     paths.into_iter().try_for_each(|path| {
         if path.is_dir() {
             bail!("cannot write {}: it is a folder", path.display());
         }
-        let draft = draft_of(path);
-        let tried = match File::create_new(&draft) {
-            Ok(_) => fs::remove_file(&draft),
-            // Of a command that was killed, or somebody's: as it is, it stays.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                File::options().append(true).open(&draft).map(drop)
-            }
-            Err(error) => Err(error),
-        };
-        tried.map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+        if path.exists() && !path.is_file() {
+            bail!("cannot write {}: what is there is no file", path.display());
+        }
+        let tried = draft(path);
+        tried.map(drop).map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
     })
 }
 
-fn draft_of(path: &Path) -> PathBuf {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".tmp");
-    draft.into()
+/// A file beside `path`, under a name of its own until it is whole; it goes when it is dropped.
+pub(crate) fn draft(path: &Path) -> io::Result<NamedTempFile> {
+    let (folder, begin) = place_of(path);
+    // As any file that a program creates; the system takes from it what the user's mask says.
+    let mode = fs::Permissions::from_mode(0o666);
+    Builder::new()
+        .prefix(&begin)
+        .suffix(DRAFT)
+        .permissions(mode)
+        .tempfile_in(folder)
+        .map_err(without_path)
+}
+
+/// A folder beside `path`, as [`draft`] makes a file.
+pub(crate) fn draft_folder(path: &Path) -> io::Result<TempDir> {
+    let (folder, begin) = place_of(path);
+    let mode = fs::Permissions::from_mode(0o777);
+    Builder::new()
+        .prefix(&begin)
+        .suffix(DRAFT)
+        .permissions(mode)
+        .tempdir_in(folder)
+        .map_err(without_path)
+}
+
+/// The error without the name of a draft, which means nothing to the user.
+#[expect(clippy::needless_pass_by_value, reason = "fits `map_err`")]
+fn without_path(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    let what = text.split(" at path ").next().unwrap_or_default();
+    io::Error::new(error.kind(), what)
+}
+
+/// The folder in which `path` lies, and what the names of its drafts begin with.
+fn place_of(path: &Path) -> (&Path, OsString) {
+    let mut begin = path.file_name().unwrap_or_default().to_owned();
+    begin.push(".");
+    (folder_of(path), begin)
+}
+
+/// The folder in which `path` lies.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 /// Removes a file that may be absent.

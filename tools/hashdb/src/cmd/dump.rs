@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use hashdb::{Readable as _, Record, Snapshot, Stats};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::exit::Exit;
 use crate::output::{Output, note};
 use crate::progress::{Meter, Mode, State};
+use crate::recent::Recent;
 use crate::signals::Interrupt;
 use crate::table::write::{self, STDOUT, Shape, Sink};
 use crate::table::{Format, Rows};
@@ -46,6 +49,11 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// Records whose values are looked up together: those that lie in one block are read with it.
+const GATHERED_RECORDS: usize = 1 << 19;
+/// Bytes of keys and codes, and of values, that are gathered at most; a value beyond them is looked up by itself.
+const GATHERED_BYTES: usize = 64 << 20;
+
 /// What a dump did.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -62,16 +70,19 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let mut sink = write::create(&args.file, args.format, shape)?;
     let interrupt = Interrupt::install()?;
     let started = Instant::now();
-    let mut shown = Shown { read: 0, records: snapshot.len(), dumped: 0 };
+    let mut shown = Shown::new(snapshot.len());
     let mut meter = Meter::new(args.progress);
     let dumped = copy(args, &snapshot, sink.as_mut(), &interrupt, |read, dumped| {
-        (shown.read, shown.dumped) = (read, dumped);
+        shown.learn(read, dumped);
         meter.show(&shown);
     });
     meter.finish(&shown);
     let Some(records) = dumped? else {
         drop(sink);
-        note(&format!("interrupted; {} was not written", args.file.display()));
+        note(&match args.file.as_os_str() == STDOUT {
+            true => "interrupted; standard output ends in the middle".to_owned(),
+            false => format!("interrupted; {} was not written", args.file.display()),
+        });
         return Ok(Exit::Interrupted);
     };
     sink.finish()?;
@@ -91,6 +102,17 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Records on their way from the database into the table.
+struct Copy<'a> {
+    snapshot: &'a Snapshot,
+    sink: &'a mut dyn Sink,
+    /// Those that pass the filters and were not written, and about how many bytes they take.
+    records: Vec<Record>,
+    bytes: usize,
+    rows: Rows,
+    dumped: u64,
+}
+
 /// Copies the records that pass the filters; says how many, or nothing if the user stopped it.
 fn copy(
     args: &Args,
@@ -104,51 +126,142 @@ fn copy(
     let passes = |record: &Record| {
         record.key.starts_with(prefix) && ids.as_ref().is_none_or(|ids| ids.contains(&record.id))
     };
-    let (mut rows, mut read, mut dumped) = (Rows::default(), 0, 0);
-    rows.clear(0);
+    let mut copy =
+        Copy { snapshot, sink, records: Vec::new(), bytes: 0, rows: Rows::default(), dumped: 0 };
+    let mut read = 0;
     for record in snapshot.iter() {
         let record = record?;
         read += 1;
         if passes(&record) {
-            dumped += 1;
-            rows.keys.push(&record.key);
-            rows.addresses.push(record.address.value());
-            rows.values.push(&snapshot.value(&record)?);
-            let patches = record.patches.iter().flat_map(|patch| patch.value().to_le_bytes());
-            rows.patches.push(&patches.collect::<Vec<_>>());
-            let pushed = rows.push_code(record.code.as_bytes());
-            pushed.map_err(|what| anyhow!("{}: {what}", args.db.display()))?;
+            copy.bytes +=
+                record.key.len() + record.code.as_bytes().len() + 4 * record.patches.len();
+            copy.records.push(record);
         }
-        if rows.room() == 0 || read % 4096 == 0 {
-            if interrupt.is_set() {
-                return Ok(None);
+        if copy.records.len() == GATHERED_RECORDS || copy.bytes > GATHERED_BYTES {
+            copy.write(|dumped| progress(read, dumped), interrupt)?;
+        }
+        if read % 4096 == 0 {
+            progress(read, copy.dumped);
+        }
+        if interrupt.is_set() {
+            return Ok(None);
+        }
+    }
+    copy.write(|dumped| progress(read, dumped), interrupt)?;
+    progress(read, copy.dumped);
+    if let Some(ids) = ids
+        && prefix.is_empty()
+        && let Some(unknown @ 1..) = (ids.len() as u64).checked_sub(copy.dumped)
+    {
+        note(&format!("no record has {} of the ids", text::count(unknown)));
+    }
+    Ok(Some(copy.dumped).filter(|_| !interrupt.is_set()))
+}
+
+impl Copy<'_> {
+    /// Writes the records that were gathered, as long as the user wants it.
+    fn write(&mut self, mut progress: impl FnMut(u64), interrupt: &Interrupt) -> Result<()> {
+        let records = std::mem::take(&mut self.records);
+        self.bytes = 0;
+        let mut values = self.values(&records)?;
+        self.rows.clear(self.dumped);
+        for (place, record) in records.iter().enumerate() {
+            let value = match values.get_mut(place).and_then(Option::take) {
+                Some(value) => value,
+                // One of none costs nothing.
+                None => self.snapshot.value(record)?,
+            };
+            self.push(record, &value)?;
+            if self.rows.room() == 0 || place + 1 == records.len() {
+                self.sink.write(&self.rows)?;
+                self.dumped += self.rows.len() as u64;
+                self.rows.clear(self.dumped);
+                progress(self.dumped);
+                if interrupt.is_set() {
+                    return Ok(());
+                }
             }
-            progress(read, dumped);
         }
-        if rows.room() == 0 {
-            sink.write(&rows)?;
-            rows.clear(dumped);
-        }
+        Ok(())
     }
-    if rows.len() > 0 {
-        sink.write(&rows)?;
+
+    /// The values of records by their places, as many as fit into memory.
+    fn values(&self, records: &[Record]) -> Result<Vec<Option<Vec<u8>>>> {
+        let (mut values, mut bytes) = (vec![None; records.len()], 0);
+        self.snapshot.for_each_value(records, |place, value| {
+            bytes += value.len();
+            values[place] = Some(value.to_vec());
+            Ok(if bytes > GATHERED_BYTES {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        })?;
+        Ok(values)
     }
-    progress(read, dumped);
-    Ok(Some(dumped))
+
+    /// Appends a row.
+    fn push(&mut self, record: &Record, value: &[u8]) -> Result<()> {
+        let rows = &mut self.rows;
+        rows.keys.push(&record.key);
+        rows.addresses.push(record.address.value());
+        rows.values.push(value);
+        let patches = record.patches.iter().flat_map(|patch| patch.value().to_le_bytes());
+        rows.patches.push(&patches.collect::<Vec<_>>());
+        // The database's own codes have the width of all of them.
+        rows.push_code(record.code.as_bytes()).map_err(|what| anyhow!("{what}"))
+    }
 }
 
 /// The progress of a dump as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Shown {
     read: u64,
     records: u64,
     dumped: u64,
+    recent: Recent,
+}
+
+impl Shown {
+    fn new(records: u64) -> Self {
+        Self { read: 0, records, dumped: 0, recent: Recent::starting(Instant::now()) }
+    }
+
+    fn learn(&mut self, read: u64, dumped: u64) {
+        (self.read, self.dumped) = (read, dumped);
+        self.recent.learn(Instant::now(), read);
+    }
+
+    fn seconds_left(&self) -> Option<u64> {
+        let left = self.recent.left(self.records.saturating_sub(self.read));
+        left.map(|left| left.as_secs())
+    }
+}
+
+impl Serialize for Shown {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        json!({
+            "read": self.read,
+            "records": self.records,
+            "dumped": self.dumped,
+            "records_per_second": self.recent.rate(),
+            "seconds_left": self.seconds_left(),
+        })
+        .serialize(serializer)
+    }
 }
 
 impl State for Shown {
     fn line(&self) -> String {
         let [read, records, dumped] = [self.read, self.records, self.dumped].map(text::count);
-        format!("{read} of {records} records read, {dumped} written")
+        let mut line = format!("{read} of {records} records read, {dumped} written");
+        if self.read < self.records {
+            line += &format!(", {:.0}/s", self.recent.rate());
+            if let Some(left) = self.seconds_left() {
+                line += &format!(", {} left", text::seconds(left));
+            }
+        }
+        line
     }
 
     fn fraction(&self) -> Option<f64> {

@@ -23,6 +23,8 @@ const PATCHES: &str = "patches";
 /// Columns of text tables for what is no UTF-8.
 const KEY_BASE64: &str = "key_base64";
 const VALUE_BASE64: &str = "value_base64";
+/// The column of text tables for the bits of addresses that their digits do not tell.
+const ADDRESS_BITS_COLUMN: &str = "address_bits";
 /// Where a table of a format that has room for it keeps the bits of its addresses.
 const ADDRESS_BITS: &str = "hashdb.address_bits";
 

@@ -1,9 +1,14 @@
 //! Some rows of a table, column by column: what readers fill and writers take.
 
+use std::time::{Duration, Instant};
+
 /// Rows of a batch at most.
 const MAX_ROWS: usize = 20_000;
 /// A batch of this many bytes takes no more rows.
 const MAX_BYTES: usize = 16 << 20;
+
+/// A batch that is this old takes no more rows.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Strings of bytes, one after the other.
 #[derive(Debug, Default)]
@@ -67,6 +72,7 @@ pub(crate) struct Rows {
     code_bytes: usize,
     first: u64,
     lines: Vec<u64>,
+    began: Option<Instant>,
 }
 
 impl Rows {
@@ -79,6 +85,7 @@ impl Rows {
         self.patches.clear();
         self.lines.clear();
         self.first = first;
+        self.began = Some(Instant::now());
     }
 
     /// The number of rows.
@@ -96,6 +103,11 @@ impl Rows {
         let strings = [&self.keys, &self.values, &self.patches].map(|strings| strings.bytes.len());
         let bytes = strings.iter().sum::<usize>() + self.codes.len();
         if bytes >= MAX_BYTES { 0 } else { MAX_ROWS - self.len().min(MAX_ROWS) }
+    }
+
+    /// Whether the first of these rows has waited long enough for others: they may come from a slow pipe.
+    pub(crate) fn is_due(&self) -> bool {
+        self.len() > 0 && self.began.is_some_and(|began| began.elapsed() > LONGEST_WAIT)
     }
 
     /// Appends a code, which must be of the width of those before, or says what it is instead.

@@ -7,6 +7,8 @@ use crate::text;
 
 /// Characters of a field that an error shows.
 const SHOWN: usize = 24;
+/// Text of so many bytes is written as text, however many escapes it needs.
+const ALWAYS_PLAIN: usize = 1 << 20;
 
 /// The bytes of a text in hexadecimal digits, of either case.
 pub(super) fn from_hex(digits: &[u8]) -> Result<Vec<u8>, String> {
@@ -37,12 +39,39 @@ pub(super) fn of_address(address: u32, bits: u8) -> String {
     format!("0x{address:0width$x}", width = usize::from(bits.div_ceil(4)))
 }
 
+/// The bits of addresses where [`of_address`] does not tell them; empty where it does.
+pub(super) fn bits_beside(bits: u8) -> Option<u8> {
+    Some(bits).filter(|bits| !bits.is_multiple_of(4))
+}
+
+/// Bits of addresses as a column of their own names them.
+pub(super) fn address_bits(bits: u64) -> Result<u8, String> {
+    let valid = u8::try_from(bits).ok().filter(|bits| (8..=32).contains(bits));
+    valid.ok_or_else(|| format!("it is {bits}, expected 8 to 32"))
+}
+
 pub(super) fn from_base64(text: &[u8]) -> Result<Vec<u8>, String> {
     STANDARD.decode(text).map_err(|error| format!("{} is no base64: {error}", quoted(text)))
 }
 
 pub(super) fn to_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
+}
+
+/// Bytes as text where they are text, and in base64 where they are not. Long ones of which most would be escapes stand
+/// in base64 too, so that no row becomes longer than readers take it. `escaped` says how long a byte becomes.
+pub(super) fn or_base64(
+    bytes: &[u8],
+    escaped: impl Fn(u8) -> usize,
+) -> (Option<&str>, Option<String>) {
+    let is_short = || {
+        let length = || bytes.iter().map(|&byte| escaped(byte)).sum::<usize>();
+        bytes.len() <= ALWAYS_PLAIN || length() <= bytes.len().div_ceil(3) * 4
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) if is_short() => (Some(text), None),
+        _ => (None, Some(to_base64(bytes))),
+    }
 }
 
 /// The beginning of a field, in quotes.
@@ -54,7 +83,7 @@ pub(super) fn quoted(field: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{address, from_base64, from_hex, of_address, to_base64};
+    use super::{address, address_bits, bits_beside, from_base64, from_hex, of_address, to_base64};
 
     #[test]
     fn text_and_bytes_agree() {
@@ -63,6 +92,9 @@ mod tests {
         assert_eq!(address(b"0x00abcde"), Ok((0xabcde, Some(28))));
         assert_eq!(address(b"0x1"), Ok((1, Some(8))));
         assert_eq!(address(of_address(0xabc, 28).as_bytes()), Ok((0xabc, Some(28))));
+        assert_eq!((bits_beside(28), bits_beside(29)), (None, Some(29)));
+        assert_eq!(address_bits(29), Ok(29));
+        assert!(address_bits(33).is_err() && address_bits(256 + 16).is_err());
         assert_eq!(from_base64(to_base64(b"\0\xff").as_bytes()), Ok(vec![0, 0xff]));
     }
 

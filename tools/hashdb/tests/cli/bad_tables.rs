@@ -135,6 +135,22 @@ fn commas_of_other_content_are_refused_by_line() {
             ),
             (format!("key,code\n,{code}\n"), "line 2, column key: the key is empty"),
             (
+                format!("key,code,value\na,{code},x\nb,{code},\"cut"),
+                "line 3: a quote is opened here and never closed",
+            ),
+            (
+                format!("key,code,value\na,{code},\"x\nb,{code},y\nc,{code},z\n"),
+                "line 2: a quote is opened here and never closed",
+            ),
+            (
+                format!("key,code\r\n\r\na,{code}\r\n\r\nb,{code},1\r\n"),
+                "line 5: 3 fields, expected 2 as in the first line",
+            ),
+            (
+                format!("key,code,address,address_bits\na,{code},0x0001,33\n"),
+                "line 2, column address_bits: it is 33, expected 8 to 32",
+            ),
+            (
                 format!("key,key_base64,code\na,YQ==,{code}\n"),
                 "line 2: columns key and key_base64 are both filled",
             ),
@@ -194,6 +210,19 @@ fn a_table_of_no_rows_tells_no_width() {
     assert_eq!(place.json(&load)[0]["loaded"], 0);
     let words = "empty.csv has no rows, which would tell the width";
     place.fails(1, words, &["load", "new", "empty.csv"]);
+    let beyond = ["load", "db", "empty.csv", "--from", "3"];
+    place.fails(2, "--from 3 is beyond the 0 rows of the files", &beyond);
+}
+
+/// Keys of lines that end as on Windows had a carriage return at their end, which nobody saw.
+#[test]
+fn a_file_of_keys_with_carriage_returns_is_refused() {
+    let place = Place::empty();
+    place.array_of_codes("codes.npy", &codes::<8>(2, 1));
+    write(&place.path("keys.txt"), b"a\r\nb\r\n");
+    let load = ["load", "db", "--codes", "codes.npy", "--keys", "keys.txt"];
+    place.fails(1, "keys.txt, line 1: the key ends with a carriage return", &load);
+    assert_eq!(place.existing("db"), None);
 }
 
 #[test]
@@ -210,6 +239,7 @@ fn rows_that_are_too_long_are_refused_in_bounded_memory() {
         let ran = place.shell(&line);
         assert_eq!(ran.code, Some(1), "{format}: {}", ran.stderr);
         ran.is_one_sentence_with("more than 100663296 bytes");
+        ran.is_one_sentence_with(if format == "csv" { "line 2: " } else { "line 1: " });
     }
 }
 
@@ -291,7 +321,6 @@ fn an_unwritable_dump_leaves_nothing() {
         assert_eq!(ran.code, Some(1), "{format}: {}", ran.stderr);
         ran.is_one_sentence_with(&format!("cannot write t.{format}"));
         assert_eq!(place.existing(&format!("t.{format}")), None);
-        assert_eq!(place.existing(&format!("t.{format}.tmp")), None);
     }
 }
 

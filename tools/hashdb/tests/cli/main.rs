@@ -12,6 +12,7 @@ mod failures;
 mod images;
 mod kmeans;
 mod patches;
+mod pipes;
 mod records;
 mod repair;
 mod searches;

@@ -155,13 +155,7 @@ fn round_trips<const WIDTH: usize>(address_bits: u8) {
         let (file, again) = (format!("table.{format}"), format!("again-{format}"));
         let dumped = &place.json(&["dump", "db", &file, "--progress", "none"])[0];
         assert_eq!(dumped["records"], 3021, "{format}");
-        assert_eq!(place.existing(&format!("{file}.tmp")), None);
-        let bits = address_bits.to_string();
-        // Text tells whole digits only.
-        let more: &[&str] =
-            if matches!(format, "csv" | "jsonl") { &["--address-bits", &bits] } else { &[] };
-        let load = ["load", &again, &file, "--progress", "none"];
-        let loaded = &place.json(&[&load, more].concat())[0];
+        let loaded = &place.json(&["load", &again, &file, "--progress", "none"])[0];
         assert_eq!((&loaded["loaded"], &loaded["inserted"]), (&3021.into(), &3021.into()));
         assert_eq!(place.digest(&again), digest, "{format}");
         place.fails(1, &format!("{file} is there already"), &["dump", "db", &file]);
@@ -171,6 +165,90 @@ fn round_trips<const WIDTH: usize>(address_bits: u8) {
 #[test]
 fn a_load_of_a_dump_is_the_same_database() {
     round_trips::<16>(30);
+}
+
+#[test]
+fn a_dump_of_no_records_is_loaded_as_well() {
+    let place = Place::empty();
+    let bits = ["--code-bits", "128", "--address-bits", "13"];
+    place.ok(&[&["create", "db", "--encoder", "none"], &bits[..]].concat());
+    for format in FORMATS {
+        let (file, again) = (format!("table.{format}"), format!("again-{format}"));
+        place.ok(&["dump", "db", &file, "--progress", "none"]);
+        let load = ["load", &again, &file, "--progress", "none"];
+        // Without rows text has nothing that would tell.
+        let more: &[&str] = if matches!(format, "csv" | "jsonl") { &bits } else { &[] };
+        if !more.is_empty() {
+            place.fails(1, "has no rows, which would tell the width of a new database", &load);
+        }
+        place.ok(&[&load, more].concat());
+        assert_eq!(place.digest(&again), place.digest("db"), "{format}");
+    }
+    let load = ["load", "again-csv", "table.csv", "--code-bits", "64"];
+    place.fails(2, "--code-bits 64 contradicts again-csv, which has 128 bits", &load);
+    let load = ["load", "new", "table.csv", "--code-bits", "100"];
+    place.fails(2, "--code-bits must be 64 to 1024 in steps of 64, not 100", &load);
+}
+
+/// Text of which each byte became an escape of six was longer than a row may be that is read again.
+#[test]
+fn long_values_of_nothing_but_escapes_are_read_again() {
+    let place = Place::empty();
+    let options = Options::new().code_bits(64).address_bits(12).background(false);
+    let db = Database::create(place.path("db"), options).unwrap();
+    for (key, byte) in [(&b"control"[..], 1), (b"quote", b'"'), (b"letter", b'x')] {
+        let address = Address::new(0, 12).unwrap();
+        let value = vec![byte; hashdb::MAX_VALUE_BYTES];
+        db.put(key, address, Code::from_bytes(&[0; 8]).unwrap(), &value).unwrap();
+    }
+    drop(db);
+    for format in ["csv", "jsonl"] {
+        let (file, again) = (format!("table.{format}"), format!("again-{format}"));
+        place.ok(&["dump", "db", &file, "--progress", "none"]);
+        place.ok(&["load", &again, &file, "--progress", "none"]);
+        assert_eq!(place.digest(&again), place.digest("db"), "{format}");
+    }
+}
+
+#[test]
+fn a_dump_of_more_records_than_are_gathered_at_once_is_whole() {
+    let place = Place::empty();
+    place.array_of_codes("codes.npy", &codes::<8>(600_000, 1));
+    let index = ["--index", "none", "--progress", "none"];
+    place.ok(&[&["load", "db", "--codes", "codes.npy"], &index[..]].concat());
+    place.ok(&["dump", "db", "t.npy", "--progress", "none"]);
+    assert_eq!(
+        place.json(&[&["load", "again", "t.npy"], &index[..]].concat())[0]["loaded"],
+        600_000
+    );
+    assert_eq!(place.digest("again"), place.digest("db"));
+}
+
+/// A dump used `FILE.tmp`, whoever that was of: it was emptied, or removed with all that was in it.
+#[test]
+fn a_dump_touches_nothing_but_its_table() {
+    let place = Place::with_difficult_records::<16>("db", 28);
+    for format in FORMATS {
+        let file = format!("t.{format}");
+        let other = format!("{file}.tmp/mine");
+        write(&place.path(&other), b"mine");
+        let before = place.shell("ls -A").stdout;
+        // One that fails leaves nothing, and one that is late takes nobody's place.
+        let ran = place.shell(&format!("ulimit -f 64; exec $HASHDB dump db {file}"));
+        assert_eq!(ran.code, Some(1), "{format}: {}", ran.stderr);
+        assert_eq!(place.shell("ls -A").stdout, before, "{format}");
+        let dump = format!("$HASHDB dump db {file} --progress none");
+        let both = format!("{dump} & one=$!; {dump}; other=$?; wait $one; echo $? $other");
+        let ran = place.shell(&both);
+        let codes = ran.stdout.lines().last().unwrap();
+        assert!(matches!(codes, "0 1" | "1 0"), "{format}: {codes}, {}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("{file} is there already")), "{}", ran.stderr);
+        place.ok(&["load", &format!("again-{format}"), &file, "--progress", "none"]);
+        assert_eq!(place.digest(&format!("again-{format}")), place.digest("db"));
+        assert_eq!(crate::read(&place.path(&other)), b"mine");
+        let mode = place.shell(&format!("umask 022; stat -c %A {file} | cut -c 8-10")).stdout;
+        assert!(mode.starts_with("r-"), "{format}: {mode}");
+    }
 }
 
 #[test]
@@ -213,6 +291,8 @@ fn a_dump_by_filter_holds_those_records_alone() {
     };
     assert_eq!(rows("p.csv", &["--filter-prefix", "key 29"]), 111);
     assert_eq!(rows("i.jsonl", &["--ids", "0,7,7,99999999"]), 2);
+    let ran = place.run(&["dump", "db", "u.csv", "--ids", "7,99999999,88888888"]);
+    assert!(ran.stderr.contains("hashdb: no record has 2 of the ids"), "{}", ran.stderr);
     assert_eq!(rows("n.parquet", &["--filter-prefix", "absent"]), 0);
     assert_eq!(rows("n.npy", &["--filter-prefix", "absent"]), 0);
     assert_eq!(rows("n.arrow", &["--ids", "99999999"]), 0);

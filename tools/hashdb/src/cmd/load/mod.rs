@@ -6,7 +6,7 @@ mod writer;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use hashdb::{BulkReport, Database, Duplicates, IndexOptions, Options, Readable as _};
 use serde::Serialize;
@@ -53,9 +53,12 @@ pub(crate) struct Args {
     /// Values: uint8 of shape (rows, bytes), or an array of their bytes [default: none]
     #[arg(long, value_name = "NPY", requires = "codes")]
     values: Option<PathBuf>,
-    /// Insist on a new database
+    /// Insist on a new database, or one without records
     #[arg(long)]
     create: bool,
+    /// Bits of a code of a new database, 64 to 1024 in steps of 64 [default: as the table tells]
+    #[arg(long, value_name = "BITS")]
+    code_bits: Option<u16>,
     /// Bits of an address of a new database, 8 to 32 [default: as the table tells, see below]
     #[arg(long, value_name = "BITS")]
     address_bits: Option<u8>,
@@ -93,10 +96,11 @@ Columns: key, code, and optionally address, value and patches; others are passed
                       folder; keys.npy and values.npy are uint8 of shape (bytes,) beside an uint32 of
                       the lengths in keys.lengths.npy and values.lengths.npy, values.npy also uint8 of
                       shape (rows, bytes); patches.npy: uint32 beside patches.lengths.npy
-A row without an address takes the first bits of its code. A new database has addresses of as many bits
-as the table tells: those that Parquet, Arrow and numpy tables of hashdb dump name, those of the digits of
-the first address behind 0x, those that the largest address of addresses.npy needs in whole hexadecimal
-digits, and 28 without addresses; else --address-bits must say.";
+All rows of a table have an address, or none has: each takes the first bits of its code then. A new
+database has addresses of as many bits as the table tells: those that Parquet, Arrow and numpy tables of
+hashdb dump name, in CSV and JSON lines those that address_bits names in the first row, or those of the
+digits of its address behind 0x, those that the largest address of addresses.npy needs in whole
+hexadecimal digits, and 28 without addresses; else --address-bits must say.";
 
 /// What happens to a key that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -140,10 +144,14 @@ struct Report {
 
 /// Loads the rows, or as many of them as the user lets it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let source = Source::open(args)?;
-    let created = args.create || !Database::exists(&args.db);
-    let db = if created { create(args, &source)? } else { open(args, &source)? };
     let interrupt = Interrupt::install()?;
+    let source = match Source::open(args, &interrupt) {
+        // A pipe was waited for.
+        Err(_) if interrupt.is_set() => return given_up(Ok(None), 0, false),
+        source => source?,
+    };
+    let created = !Database::exists(&args.db);
+    let db = if created { create(args, &source)? } else { open(args, &source)? };
     let mut load = Load::new(args, &db, source);
     let done = load.run(args, &db, &interrupt);
     if created && !matches!(done, Ok(Some(_))) && db.is_empty() {
@@ -196,7 +204,14 @@ fn given_up(done: Result<Option<BulkReport>>, read: u64, in_doubt: bool) -> Resu
 
 /// Creates the database with the widths of the files.
 fn create(args: &Args, source: &Source) -> Result<Database> {
-    let code_bits = source.code_bits()?;
+    let code_bits = match args.code_bits {
+        Some(bits) if !(64..=1024).contains(&bits) || !bits.is_multiple_of(64) => {
+            let sentence = format!("--code-bits must be 64 to 1024 in steps of 64, not {bits}");
+            return Err(Usage(sentence).into());
+        }
+        Some(bits) => bits,
+        None => source.code_bits()?,
+    };
     let address_bits = args.address_bits.or_else(|| source.address_bits()).ok_or_else(|| {
         let db = args.db.display();
         Usage(format!("{db} is new and the table does not tell how wide its addresses are; give --address-bits"))
@@ -224,21 +239,32 @@ fn options(args: &Args, code_bits: u16) -> Options {
 
 /// Opens the database that is there.
 fn open(args: &Args, source: &Source) -> Result<Database> {
-    if args.index.is_some() {
-        let db = args.db.display();
-        let sentence = format!("{db} is there already; hashdb compact --index changes its indexes");
-        return Err(Usage(sentence).into());
-    }
     // A table without rows does not say, and brings nothing to merge.
     let code_bits = source.code_bits().unwrap_or(256);
     let db = Database::open(&args.db, options(args, code_bits))?;
-    let stats = db.stats();
-    if let Some(asked) = args.address_bits
-        && asked != stats.address_bits
-    {
-        let (db, bits) = (args.db.display(), stats.address_bits);
-        let sentence = format!("--address-bits {asked} contradicts {db}, which has {bits} bits");
-        return Err(Usage(sentence).into());
+    let (stats, path) = (db.stats(), args.db.display());
+    // One without records may be what a load left that was killed before it was through, and is as good as new.
+    if args.create && stats.records > 0 {
+        bail!("{path} already exists and holds {} records", text::count(stats.records));
+    }
+    match args.index {
+        Some(IndexChoice(index)) if stats.records == 0 => db.set_index(index)?,
+        None => {}
+        Some(_) => {
+            let sentence =
+                format!("{path} is there already; hashdb compact --index changes its indexes");
+            return Err(Usage(sentence).into());
+        }
+    }
+    let asked = [
+        ("--code-bits", args.code_bits, stats.code_bits),
+        ("--address-bits", args.address_bits.map(u16::from), stats.address_bits.into()),
+    ];
+    for (option, asked, bits) in asked {
+        if let Some(asked) = asked.filter(|asked| *asked != bits) {
+            let sentence = format!("{option} {asked} contradicts {path}, which has {bits} bits");
+            return Err(Usage(sentence).into());
+        }
     }
     source.check(stats.code_bits, stats.address_bits)?;
     Ok(db)

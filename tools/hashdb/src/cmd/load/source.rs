@@ -7,7 +7,8 @@ use hashdb::{Address, MAX_KEY_BYTES, MAX_PATCHES, MAX_VALUE_BYTES};
 
 use super::Args;
 use crate::exit::Usage;
-use crate::table::read::{self, NpyPaths, NpyTable, Table};
+use crate::signals::Interrupt;
+use crate::table::read::{self, NpyPaths, NpyTable, STDIN, Table};
 use crate::table::{Rows, Widths};
 
 /// Bits of an address where neither a table nor the user says otherwise.
@@ -25,7 +26,10 @@ pub(super) struct Source {
 
 impl Source {
     /// Opens all tables and reads the first rows, which tell what the tables do not.
-    pub(super) fn open(args: &Args) -> Result<Self> {
+    pub(super) fn open(args: &Args, interrupt: &Interrupt) -> Result<Self> {
+        if args.files.iter().filter(|file| file.as_os_str() == STDIN).count() > 1 {
+            return Err(Usage("standard input can be read once, not twice".into()).into());
+        }
         let mut tables: Vec<(PathBuf, Box<dyn Table>)> = Vec::new();
         if let Some(codes) = &args.codes {
             let [addresses, keys, values] =
@@ -35,7 +39,7 @@ impl Source {
         }
         let mut passed = 0;
         for path in &args.files {
-            let table = read::open(path, args.format, args.from - passed)?;
+            let table = read::open(path, args.format, args.from - passed, interrupt)?;
             passed += table.passed();
             tables.push((path.clone(), table));
         }
@@ -57,10 +61,10 @@ impl Source {
     }
 
     fn check_from(&self, from: u64) -> Result<()> {
-        if let Some(total) = self.all_rows()
-            && from > total
-        {
-            let sentence = format!("--from {from} is beyond the {total} rows of the files");
+        let passed: u64 = self.tables.iter().map(|(_, table)| table.passed()).sum();
+        if passed < from {
+            // What was passed over is all there is.
+            let sentence = format!("--from {from} is beyond the {passed} rows of the files");
             return Err(Usage(sentence).into());
         }
         Ok(())
@@ -78,7 +82,9 @@ impl Source {
         self.told(|widths| widths.code_bits).or(read).ok_or_else(|| {
             let path = self.tables.first().map(|(path, _)| path.display().to_string());
             let path = path.unwrap_or_default();
-            anyhow!("{path} has no rows, which would tell the width of a new database's codes")
+            anyhow!(
+                "{path} has no rows, which would tell the width of a new database's codes; give --code-bits"
+            )
         })
     }
 

@@ -68,10 +68,13 @@ impl Load {
         mut loader: BulkLoader,
         interrupt: &Interrupt,
     ) -> Result<Option<BulkReport>> {
-        while let Some(rows) = self.source.next(self.code_bits, self.address_bits)? {
+        loop {
+            let next = self.source.next(self.code_bits, self.address_bits);
+            // What reading says then is that a pipe was waited for, or that its writer was stopped too.
             if interrupt.is_set() {
                 return Ok(None);
             }
+            let Some(rows) = next? else { break };
             self.read += put(&mut loader, rows, self.address_bits)?;
             let (meter, board) = &mut *self.shown.lock();
             board.read(self.read);

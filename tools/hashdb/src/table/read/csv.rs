@@ -1,25 +1,27 @@
 //! Comma-separated values. The first line names the columns: `key` or `key_base64` or both, `code` in
 //! hexadecimal, and
-//! optionally `address`, `value` and `value_base64`, and `patches`, addresses with spaces between them; others are
-//! passed over. Where there are two columns for one thing, a row fills one of them.
+//! optionally `address`, `address_bits`, `value` and `value_base64`, and `patches`, addresses with spaces between them;
+//! others are passed over. Where there are two columns for one thing, a row fills one of them.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 
-use super::limited::Limited;
+use super::csv_text::CsvText;
 use super::{Rows, Table, Widths};
-use crate::table::{ADDRESS, CODE, KEY, KEY_BASE64, PATCHES, VALUE, VALUE_BASE64, text};
+use crate::table::{
+    ADDRESS, ADDRESS_BITS_COLUMN, CODE, KEY, KEY_BASE64, PATCHES, VALUE, VALUE_BASE64, text,
+};
 
 /// An open file.
 pub(super) struct CsvTable {
     path: PathBuf,
-    reader: Reader<Limited<Box<dyn Read>>>,
+    reader: Reader<CsvText<Box<dyn Read>>>,
     columns: Columns,
-    /// The row that was read ahead.
-    next: Option<ByteRecord>,
+    /// The row that was read ahead, and the line on which it begins.
+    next: Option<(ByteRecord, u64)>,
     row: u64,
     passed: u64,
     widths: Widths,
@@ -34,14 +36,16 @@ struct Columns {
     value: Option<usize>,
     value_base64: Option<usize>,
     patches: Option<usize>,
+    address_bits: Option<usize>,
 }
 
 impl CsvTable {
     /// Reads the names of the columns and row `from`.
     pub(super) fn open(path: &Path, input: Box<dyn Read>, from: u64) -> Result<Self> {
         let mut reader =
-            ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(Limited::new(input));
-        let header = reader.byte_headers().map_err(|error| wrong(path, &error))?.clone();
+            ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(CsvText::new(input));
+        let header = reader.byte_headers().map_err(|error| wrong(path, 1, &error))?.clone();
+        reader.get_mut().next_line();
         let columns = Columns::of(path, &header)?;
         let mut table = Self {
             path: path.to_path_buf(),
@@ -57,29 +61,42 @@ impl CsvTable {
         }
         table.row = table.passed;
         table.next = table.read_record()?;
-        if let (Some(record), Some(column)) = (&table.next, table.columns.address) {
-            let first = text::address(record.get(column).unwrap_or_default());
-            // If it is none, reading the row says so.
-            table.widths.address_bits = first.ok().and_then(|(_, bits)| bits);
-        }
+        table.widths.address_bits = table.address_bits()?;
         Ok(table)
+    }
+
+    /// The bits of addresses that the row says which was read ahead.
+    fn address_bits(&self) -> Result<Option<u8>> {
+        let Some((record, line)) = &self.next else { return Ok(None) };
+        let field = |column: Option<usize>| column.and_then(|column| record.get(column));
+        if let Some(bits) = field(self.columns.address_bits).filter(|bits| !bits.is_empty()) {
+            let number = str::from_utf8(bits).ok().and_then(|bits| bits.parse().ok());
+            let number = number.ok_or_else(|| format!("{} is no number", text::quoted(bits)));
+            let bits = number.and_then(text::address_bits).map(Some);
+            let path = self.path.display();
+            let wrong = |what| anyhow!("{path}, line {line}, column {ADDRESS_BITS_COLUMN}: {what}");
+            return bits.map_err(wrong);
+        }
+        // If it is none, reading the row says so.
+        Ok(field(self.columns.address).and_then(|address| text::address(address).ok()?.1))
     }
 
     /// Passes over a row, whatever it holds; says whether there was one.
     fn pass_over(&mut self) -> Result<bool> {
-        self.reader.get_mut().next_row();
-        match self.reader.read_byte_record(&mut ByteRecord::new()) {
+        let read = self.reader.read_byte_record(&mut ByteRecord::new());
+        let line = self.reader.get_mut().next_line();
+        match read {
             Err(error) if matches!(error.kind(), ErrorKind::UnequalLengths { .. }) => Ok(true),
-            read => read.map_err(|error| wrong(&self.path, &error)),
+            read => read.map_err(|error| wrong(&self.path, line, &error)),
         }
     }
 
-    fn read_record(&mut self) -> Result<Option<ByteRecord>> {
-        self.reader.get_mut().next_row();
+    fn read_record(&mut self) -> Result<Option<(ByteRecord, u64)>> {
         let mut record = ByteRecord::new();
         let read = self.reader.read_byte_record(&mut record);
-        let read = read.map_err(|error| wrong(&self.path, &error))?;
-        Ok(read.then_some(record))
+        let line = self.reader.get_mut().next_line();
+        let read = read.map_err(|error| wrong(&self.path, line, &error))?;
+        Ok(read.then_some((record, line)))
     }
 
     /// Appends a row, or says what is wrong with it.
@@ -131,9 +148,8 @@ impl Table for CsvTable {
 
     fn read(&mut self, rows: &mut Rows) -> Result<()> {
         rows.clear(self.row);
-        while rows.room() > 0 {
-            let Some(record) = self.next.take() else { break };
-            let line = record.position().map_or(0, csv::Position::line);
+        while rows.room() > 0 && !rows.is_due() {
+            let Some((record, line)) = self.next.take() else { break };
             rows.push_line(line);
             let pushed = self.push(&record, rows);
             pushed.map_err(|what| anyhow!("{}, line {line}: {what}", self.path.display()))?;
@@ -172,18 +188,22 @@ impl Columns {
             value: at(VALUE)?,
             value_base64: at(VALUE_BASE64)?,
             patches: at(PATCHES)?,
+            address_bits: at(ADDRESS_BITS_COLUMN)?,
         })
     }
 }
 
-fn wrong(path: &Path, error: &csv::Error) -> anyhow::Error {
+fn wrong(path: &Path, line: u64, error: &csv::Error) -> anyhow::Error {
     let path = path.display();
     match error.kind() {
-        ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = pos.as_ref().map_or(0, csv::Position::line);
+        ErrorKind::UnequalLengths { expected_len, len, .. } => {
             anyhow!(
                 "{path}, line {line}: {len} fields, expected {expected_len} as in the first line"
             )
+        }
+        // The text itself is wrong, and says on which line.
+        ErrorKind::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            anyhow!("{path}, {error}")
         }
         ErrorKind::Io(error) => anyhow!("cannot read {path}: {error}"),
         _ => anyhow!("{path}: {error}"),

@@ -66,6 +66,10 @@ impl Flat {
         let count = fit.count();
         let lengths = &lengths[..count];
         let sum = lengths.iter().map(|&length| length as usize).sum::<usize>();
+        if self.next + sum > self.elements.rows() {
+            let lengths = self.lengths.path().display();
+            bail!("{lengths} was changed while it was read: it counts more than there is");
+        }
         let mut bytes = Vec::new();
         self.elements.read(self.next..self.next + sum, &mut bytes)?;
         let (mut rest, width) = (&bytes[..], self.elements.kind().element_bytes());

@@ -98,9 +98,10 @@ impl Rows {
         let builder = reading(path, || ParquetRecordBatchReaderBuilder::try_new(file));
         let builder = builder.map_err(|error| damaged(&error))?;
         let layout = Layout::of(columns, builder.schema())?;
-        check_compression(path, builder.metadata()).map_err(|error| damaged(&error))?;
-        let step = usize::try_from(decoded_rows(builder.metadata())).unwrap_or(1);
-        let mask = ProjectionMask::roots(builder.parquet_schema(), layout.indexes());
+        let (metadata, read) = (builder.metadata(), layout.indexes());
+        check_compression(path, metadata, &read).map_err(|error| damaged(&error))?;
+        let step = usize::try_from(decoded_rows(metadata, &read)).unwrap_or(1);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), read);
         let offset = usize::try_from(first).unwrap_or(usize::MAX);
         let reader = builder.with_batch_size(step).with_projection(mask).with_offset(offset);
         let reader = reading(path, || reader.build()).map_err(|error| damaged(&error))?;

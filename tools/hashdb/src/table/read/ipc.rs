@@ -2,7 +2,7 @@
 //! in memory whole, as the format wants it.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek as _};
+use std::io::{self, BufRead as _, BufReader, Chain, Cursor, Read, Seek as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
@@ -25,9 +25,12 @@ pub(super) struct IpcTable {
     passed: u64,
 }
 
+/// A stream from its first byte on, of which a few were read.
+type Stream = BufReader<Chain<Cursor<Vec<u8>>, Box<dyn Read>>>;
+
 enum Batches {
     File(FileReader<BufReader<File>>),
-    Stream(StreamReader<BufReader<Box<dyn Read>>>),
+    Stream(StreamReader<Stream>),
 }
 
 impl IpcTable {
@@ -46,9 +49,11 @@ impl IpcTable {
         Self::begin(path, Batches::File(reader), layout, from)
     }
 
-    /// Opens a stream.
+    /// Opens a stream, or a file as one, since there is a stream in it.
     pub(super) fn of_stream(path: &Path, input: Box<dyn Read>, from: u64) -> Result<Self> {
-        let reader = reading(path, || StreamReader::try_new_buffered(input, None))?;
+        let input = stream_of(input);
+        let input = input.map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+        let reader = reading(path, || StreamReader::try_new(input, None))?;
         let layout = Layout::of(path, &reader.schema())?;
         Self::begin(path, Batches::Stream(reader), layout, from)
     }
@@ -58,6 +63,27 @@ impl IpcTable {
         parts.pass_over(from, || batches.next(path))?;
         let passed = parts.row;
         Ok(Self { path: path.to_path_buf(), batches, layout, parts, passed })
+    }
+}
+
+/// The stream in a file, or what is one already: a file has its mark and zeros before it.
+fn stream_of(mut input: Box<dyn Read>) -> io::Result<Stream> {
+    let mut start = Vec::new();
+    input.by_ref().take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    let is_file = start == MAGIC;
+    if is_file {
+        start.clear();
+    }
+    let mut stream = BufReader::new(Cursor::new(start).chain(input));
+    if !is_file {
+        return Ok(stream);
+    }
+    loop {
+        let zeros = stream.fill_buf()?.iter().take_while(|byte| **byte == 0).count();
+        if zeros == 0 {
+            return Ok(stream);
+        }
+        stream.consume(zeros);
     }
 }
 

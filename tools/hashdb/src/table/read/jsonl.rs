@@ -1,5 +1,5 @@
 //! A JSON object a line: `key` or `key_base64`, `code` in hexadecimal, and
-//! optionally `address` as a number or as text that begins with 0x, `value` or `value_base64`, and `patches`, a list
+//! optionally `address` as a number or as text that begins with 0x, `address_bits`, `value` or `value_base64`, and `patches`, a list
 //! of addresses. Other members are passed over, and so are empty lines. If the first object has an address, all must have one.
 
 use std::borrow::Cow;
@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use serde::Deserialize;
 
-use super::limited::MAX_ROW_BYTES;
-use super::{Rows, Table, Widths};
-use crate::table::text;
+use super::{MAX_ROW_BYTES, Rows, Table, Widths};
+use crate::table::{ADDRESS_BITS_COLUMN, text};
 
 /// An open file.
 pub(super) struct JsonTable {
@@ -35,12 +34,13 @@ struct Object<'a> {
     code: Cow<'a, str>,
     #[serde(borrow)]
     address: Option<Address<'a>>,
+    address_bits: Option<u64>,
     #[serde(borrow)]
     value: Option<Cow<'a, str>>,
     #[serde(borrow)]
     value_base64: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    patches: Vec<Address<'a>>,
+    #[serde(borrow)]
+    patches: Option<Vec<Address<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -65,10 +65,16 @@ impl JsonTable {
         table.peeked = table.next_line()?;
         if table.peeked
             // If it is none, reading the row says so.
-            && let Ok(Object { address: Some(address), .. }) = object(&table.text)
+            && let Ok(Object { address: Some(address), address_bits, .. }) = object(&table.text)
         {
             table.widths.has_addresses = true;
-            table.widths.address_bits = address.read().ok().and_then(|(_, bits)| bits);
+            table.widths.address_bits = match address_bits {
+                Some(bits) => Some(text::address_bits(bits).map_err(|what| {
+                    let (path, line) = (table.path.display(), table.line);
+                    anyhow!("{path}, line {line}: {ADDRESS_BITS_COLUMN}: {what}")
+                })?),
+                None => address.read().ok().and_then(|(_, bits)| bits),
+            };
         }
         Ok(table)
     }
@@ -108,7 +114,7 @@ impl JsonTable {
             (None, true) => return Err("it has no address, the first line has one".into()),
         }
         let mut patches = Vec::new();
-        for patch in &object.patches {
+        for patch in object.patches.iter().flatten() {
             let (value, _) = patch.read().map_err(|what| format!("patches: {what}"))?;
             patches.extend(value.to_le_bytes());
         }
@@ -153,7 +159,7 @@ impl Address<'_> {
     fn read(&self) -> Result<(u32, Option<u8>), String> {
         let read = match self {
             Self::Number(number) => text::address(number.to_string().as_bytes()),
-            Self::Text(text) if !text.starts_with("0x") => {
+            Self::Text(text) if !text.starts_with("0x") && !text.starts_with("0X") => {
                 Err(format!("{} does not begin with 0x", text::quoted(text.as_bytes())))
             }
             Self::Text(text) => text::address(text.as_bytes()),
@@ -177,7 +183,7 @@ impl Table for JsonTable {
 
     fn read(&mut self, rows: &mut Rows) -> Result<()> {
         rows.clear(self.row);
-        while rows.room() > 0 && self.peeked {
+        while rows.room() > 0 && !rows.is_due() && self.peeked {
             rows.push_line(self.line);
             let pushed = self.push(rows);
             pushed

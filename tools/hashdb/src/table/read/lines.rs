@@ -60,6 +60,11 @@ impl Lines {
         }
         self.line += 1;
         key.pop_if(|last| *last == b'\n');
+        if key.last() == Some(&b'\r') {
+            return Err(self.wrong(
+                "ends with a carriage return; end the lines with a line feed alone, or give an array of keys",
+            ));
+        }
         match key.len() {
             1..=MAX_KEY_BYTES => Ok(true),
             0 => Err(self.wrong("is empty")),

@@ -2,27 +2,31 @@
 
 mod columns;
 mod csv;
+mod csv_text;
 mod damage;
 mod flat;
 mod images;
+mod input;
 mod ipc;
 mod jsonl;
-mod limited;
 mod lines;
 mod lists;
 mod npy;
 mod parquet;
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::{Format, Rows, Widths};
 use crate::exit::Usage;
+use crate::signals::Interrupt;
 pub(crate) use images::ImageColumns;
+use input::file;
 pub(crate) use npy::{FACTS, LENGTHS, NpyPaths, NpyTable};
+
+/// Bytes of a row of text at most: the largest value in base64, or with few escapes, and room for the rest.
+pub(in crate::table) const MAX_ROW_BYTES: usize = 96 << 20;
 
 /// The name of standard input.
 pub(crate) const STDIN: &str = "-";
@@ -49,8 +53,14 @@ pub(crate) trait Table {
     fn read(&mut self, rows: &mut Rows) -> Result<()>;
 }
 
-/// Opens a table at row `from`: a file, for npy also a folder, or `-` for standard input.
-pub(crate) fn open(path: &Path, asked: Option<Format>, from: u64) -> Result<Box<dyn Table>> {
+/// Opens a table at row `from`: a file, for npy also a folder, or `-` for standard input. Reading a pipe fails once the
+/// user wants to stop.
+pub(crate) fn open(
+    path: &Path,
+    asked: Option<Format>,
+    from: u64,
+    interrupt: &Interrupt,
+) -> Result<Box<dyn Table>> {
     let stdin = path.as_os_str() == STDIN;
     if stdin && asked.is_none() {
         return Err(Usage("standard input needs --format".into()).into());
@@ -59,6 +69,7 @@ pub(crate) fn open(path: &Path, asked: Option<Format>, from: u64) -> Result<Box<
         None if path.is_dir() => Format::Npy,
         asked => Format::of(asked, path)?,
     };
+    let input = || input::open(path, interrupt);
     Ok(match format {
         Format::Npy | Format::Parquet if stdin => {
             let sentence = format!("a table of format {format} cannot be read from standard input");
@@ -66,22 +77,9 @@ pub(crate) fn open(path: &Path, asked: Option<Format>, from: u64) -> Result<Box<
         }
         Format::Npy => Box::new(NpyTable::open(&NpyPaths::of_table(path), from)?),
         Format::Parquet => Box::new(parquet::ParquetTable::open(path, from)?),
-        Format::Arrow if stdin => Box::new(ipc::IpcTable::of_stream(path, input(path)?, from)?),
-        Format::Arrow => Box::new(ipc::IpcTable::open(path, from)?),
-        Format::Csv => Box::new(csv::CsvTable::open(path, input(path)?, from)?),
-        Format::Jsonl => Box::new(jsonl::JsonTable::open(path, input(path)?, from)?),
+        Format::Arrow if path.is_file() => Box::new(ipc::IpcTable::open(path, from)?),
+        Format::Arrow => Box::new(ipc::IpcTable::of_stream(path, input()?, from)?),
+        Format::Csv => Box::new(csv::CsvTable::open(path, input()?, from)?),
+        Format::Jsonl => Box::new(jsonl::JsonTable::open(path, input()?, from)?),
     })
-}
-
-/// The bytes of a file or of standard input.
-fn input(path: &Path) -> Result<Box<dyn Read>> {
-    if path.as_os_str() == STDIN {
-        return Ok(Box::new(io::stdin().lock()));
-    }
-    Ok(Box::new(file(path)?))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the error names the path")]
-fn file(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
 }

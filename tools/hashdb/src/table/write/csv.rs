@@ -1,5 +1,6 @@
 //! Comma-separated values, in the columns that are read again: what is UTF-8 stands in `key` and `value`,
-//! the rest in `key_base64` and `value_base64`. Patch addresses stand in `patches`, with spaces between them.
+//! the rest in `key_base64` and `value_base64`. Patch addresses stand in `patches`, with spaces between them, and bits of
+//! addresses that their digits do not tell in `address_bits`.
 
 use std::io;
 
@@ -8,7 +9,8 @@ use csv::{Writer, WriterBuilder};
 
 use super::{Rows, Shape, Sink, Target, failed};
 use crate::table::{
-    ADDRESS, CODE, KEY, KEY_BASE64, PATCHES, VALUE, VALUE_BASE64, text as of_table,
+    ADDRESS, ADDRESS_BITS_COLUMN, CODE, KEY, KEY_BASE64, PATCHES, VALUE, VALUE_BASE64,
+    text as of_table,
 };
 use crate::text;
 
@@ -24,15 +26,17 @@ impl CsvFile {
         let name = target.name();
         let writer = WriterBuilder::new().buffer_capacity(1 << 16).from_writer(target);
         let mut file = Self { writer, name, shape };
-        let header = [KEY, KEY_BASE64, CODE, ADDRESS, VALUE, VALUE_BASE64, PATCHES];
-        file.record(header.map(str::as_bytes))?;
+        let header = [KEY, KEY_BASE64, CODE, ADDRESS, VALUE, VALUE_BASE64];
+        file.record(header.map(str::as_bytes), PATCHES, ADDRESS_BITS_COLUMN)?;
         Ok(file)
     }
 
-    /// Writes a line, without the last field where the table has no patches.
-    fn record(&mut self, fields: [&[u8]; 7]) -> Result<()> {
-        let count = if self.shape.has_patches { 7 } else { 6 };
-        let fields = fields.iter().take(count);
+    /// Writes a line, with the last two fields only where the table has them.
+    fn record(&mut self, fields: [&[u8]; 6], patches: &str, address_bits: &str) -> Result<()> {
+        let patches = Some(patches).filter(|_| self.shape.has_patches);
+        let address_bits = of_table::bits_beside(self.shape.address_bits).map(|_| address_bits);
+        let optional = patches.into_iter().chain(address_bits).map(str::as_bytes);
+        let fields = fields.into_iter().chain(optional);
         self.writer.write_record(fields).map_err(|error| failed(&self.name, of_disk(error)))
     }
 }
@@ -46,15 +50,15 @@ impl Sink for CsvFile {
             let of_address = |address| of_table::of_address(address, self.shape.address_bits);
             let address = of_address(row.address.unwrap_or(0));
             let patches = row.patches().map(of_address).collect::<Vec<_>>().join(" ");
-            self.record([
+            let fields = [
                 key,
                 key_base64.as_bytes(),
                 code.as_bytes(),
                 address.as_bytes(),
                 value,
                 value_base64.as_bytes(),
-                patches.as_bytes(),
-            ])?;
+            ];
+            self.record(fields, &patches, &self.shape.address_bits.to_string())?;
         }
         Ok(())
     }
@@ -74,10 +78,8 @@ fn of_disk(error: csv::Error) -> io::Error {
     }
 }
 
-/// The bytes as they are where they are text, in base64 where they are not.
+/// What fills the two columns of a key or a value.
 fn split(bytes: &[u8]) -> (&[u8], String) {
-    match std::str::from_utf8(bytes) {
-        Ok(_) => (bytes, String::new()),
-        Err(_) => (b"", of_table::to_base64(bytes)),
-    }
+    let (plain, base64) = of_table::or_base64(bytes, |byte| 1 + usize::from(byte == b'"'));
+    (plain.unwrap_or_default().as_bytes(), base64.unwrap_or_default())
 }

@@ -1,5 +1,5 @@
-//! A JSON object a line, with the members that are read again: `key` or `key_base64`, `code`, `address`, and
-//! if there is a value `value` or `value_base64`, if there are patch addresses `patches`, a list.
+//! A JSON object a line, with the members that are read again: `key` or `key_base64`, `code`, `address`, where its
+//! digits do not tell its bits `address_bits`, and if there is a value `value` or `value_base64`, if there are patch addresses `patches`, a list.
 
 use std::io::Write as _;
 
@@ -26,6 +26,8 @@ struct Object<'a> {
     code: String,
     address: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    address_bits: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value_base64: Option<String>,
@@ -51,6 +53,7 @@ impl Sink for JsonFile {
                 key_base64,
                 code: text::hex(row.code),
                 address: of_table::of_address(row.address.unwrap_or(0), self.address_bits),
+                address_bits: of_table::bits_beside(self.address_bits),
                 value: value.filter(|value| !value.is_empty()),
                 value_base64,
                 patches: patches.collect(),
@@ -68,10 +71,11 @@ impl Sink for JsonFile {
     }
 }
 
-/// The bytes as text where they are, in base64 where they are not.
+/// What becomes a member as text, or in base64.
 fn split(bytes: &[u8]) -> (Option<&str>, Option<String>) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => (Some(text), None),
-        Err(_) => (None, Some(of_table::to_base64(bytes))),
-    }
+    of_table::or_base64(bytes, |byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12 => 2,
+        0..32 => "\\u0000".len(),
+        _ => 1,
+    })
 }

@@ -12,7 +12,7 @@ mod records;
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 
 use super::{Format, Rows};
 use crate::exit::Usage;
@@ -48,7 +48,7 @@ pub(crate) fn create(path: &Path, asked: Option<Format>, shape: Shape) -> Result
     }
     let format = Format::of(asked, path)?;
     if !to_stdout && path.symlink_metadata().is_ok() {
-        bail!("{} is there already", path.display());
+        draft::is_there(path)?;
     }
     let target = || if to_stdout { Ok(Target::stdout()) } else { Target::file(path) };
     Ok(match format {

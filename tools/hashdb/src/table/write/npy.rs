@@ -2,13 +2,12 @@
 //! lengths, `keys.npy` and `keys.lengths.npy`, `values.npy` and `values.lengths.npy`; so are patch addresses, if there
 //! are any, `patches.npy` and `patches.lengths.npy`. What arrays do not tell is in `hashdb.json`.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::draft::{Draft, Name};
+use super::draft::{Draft, DraftFolder};
 use super::{Rows, Shape, Sink};
 use crate::table::read::{FACTS, LENGTHS};
 
@@ -25,7 +24,7 @@ pub(super) struct NpyFolder {
     shape: Shape,
     rows: usize,
     /// Last: the folder goes after its files.
-    name: Name,
+    folder: DraftFolder,
 }
 
 /// An array under way.
@@ -36,13 +35,11 @@ struct Array {
 }
 
 impl NpyFolder {
-    #[expect(clippy::disallowed_methods, reason = "the error names the path")]
     pub(super) fn create(path: &Path, shape: Shape) -> Result<Self> {
-        let name = Name::new(path);
-        fs::create_dir(name.draft()).map_err(|error| name.failed(error))?;
-        let folder = name.draft().to_path_buf();
-        let bytes = |name: &str| Array::create(&folder.join(format!("{name}.npy")), "|u1");
-        let numbers = |name: &str| Array::create(&folder.join(name), "<u4");
+        let folder = DraftFolder::create(path)?;
+        let array = |name: &str, descr| Array::create(folder.create_file(name)?, descr);
+        let bytes = |name: &str| array(&format!("{name}.npy"), "|u1");
+        let numbers = |name: &str| array(name, "<u4");
         let strings = |name: &str| {
             Ok::<_, anyhow::Error>([bytes(name)?, numbers(&format!("{name}.{LENGTHS}"))?])
         };
@@ -56,7 +53,7 @@ impl NpyFolder {
             patches: shape.has_patches.then(patches).transpose()?,
             shape,
             rows: 0,
-            name,
+            folder,
         })
     }
 }
@@ -82,7 +79,7 @@ impl Sink for NpyFolder {
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        let Self { codes, addresses, keys, values, patches, shape, rows, name } = *self;
+        let Self { codes, addresses, keys, values, patches, shape, rows, folder } = *self;
         let Shape { code_bits, address_bits, .. } = shape;
         codes.finish(&format!("({rows}, {})", code_bits / 8))?;
         let lists = patches.into_iter().flatten();
@@ -91,16 +88,15 @@ impl Sink for NpyFolder {
             array.finish(&shape)?;
         }
         let facts = json!({ "code_bits": code_bits, "address_bits": address_bits, "rows": rows });
-        let mut file = Draft::create(&name.draft().join(FACTS))?;
+        let mut file = folder.create_file(FACTS)?;
         file.append(format!("{facts}\n").as_bytes())?;
         file.finish()?;
-        name.take()
+        folder.finish()
     }
 }
 
 impl Array {
-    fn create(path: &Path, descr: &'static str) -> Result<Self> {
-        let mut draft = Draft::create(path)?;
+    fn create(mut draft: Draft, descr: &'static str) -> Result<Self> {
         draft.append(&[0; HEADER_BYTES])?;
         Ok(Self { draft, descr, elements: 0 })
     }
