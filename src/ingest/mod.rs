@@ -142,7 +142,7 @@ pub fn ingest_in_flight<E: Into<Encoding> + Send>(
     if let Some(noted) = noted_patches(db)?.filter(|noted| expected > 0 && *noted != expected) {
         return Err(IngestError::Patches { expected: noted, found: expected });
     }
-    let journal = Journal::new(db, paths, options);
+    let journal = Journal::new(db, paths, options)?;
     let mut replaced = 0;
     let mut synced = Instant::now();
     let mut sink = |items: Vec<(Label, E)>, passed: &Passed| {
@@ -177,6 +177,9 @@ pub fn ingest_in_flight<E: Into<Encoding> + Send>(
         journal.forget_rejects(paths, options.listed)?;
         let (deleted, finished) = journal.delete_missing(paths)?;
         (report.deleted, report.cancelled) = (deleted, !finished);
+        if finished {
+            journal.end_round()?;
+        }
     }
     Ok(report)
 }

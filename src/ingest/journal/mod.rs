@@ -3,15 +3,17 @@
 //! of, so it never says more than the database holds, and never less by more than one batch.
 //!
 //! Notes (storage-format.md, section 4.1): `ingest/source/` + key: [`SourceNote`]; `ingest/reject/` + key:
-//! [`RejectNote`], both as JSON; `ingest/patches`: how many patch addresses the records of a run were given.
+//! [`RejectNote`], both as JSON; `ingest/patches`: how many patch addresses the records of a run were given;
+//! `ingest/round`: the last reading of everything anew.
 //!
-//! `plan` says what a source still needs, `rejects` tells what was rejected, `missing` what is no longer there;
+//! `plan` says what a source still needs, `rounds` what everything anew means to it, `rejects` tells what was rejected, `missing` what is no longer there;
 //! `below` compares keys as paths.
 
 mod below;
 mod missing;
 mod plan;
 mod rejects;
+mod rounds;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::Metadata;
@@ -50,7 +52,7 @@ pub struct Redo {
     /// this run would read it with other [`Siblings`](super::Siblings) or by another
     /// [`ShardFormat`](super::ShardFormat).
     pub changed: bool,
-    /// Everything is read again.
+    /// Everything is read again. A run of this kind that did not come to its end is gone on with by the next one.
     pub all: bool,
 }
 
@@ -133,6 +135,9 @@ struct SourceNote {
     /// of entries that are gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<u64>,
+    /// The round in which it was read, if that was in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    round: Option<u64>,
     #[serde(flatten)]
     choice: Choice,
 }
@@ -170,6 +175,8 @@ struct RejectNote {
 pub(super) struct Journal<'a> {
     db: &'a Database,
     redo: Redo,
+    /// The round of this run, if it reads everything again.
+    round: Option<u64>,
     choice: Choice,
     /// Whether this run has noted its patches.
     patches_noted: AtomicBool,
@@ -208,19 +215,25 @@ struct Touched {
 /// What the marks of a shard do not tell.
 #[derive(Debug)]
 struct Reading {
-    /// That of its note.
+    /// Those of its note.
     since: Option<u64>,
+    round: Option<u64>,
     /// Whether it begins anew, so that the rejects of the reading before are none any more.
     begins: bool,
 }
 
 impl<'a> Journal<'a> {
     /// The journal of a run over `given` and what the options list.
-    pub(super) fn new(db: &'a Database, given: &[PathBuf], options: &IngestOptions<'a>) -> Self {
+    pub(super) fn new(
+        db: &'a Database,
+        given: &[PathBuf],
+        options: &IngestOptions<'a>,
+    ) -> Result<Self, IngestError> {
         let remembers = options.delete_missing || may_meet_twice(given, options.listed);
-        Self {
+        Ok(Self {
             db,
             redo: options.redo,
+            round: options.redo.all.then(|| rounds::enter(db)).transpose()?,
             choice: Choice {
                 store: options.store.label(),
                 patches: Some(options.patches).filter(|count| *count > 0),
@@ -237,7 +250,7 @@ impl<'a> Journal<'a> {
             touched: Mutex::default(),
             deletes: options.delete_missing,
             cancel: options.cancel,
-        }
+        })
     }
 
     /// Counts a file or shard whose records stay, and whether a run of this choice would have stored the same.
@@ -278,9 +291,9 @@ impl<'a> Journal<'a> {
             batch.delete_note(&[REJECTS, key].concat());
         }
         // What goes is taken away before what comes is noted, which may be the same.
-        let mut since = Vec::with_capacity(marks.len());
+        let mut notes = Vec::with_capacity(marks.len());
         for Mark { origin, finished, .. } in marks {
-            since.push(self.pass(origin)?);
+            notes.push(self.pass(origin)?);
             if *finished && self.retried.lock().remove(&origin.key) {
                 batch.delete_note(&[REJECTS, &origin.key].concat());
             }
@@ -296,11 +309,10 @@ impl<'a> Journal<'a> {
             let note = RejectNote { stage: reject.stage, kind, cause };
             batch.put_note(&[REJECTS, &reject.key].concat(), &text_of(&note)?);
         }
-        for (Mark { origin, passed, finished, hash }, since) in marks.iter().zip(since) {
+        for (Mark { origin, passed, finished, hash }, note) in marks.iter().zip(notes) {
             let hashed = hash.map(|hash| format!("{hash:032x}"));
             let (passed, finished) = (*passed, *finished);
-            let note = self.unread(origin);
-            let mut note = SourceNote { passed, finished, hash: hashed, since, ..note };
+            let mut note = SourceNote { passed, finished, hash: hashed, ..note };
             let touched = self.touched.lock().remove(&origin.key);
             if let Some(touched) = touched.filter(|touched| *hash == Some(touched.hash)) {
                 // The content is what it was, so the record stays as it is.
@@ -323,23 +335,24 @@ impl<'a> Journal<'a> {
             how: origin.form.how().map(str::to_owned),
             shard: Some(matches!(origin.form, Form::Shard(_))),
             since: None,
+            round: self.round,
             choice: self.choice.clone(),
         }
     }
 
-    /// Passes something of a source: what its note keeps beside the mark. The first time, the rejects of an earlier
+    /// Passes something of a source: its note but for the mark. The first time, the rejects of an earlier
     /// reading go; there may be millions, so the note says before that it is read from its start.
-    fn pass(&self, origin: &Origin) -> Result<Option<u64>, IngestError> {
+    fn pass(&self, origin: &Origin) -> Result<SourceNote, IngestError> {
         let mut readings = self.readings.lock();
-        let Some(Reading { since, begins }) = readings.get_mut(&origin.key) else {
-            return Ok(None);
+        let Some(Reading { since, round, begins }) = readings.get_mut(&origin.key) else {
+            return Ok(self.unread(origin));
         };
-        let (since, begins) = (*since, std::mem::take(begins));
+        let note = SourceNote { since: *since, round: *round, ..self.unread(origin) };
+        let begins = std::mem::take(begins);
         drop(readings);
         if begins {
-            let begun = SourceNote { since, ..self.unread(origin) };
             let mut changes = Changes::new(self.db);
-            changes.note(&origin.key, &begun)?;
+            changes.note(&origin.key, &note)?;
             changes.write()?;
             for key in self.rejects_below(&origin.key)? {
                 changes.forget(REJECTS, &key);
@@ -347,7 +360,7 @@ impl<'a> Journal<'a> {
             }
             changes.write()?;
         }
-        Ok(since)
+        Ok(note)
     }
 }
 

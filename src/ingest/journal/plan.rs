@@ -16,7 +16,7 @@ impl Journal<'_> {
         let key = &origin.key;
         let noted = |prefix: &[u8]| self.db.note(&[prefix, key].concat());
         let (note, rejected) = (noted(SOURCES)?, noted(REJECTS)?);
-        if self.redo.all {
+        if self.redo.all && !note.as_ref().is_some_and(|note| self.is_of_round(origin, note)) {
             // Whatever they say, and whether they can be read.
             if rejected.is_some() {
                 self.retried.lock().insert(key.clone());
@@ -52,7 +52,7 @@ impl Journal<'_> {
             _ => {}
         }
         if matches!(origin.form, Form::Shard(_)) && plan != Plan::Skip {
-            let reading = Reading { since: note.since, begins: false };
+            let reading = Reading { since: note.since, round: note.round, begins: false };
             self.readings.lock().insert(key.clone(), reading);
         }
         Ok(plan)
@@ -63,7 +63,8 @@ impl Journal<'_> {
     fn begin(&self, origin: &Origin, known: bool) -> Result<Plan, IngestError> {
         let is_shard = matches!(origin.form, Form::Shard(_));
         if is_shard && (known || self.has_sources_below(&origin.key)?) {
-            let reading = Reading { since: Some(self.db.snapshot().new_from()), begins: true };
+            let since = Some(self.db.snapshot().new_from());
+            let reading = Reading { since, round: self.round, begins: true };
             self.readings.lock().insert(origin.key.clone(), reading);
         }
         Ok(Plan::From(0))
@@ -78,15 +79,25 @@ impl Journal<'_> {
         Ok(found)
     }
 
+    /// Whether a source is as it was when it was read, as far as its size and time tell.
+    pub(super) fn is_same(&self, origin: &Origin, note: &SourceNote) -> bool {
+        (note.bytes, note.modified) == (origin.bytes, origin.modified)
+    }
+
+    /// Whether a source was read as this run would read it.
+    pub(super) fn is_as_chosen(&self, origin: &Origin, note: &SourceNote) -> bool {
+        note.how.as_deref() == origin.form.how() && note.choice == self.choice
+    }
+
     fn weigh(
         &self,
         origin: &Origin,
         note: &SourceNote,
         rejected: Option<&RejectNote>,
     ) -> Result<Plan, IngestError> {
-        let same = (note.bytes, note.modified) == (origin.bytes, origin.modified);
+        let same = self.is_same(origin, note);
         let same_values = note.how.as_deref() == origin.form.how();
-        let as_chosen = same_values && note.choice == self.choice;
+        let as_chosen = self.is_as_chosen(origin, note);
         if !note.finished {
             return Ok(Plan::From(if same && as_chosen { note.passed } else { 0 }));
         }

@@ -442,3 +442,36 @@ fn notes_that_cannot_be_read_are_no_hindrance_to_reading_everything() {
     assert_eq!((report.done, report.rejected_count()), (97, 3));
     run(&db, path, &options(), u64::MAX).0.unwrap();
 }
+
+/// A run that read everything again and was stopped began from the start the next time, however far it was.
+#[test]
+fn reading_everything_again_is_gone_on_with_and_then_begins_anew() {
+    let folder = sources();
+    let (path, home) = (folder.path(), tempfile::tempdir().unwrap());
+    let db = database(&home.path().join("db"));
+    run(&db, path, &options(), u64::MAX).0.unwrap();
+    let expected = content(&db);
+    let all = options().redo(Redo { all: true, ..Redo::default() });
+    for most in [0, 30, 60, 90] {
+        let before = db.stats().next_id;
+        let (failed, _) = run(&db, path, &all, most);
+        assert!(matches!(failed, Err(IngestError::Encoder(_))));
+        let stored = db.stats().next_id - before;
+        // An ordinary run in between has nothing to do but what was stopped in the middle.
+        let (_, ordinary) = run(&db, path, &options(), u64::MAX);
+        let (report, rest) = run(&db, path, &all, u64::MAX);
+        let report = report.unwrap();
+        assert_eq!((stored + ordinary + rest, report.done), (97, rest), "{most}");
+        assert_eq!(content(&db), expected);
+        assert_eq!(rejects(&db, path).len(), 3);
+    }
+    // Of a round that came to its end nothing is left out by the next one.
+    let (report, pictures) = run(&db, path, &all, u64::MAX);
+    assert_eq!((report.unwrap().done, pictures), (97, 97));
+    // What changed meanwhile, or is asked for otherwise, is read again though it was in the round.
+    run(&db, path, &all, 60).0.unwrap_err();
+    fs::write(path.join("03.png"), png(77)).unwrap();
+    run(&db, path, &all, u64::MAX).0.unwrap();
+    let key = path.join("03.png").into_os_string().into_encoded_bytes();
+    assert_eq!(content(&db)[&key].0, 77);
+}

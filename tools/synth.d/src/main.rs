@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 
 /// Makes records and pictures from a seed.
@@ -43,9 +43,20 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Makes the folder, or checks that what is in it is written anew by this run: files of an earlier one that are left
+/// beside those of this one would be taken for a part of them.
 #[expect(clippy::disallowed_methods, reason = "the error names the path")]
-fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+fn make_folder(folder: &Path, is_foreign: impl Fn(&str) -> bool) -> Result<()> {
+    let shown = folder.display();
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {shown}"))?;
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {shown}"))?;
+    for entry in entries {
+        let name = entry.with_context(|| format!("cannot read {shown}"))?.file_name();
+        if let Some(name) = name.to_str().filter(|name| is_foreign(name)) {
+            bail!("{shown} holds {name} of another run; remove it, or name another folder");
+        }
+    }
+    Ok(())
 }
 
 /// As many threads as were asked for, or one a core.

@@ -69,6 +69,27 @@ fn more_rows_begin_with_the_same_ones() {
     assert_eq!(few["codes.npy"][128..], many["codes.npy"][128..128 + 800]);
 }
 
+/// A smaller run into the folder of a larger one left the larger one's shards, and one without values its values.
+#[test]
+fn files_of_another_run_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |name: &str, arguments: &[&str]| {
+        let ran = synth(folder.path(), arguments);
+        let stderr = String::from_utf8(ran.stderr).unwrap();
+        assert!(!ran.status.success() && stderr.contains(name), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(" of another run; remove it, or name another folder"), "{stderr}");
+    };
+    let images = |count| ["images", "--count", count, "--size", "8", "--per-shard", "2"];
+    assert!(synth(folder.path(), &images("5")).status.success());
+    assert!(synth(folder.path(), &images("6")).status.success(), "the same shards");
+    refused("shard-000002.tar", &images("4"));
+    let records = ["records", "--rows", "10", "--keys", "--values", "5000"];
+    assert!(synth(folder.path(), &records).status.success());
+    assert_eq!(fs::read(folder.path().join("values.npy")).unwrap().len(), 128 + 50_000);
+    refused("values.npy", &records[..4]);
+    refused("keys.txt", &[&records[..3], &records[4..]].concat());
+}
+
 #[test]
 fn pictures_do_not_depend_on_threads_or_shards() {
     let images = |more: &[&str]| {

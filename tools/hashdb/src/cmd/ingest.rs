@@ -57,7 +57,7 @@ pub(crate) struct Args {
     /// read with others or by other columns
     #[arg(long)]
     update: bool,
-    /// Read everything again
+    /// Read everything again; one that was stopped before its end is gone on with
     #[arg(long, conflicts_with_all = ["retry_rejects", "update"])]
     again: bool,
     /// Delete the records of files and shards below the paths that are no longer there, and those of entries that a
@@ -162,10 +162,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     tell(args, patches, &report)?;
     named?;
     Ok(if report.cancelled {
-        note(match args.again {
-            true => "interrupted; what was done is stored, and --again begins from the start",
-            false => "interrupted; what was done is stored, and the same command does the rest",
-        });
+        note("interrupted; what was done is stored, and the same command does the rest");
         Exit::Interrupted
     } else if report.rejected_count() > 0 {
         Exit::Rejected

@@ -258,7 +258,7 @@ fn an_interrupted_ingest_keeps_what_it_did() {
     let (code, stderr) = ingest_until(&place, "INT");
     assert_eq!(code, Some(130), "{stderr}");
     assert!(stderr.contains("stopping: what is decoded is still written"), "{stderr}");
-    let way_on = "interrupted; what was done is stored, and --again begins from the start";
+    let way_on = "interrupted; what was done is stored, and the same command does the rest";
     assert!(stderr.contains(way_on), "{stderr}");
     let report = &place.json(&["check", "db"])[0];
     assert_eq!((&report["clean"], &report["records"]), (&true.into(), &5.into()));

@@ -63,7 +63,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.per_shard == 0 {
         bail!("--per-shard must be 1 or more, not 0");
     }
-    crate::make_folder(&args.folder)?;
+    let shards = args.count.div_ceil(args.per_shard);
+    crate::make_folder(&args.folder, |name| {
+        number_of(name).is_some_and(|number| number >= shards)
+    })?;
     let mut report = Report::new("pictures", args.count);
     let (mut shard, mut bytes) = (None, 0);
     let make = |chunk| args.chunk(chunk);
@@ -139,6 +142,11 @@ impl Args {
         }
         Ok(())
     }
+}
+
+/// The number of a shard by its name.
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix("shard-")?.strip_suffix(".tar")?.parse().ok()
 }
 
 fn finish(tar: tar::Builder<Draft>) -> Result<()> {

@@ -19,6 +19,10 @@ use mixture::{MAX_DIMENSION, Mixture, Shape};
 
 /// Rows that are made at once.
 const CHUNK_ROWS: u64 = 1 << 14;
+/// Bytes of values that are made at once, but for one of more.
+const CHUNK_BYTES: u64 = 16 << 20;
+const KEYS_FILE: &str = "keys.txt";
+const VALUES_FILE: &str = "values.npy";
 const ROWS: u64 = 3;
 const VALUES: u64 = 4;
 
@@ -52,7 +56,7 @@ pub(crate) struct Args {
     /// Write keys, one a line: sixteen hexadecimal digits in no order, each once
     #[arg(long)]
     keys: bool,
-    /// Write values of this many bytes, letters and digits
+    /// Write values of this many bytes, letters and digits; those of more than 1024 bytes bring other codes with them
     #[arg(long, value_name = "BYTES")]
     values: Option<usize>,
     /// The same seed gives the same files
@@ -83,11 +87,13 @@ struct Files {
 /// Makes the files and tells what they are like.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let shape = args.shape()?;
-    crate::make_folder(&args.folder)?;
+    crate::make_folder(&args.folder, |name| {
+        (name == KEYS_FILE && !args.keys) || (name == VALUES_FILE && args.values.is_none())
+    })?;
     let mixture = Mixture::new(shape, args.seed);
     let mut files = Files::create(args)?;
     let mut report = Report::new("rows", args.rows);
-    let (threads, chunks) = (crate::threads(args.threads), args.rows.div_ceil(CHUNK_ROWS));
+    let (threads, chunks) = (crate::threads(args.threads), args.rows.div_ceil(args.chunk_rows()));
     let make = |number| args.chunk(&mixture, number);
     in_order(threads, chunks, make, |chunk| {
         files.write(&chunk)?;
@@ -124,13 +130,20 @@ impl Args {
         Ok(Shape { code_bits, clusters, dimension, spread, noise })
     }
 
+    /// Rows that are made at once: fewer where their values are long.
+    fn chunk_rows(&self) -> u64 {
+        let bytes = self.values.map_or(1, |bytes| bytes.max(1) as u64);
+        (CHUNK_BYTES / bytes).clamp(1, CHUNK_ROWS)
+    }
+
     /// The rows of one chunk, from nothing but the seed and its number.
     fn chunk(&self, mixture: &Mixture, number: u64) -> Chunk {
-        let rows = number * CHUNK_ROWS..self.rows.min((number + 1) * CHUNK_ROWS);
+        let most = self.chunk_rows();
+        let rows = number * most..self.rows.min((number + 1) * most);
         let mut random = Random::new(self.seed, ROWS, number);
         let mut of_values = Random::new(self.seed, VALUES, number);
         let mut chunk = Chunk::default();
-        chunk.codes.reserve_exact(self.code_bits / 8 * usize::try_from(CHUNK_ROWS).unwrap_or(0));
+        chunk.codes.reserve_exact(self.code_bits / 8 * usize::try_from(most).unwrap_or(0));
         for row in rows {
             let start = chunk.codes.len();
             mixture.draw(&mut random, &mut chunk.codes);
@@ -159,8 +172,8 @@ impl Files {
         Ok(Self {
             codes: matrix("codes.npy", code_bits / 8)?,
             addresses: Draft::array(&path("addresses.npy"), "<u4", &format!("({rows},)"))?,
-            keys: args.keys.then(|| Draft::create(&path("keys.txt"))).transpose()?,
-            values: args.values.map(|bytes| matrix("values.npy", bytes)).transpose()?,
+            keys: args.keys.then(|| Draft::create(&path(KEYS_FILE))).transpose()?,
+            values: args.values.map(|bytes| matrix(VALUES_FILE, bytes)).transpose()?,
         })
     }
 
