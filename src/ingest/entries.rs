@@ -85,7 +85,7 @@ impl<'s> Shard<'s> {
 
     /// The number of the first entry that is read, from 0.
     pub(super) fn first(&self) -> u64 {
-        if let Plan::From(first) = self.plan { *first } else { 0 }
+        self.plan.first()
     }
 
     /// Bytes of the file.
@@ -146,8 +146,7 @@ impl<'s> Shard<'s> {
     }
 
     fn mark(&self, passed: u64, finished: bool) -> Mark {
-        // Who tries rejected entries again has read the shard to its end before.
-        let finished = finished || matches!(self.plan, Plan::Only(_));
+        let (passed, finished) = self.plan.reached(passed, finished);
         Mark { origin: Arc::clone(self.origin), passed, finished, hash: None }
     }
 
@@ -155,14 +154,10 @@ impl<'s> Shard<'s> {
         [&self.origin.key, b"/".as_slice(), &entry.name].concat()
     }
 
-    fn wants(&self, key: &[u8]) -> bool {
-        if let Plan::Only(keys) = self.plan { keys.contains(key) } else { true }
-    }
-
     /// The key of an image to be read, or why it is none.
     fn image(&self, entry: &Entry) -> Image {
         let key = self.key(entry);
-        if !self.wants(&key) {
+        if !self.plan.wants(self.passed, &key) {
             return Image::None;
         }
         if entry.kind == Kind::Other {

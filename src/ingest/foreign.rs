@@ -68,7 +68,7 @@ pub(super) fn read(
     origin: &Arc<Origin>,
     (plan, named): (&Plan, bool),
 ) -> bool {
-    let first = if let Plan::From(first) = plan { *first } else { 0 };
+    let first = plan.first();
     let mut shard = Rows { origin, plan, passed: first, counted: 0 };
     let read = match format.entries(path, first) {
         Ok(mut entries) => loop {
@@ -118,9 +118,8 @@ struct Rows<'s> {
 
 impl Rows<'_> {
     fn mark(&self, finished: bool) -> Mark {
-        // Who tries rejected entries again has read the shard to its end before.
-        let finished = finished || matches!(self.plan, Plan::Only(_));
-        Mark { origin: Arc::clone(self.origin), passed: self.passed, finished, hash: None }
+        let (passed, finished) = self.plan.reached(self.passed, finished);
+        Mark { origin: Arc::clone(self.origin), passed, finished, hash: None }
     }
 
     /// Takes one entry; `false` if the walk shall end.
@@ -132,9 +131,7 @@ impl Rows<'_> {
         self.counted += counted;
         walk.read.fetch_add(counted, Ordering::Relaxed);
         let key = [&self.origin.key, b"/".as_slice(), &name].concat();
-        if let Plan::Only(keys) = self.plan
-            && !keys.contains(&key)
-        {
+        if !self.plan.wants(self.passed, &key) {
             return true;
         }
         let mark = self.mark(false);

@@ -112,10 +112,39 @@ pub(super) enum Plan {
     From(u64),
     /// To be read again, but for a file of this content.
     Unless(u128),
-    /// Of a shard, these entries.
-    Only(BTreeSet<Vec<u8>>),
+    /// Of a shard, these entries, which were rejected, and all that come after the first `rest`.
+    Only { entries: BTreeSet<Vec<u8>>, rest: u64 },
     /// The run ends: the journal cannot be read.
     Stop,
+}
+
+impl Plan {
+    /// Of a shard that was read to its end, these entries.
+    fn of_rejects(entries: BTreeSet<Vec<u8>>) -> Self {
+        Self::Only { entries, rest: u64::MAX }
+    }
+
+    /// How many entries of a shard are passed over, whatever they are.
+    pub(super) fn first(&self) -> u64 {
+        if let Self::From(first) = self { *first } else { 0 }
+    }
+
+    /// Whether the entry is asked for that was passed as number `passed`, from 1.
+    pub(super) fn wants(&self, passed: u64, key: &[u8]) -> bool {
+        match self {
+            Self::Only { entries, rest } => passed > *rest || entries.contains(key),
+            _ => true,
+        }
+    }
+
+    /// How far a shard is with so many entries passed, and whether that is all of it: it is no less far than it was.
+    pub(super) fn reached(&self, passed: u64, finished: bool) -> (u64, bool) {
+        match self {
+            Self::Only { rest: u64::MAX, .. } => (passed, true),
+            Self::Only { rest, .. } => (passed.max(*rest), finished),
+            _ => (passed, finished),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

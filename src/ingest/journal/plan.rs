@@ -48,7 +48,7 @@ impl Journal<'_> {
         }
         match &plan {
             Plan::From(0) => return self.begin(origin, true),
-            Plan::Only(entries) => self.asked.lock().extend(entries.iter().cloned()),
+            Plan::Only { entries, .. } => self.asked.lock().extend(entries.iter().cloned()),
             _ => {}
         }
         if matches!(origin.form, Form::Shard(_)) && plan != Plan::Skip {
@@ -99,7 +99,10 @@ impl Journal<'_> {
         let same_values = note.how.as_deref() == origin.form.how();
         let as_chosen = self.is_as_chosen(origin, note);
         if !note.finished {
-            return Ok(Plan::From(if same && as_chosen { note.passed } else { 0 }));
+            return match same && as_chosen {
+                true => self.read_on(origin, note.passed),
+                false => Ok(Plan::From(0)),
+            };
         }
         if self.redo.rejects && rejected.is_some() {
             return Ok(Plan::From(0));
@@ -131,7 +134,18 @@ impl Journal<'_> {
             return Ok(Plan::Skip);
         }
         // Of another shard than it was, some entries are not enough.
-        Ok(if same && as_chosen { Plan::Only(entries) } else { Plan::From(0) })
+        Ok(if same && as_chosen { Plan::of_rejects(entries) } else { Plan::From(0) })
+    }
+
+    /// Reads on where a shard was left, and before it what was rejected, if that is tried again.
+    fn read_on(&self, origin: &Origin, passed: u64) -> Result<Plan, IngestError> {
+        if self.redo.rejects && matches!(origin.form, Form::Shard(_)) {
+            let entries = self.rejects_below(&origin.key)?;
+            if !entries.is_empty() {
+                return Ok(Plan::Only { entries, rest: passed });
+            }
+        }
+        Ok(Plan::From(passed))
     }
 
     /// Keys of the entries of a shard that were rejected.

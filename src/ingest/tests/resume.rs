@@ -240,6 +240,43 @@ fn trying_rejects_again_reads_a_shard_that_changed_whole() {
     assert_eq!((pictures, report.unwrap().done_before), (0, 1));
 }
 
+/// Rejects of a shard that was read in part were not tried again before the run after the one that was asked to.
+#[test]
+fn rejects_of_a_shard_that_was_read_in_part_are_tried_again_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let shard = folder.path().join("a.tar");
+    let mut entries: Vec<_> =
+        (0..40_u8).map(|shade| (format!("{shade}.png"), png(shade))).collect();
+    let sound = tar(&entries);
+    for broken in [1, 3, 33] {
+        entries[broken].1.fill(0);
+    }
+    let time = std::time::SystemTime::UNIX_EPOCH;
+    let write = |bytes: &[u8]| {
+        fs::write(&shard, bytes).unwrap();
+        fs::File::options().write(true).open(&shard).unwrap().set_modified(time).unwrap();
+    };
+    let home = tempfile::tempdir().unwrap();
+    let again = options().redo(Redo { rejects: true, ..Redo::default() });
+    for (number, most) in [0, 4, 8, 20, 30].into_iter().enumerate() {
+        write(&tar(&entries));
+        let db = database(&home.path().join(number.to_string()));
+        run(&db, folder.path(), &options(), 20).0.unwrap_err();
+        let there = db.len();
+        assert!(there >= 12, "{there}");
+        // As long and as old as it was, so that it is the same shard.
+        write(&sound);
+        let (_, first) = run(&db, folder.path(), &again, most);
+        let kept = db.len() - there;
+        // Stopped as well, an ordinary run goes on with what is behind, and the rest of the rejects is left to the next.
+        let (_, second) = run(&db, folder.path(), &options(), u64::MAX);
+        let (report, third) = run(&db, folder.path(), &again, u64::MAX);
+        assert_eq!((db.len(), report.unwrap().rejected_count()), (40, 0), "{most}");
+        assert_eq!(noted_rejects(&db, &[folder.path().to_path_buf()]).unwrap(), []);
+        assert_eq!(there + kept + second + third, 40, "{most}: {first} were encoded");
+    }
+}
+
 /// A folder that took the name and the place of a shard: its files were stored, and then deleted as entries of
 /// the shard that is missing.
 #[test]
