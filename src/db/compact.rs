@@ -1,23 +1,24 @@
 //! Compact: several segments become one, without the rows that are deleted.
 //!
-//! The same order as in `seal`: file first, then one batch that swaps the manifest entries and
+//! The same order as in `seal`: file first, then one change ([`Swap`]) that swaps the manifest entries and
 //! forgets the tombstones of the rows that are gone. The old files go when the last view that
 //! uses them does.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use roaring::RoaringTreemap;
+
 use crate::db::engine::Engine;
 use crate::db::gather::{Gathered, gather};
 use crate::db::options::IndexOptions;
-use crate::db::record::encode_id;
-use crate::db::seal::put_segment;
 use crate::db::segment::Segment;
+use crate::db::swap::Swap;
 use crate::db::threads::Threads;
 use crate::db::view::View;
 use crate::error::Result;
 use crate::storage::failpoint;
-use crate::storage::manifest::{INDEX_KEY, STATE_KEY, SegmentEntry, State};
+use crate::storage::manifest::{INDEX_KEY, State};
 use crate::storage::records::{Family, RecordsBatch};
 
 /// Segments of like size that are merged at once; keeps their number logarithmic.
@@ -191,28 +192,15 @@ impl Engine {
         let merged = self.write_segment(number, index, threads, &columns)?;
 
         // What grows with the merge is made before writers have to wait.
-        let mut changes = RecordsBatch::default();
-        for input in inputs {
-            changes.delete(Family::Meta, SegmentEntry::key(input.number()));
-        }
-        if let Some(segment) = &merged {
-            put_segment(&mut changes, segment);
-        }
-        for &id in &dropped {
-            changes.delete(Family::Tombstones, encode_id(id));
-        }
         dropped.sort_unstable();
+        let dropped: RoaringTreemap = dropped.into_iter().collect();
+        let swap = Swap::new(self, inputs, (number, merged), &dropped)?;
 
         let mut commit = self.lock_commit()?;
         let current = self.view();
         let state =
             State { next_segment: current.state.next_segment.max(number + 1), ..current.state };
-        changes.put(Family::Meta, STATE_KEY, state.encode());
-        failpoint::reach("merge.before_batch");
-        if let Err(error) = self.records().write(changes, true) {
-            commit.poisoned = true;
-            return Err(error);
-        }
+        let merged = swap.commit(&mut commit, state)?;
         failpoint::reach("merge.after_batch");
         let is_input = |number| inputs.iter().any(|input| input.number() == number);
         let mut segments: Vec<_> = current
@@ -227,7 +215,7 @@ impl Engine {
             records: self.records().snapshot(),
             segments,
             memtable: current.memtable.clone(),
-            deleted: current.deleted.retain(|id| dropped.binary_search(&id).is_err()),
+            deleted: current.deleted.without(&dropped),
             state,
             kept: current.kept.clone(),
         };

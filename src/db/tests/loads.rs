@@ -13,7 +13,7 @@ use crate::db::{
     BulkLoader, BulkOptions, BulkStage, Database, Duplicates, Filter, Query, Readable as _,
 };
 use crate::error::{Error, Result};
-use crate::storage::fs::OsFs;
+use crate::storage::fs::{Fs as _, OsFs};
 use crate::storage::records::WriteFault;
 
 fn load(loader: &mut BulkLoader, number: u64, value: &[u8]) -> Result<()> {
@@ -192,6 +192,88 @@ fn what_fails_after_the_commit_of_a_load_is_no_error_of_the_load() {
         }
     }
     assert!(told > 2, "the files after the commit failed {told} times");
+}
+
+/// Twenty records of which eight are there already.
+fn twenty(db: &Database) -> Result<BulkLoader> {
+    let mut loader = db.bulk_loader(BulkOptions::new().duplicates(Duplicates::Replace))?;
+    for number in 0..20 {
+        load(&mut loader, number, b"value")?;
+    }
+    Ok(loader)
+}
+
+fn check_twenty(db: &Database) {
+    assert_eq!((db.len(), db.iter().count()), (20, 20));
+    let report = db.verify().unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}
+
+/// A disk that was full while the tables of a load got their names in the record store made the handle useless, though
+/// nothing of the load was in the manifest yet.
+#[test]
+fn what_fails_before_the_commit_of_a_load_leaves_the_handle_as_it_was() {
+    for for_ever in [false, true] {
+        for n in 0.. {
+            let directory = tempfile::tempdir().unwrap();
+            let left = AtomicI64::new(i64::MAX);
+            let countdown = Arc::new(Countdown { left, for_ever, meddle: None });
+            let fs = Arc::new(FaultFs(Arc::clone(&countdown)));
+            let db = Database::create(directory.path().join("db"), options(fs)).unwrap();
+            for number in 0..8 {
+                put(&db, number).unwrap();
+            }
+            let loader = twenty(&db).unwrap();
+            countdown.left.store(n, Ordering::SeqCst);
+            let finished = loader.finish();
+            let reached = countdown.left.swap(i64::MAX, Ordering::SeqCst) < 0;
+            if let Err(error) = &finished {
+                assert!(error.to_string().contains("injected"), "fault {n}: {error}");
+                assert_eq!(db.len(), 8, "fault {n}");
+            }
+            put(&db, 3).unwrap();
+            db.seal().unwrap();
+            twenty(&db).unwrap().finish().unwrap();
+            check_twenty(&db);
+            if !reached {
+                assert!(n > 10, "a load ends with only {n} operations: it tests little");
+                break;
+            }
+        }
+    }
+}
+
+/// The same where it is RocksDB that fails: it finds no table to take in.
+#[test]
+fn a_load_whose_tables_are_refused_leaves_the_handle_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let tables = path.join("load");
+    let countdown = Arc::new(Countdown {
+        left: AtomicI64::new(i64::MAX),
+        for_ever: false,
+        meddle: Some(Box::new(move || {
+            for table in OsFs.list(&tables).unwrap_or_default() {
+                OsFs.remove(&table).unwrap();
+            }
+        })),
+    });
+    let fs = Arc::new(FaultFs(Arc::clone(&countdown)));
+    let db = Database::create(&path, options(fs)).unwrap();
+    let mut refused = 0;
+    for n in 0.. {
+        let loader = twenty(&db).unwrap();
+        countdown.left.store(n, Ordering::SeqCst);
+        let finished = loader.finish();
+        let reached = countdown.left.swap(i64::MAX, Ordering::SeqCst) < 0;
+        refused += u32::from(matches!(finished, Err(Error::Records { .. })));
+        put(&db, 3).unwrap();
+        if !reached {
+            break;
+        }
+    }
+    assert!(refused > 0, "no table was missing when the record store was to take it in");
+    check_twenty(&db);
 }
 
 /// RocksDB takes the names of the tables away where the sync of its manifest fails. The manifest may name them all the
