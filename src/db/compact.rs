@@ -77,12 +77,21 @@ impl Engine {
         let _merging = self.merging.lock();
         let wasteful = self.wasteful_segments(&self.view())?;
         if !wasteful.is_empty() {
-            self.merge_locked(&wasteful, Threads::background())?;
+            self.merge_behind(&wasteful)?;
         }
         while !self.closing.load(Ordering::Relaxed)
             && let Some(inputs) = self.merge_candidates()
         {
-            self.merge_locked(&inputs, Threads::background())?;
+            self.merge_behind(&inputs)?;
+        }
+        Ok(())
+    }
+
+    /// Merges `inputs` beside others; the caller holds the lock `merging`, and no view.
+    fn merge_behind(&self, inputs: &[Arc<Segment>]) -> Result<()> {
+        if self.merge_locked(inputs, Threads::background())? {
+            // Until then each open passes over all of them, and over what deletes them.
+            self.records().compact_families(&[Family::Tombstones])?;
         }
         Ok(())
     }
@@ -172,8 +181,9 @@ impl Engine {
         })
     }
 
-    /// Merges `inputs`; the caller holds the lock `merging`.
-    fn merge_locked(&self, inputs: &[Arc<Segment>], threads: Threads) -> Result<()> {
+    /// Merges `inputs`; the caller holds the lock `merging`. Says whether many tombstones went, which the record store
+    /// can drop as soon as no view shows them.
+    fn merge_locked(&self, inputs: &[Arc<Segment>], threads: Threads) -> Result<bool> {
         drop(self.lock_commit()?);
         failpoint::reach("merge.begin");
         let view = self.view();
@@ -227,6 +237,6 @@ impl Engine {
         failpoint::reach("merge.obsolete");
         self.write_superblock(&mut commit)?;
         failpoint::reach("merge.end");
-        Ok(())
+        Ok(self.are_many(&dropped))
     }
 }

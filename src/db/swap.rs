@@ -38,6 +38,14 @@ enum Tombstones {
     InTables(Vec<Table>),
 }
 
+impl Engine {
+    /// Whether the tombstones of these rows are too many for a batch. An open may have to read the log of a memtable
+    /// at any time.
+    pub(super) fn are_many(&self, dropped: &RoaringTreemap) -> bool {
+        dropped.len() > self.options.memtable_records as u64
+    }
+}
+
 impl<'a> Swap<'a> {
     /// Prepares what needs no lock, which is what grows with the merge: `merged`, if rows are left, takes the place
     /// of `inputs`.
@@ -54,8 +62,7 @@ impl<'a> Swap<'a> {
         }
         let tombstones = Tombstones::InBatch(RecordsBatch::default());
         let mut swap = Self { engine, merged, entries, tombstones, drafts: Vec::new() };
-        // An open reads the log of a memtable at any time.
-        if dropped.len() > engine.options.memtable_records as u64 {
+        if engine.are_many(dropped) {
             // The segment has its final name.
             let draft = swap.draft(number);
             let table = write_table(&draft, Family::Tombstones, |table| {
@@ -102,6 +109,7 @@ impl<'a> Swap<'a> {
                 tables.extend(self.write_entries()?);
                 let fs = self.engine.options.fs.as_ref();
                 fs.sync_dir(&self.engine.layout.segments())?;
+                failpoint::reach("merge.tables");
                 let prepared = records.prepare(fs, tables)?;
                 failpoint::reach("merge.before_batch");
                 prepared.commit()
