@@ -183,7 +183,7 @@ impl Engine {
 
     /// Merges `inputs`; the caller holds the lock `merging`. Says whether many tombstones went, which the record store
     /// can drop as soon as no view shows them.
-    fn merge_locked(&self, inputs: &[Arc<Segment>], threads: Threads) -> Result<bool> {
+    fn merge_locked(&self, inputs: &[Arc<Segment>], threads: Threads<'_>) -> Result<bool> {
         drop(self.lock_commit()?);
         failpoint::reach("merge.begin");
         let view = self.view();

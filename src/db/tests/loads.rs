@@ -1,7 +1,7 @@
 //! Bulk loads beside seals, filters and failing files.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use super::faults::{Countdown, FaultFs, options, put};
 use crate::code::{Address, Code};
 use crate::db::{
-    BulkLoader, BulkOptions, BulkStage, Database, Duplicates, Filter, Query, Readable as _,
+    BulkLoader, BulkOptions, BulkStage, Database, Duplicates, Filter, IndexOptions, Query,
+    Readable as _,
 };
 use crate::error::{Error, Result};
 use crate::storage::fs::{Fs as _, OsFs};
@@ -299,6 +300,49 @@ fn a_load_whose_commit_fails_is_there_whole_or_not_at_all() {
         assert!(!path.join("load").exists());
         put(&db, 99).unwrap();
     }
+}
+
+/// While indexes were built, many seconds for a large segment, a load told nothing and did not look whether it shall
+/// stop.
+#[test]
+fn a_load_tells_of_its_indexes_and_stops_while_they_are_built() {
+    const RECORDS: u64 = 3000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = Database::create(&path, options(Arc::new(OsFs))).unwrap();
+    let mut index = IndexOptions::default().prefix(true);
+    index.however_small = true;
+    // The rows, the multi-index, the lists, the prefixes and the pair table; then it is written.
+    for stop_at in (0..RECORDS).step_by(400).map(Some).chain([None]) {
+        let (flag, told) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let (stop, tell) = (Arc::clone(&flag), Arc::clone(&told));
+        let options = BulkOptions::new().index(index).cancel(flag).progress(move |at| {
+            if at.stage == BulkStage::Indexes {
+                tell.lock().push((at.done, at.total));
+                let here = stop_at.is_some_and(|stop_at| at.done >= stop_at);
+                stop.fetch_or(here, Ordering::Relaxed);
+            }
+        });
+        let mut loader = db.bulk_loader(options).unwrap();
+        for number in 0..RECORDS {
+            load(&mut loader, number, b"").unwrap();
+        }
+        let finished = loader.finish();
+        let told = std::mem::take(&mut *told.lock());
+        assert!(told.is_sorted() && told.iter().all(|(_, total)| *total == RECORDS), "{told:?}");
+        let Some(stop_at) = stop_at else {
+            finished.unwrap();
+            assert!(told.len() >= 6 && told.last() == Some(&(RECORDS, RECORDS)), "{told:?}");
+            break;
+        };
+        assert!(matches!(finished, Err(Error::Cancelled)), "{stop_at}: {finished:?}");
+        // Nothing more is built than what was under way.
+        assert!(told.iter().filter(|(done, _)| *done >= stop_at).count() <= 2, "{told:?}");
+        let segments = OsFs.list(&path.join("segments")).unwrap();
+        assert!(db.is_empty() && segments.is_empty(), "{stop_at}: {segments:?}");
+    }
+    assert_eq!(db.len(), RECORDS);
+    assert!(db.verify().unwrap().is_clean());
 }
 
 #[test]
