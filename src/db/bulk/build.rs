@@ -26,7 +26,7 @@ use crate::storage::records::Family;
 use crate::storage::tables::{Table, write_table};
 
 /// Bytes of entries that make one table.
-const TABLE_BYTES: usize = 64 << 20;
+const TABLE_BYTES: u64 = 64 << 20;
 
 /// Rows of a segment at least: fewer would not make the memory that is taken any less.
 const LEAST_ROWS: u64 = 1 << 12;

@@ -69,7 +69,8 @@ impl BulkOptions {
 
     /// Bytes of memory that the load works with, default 1 GiB, at least 16 MiB. What does not fit is
     /// sorted in parts on the disk. Larger budgets make fewer and larger segments, too, which answer
-    /// faster. The whole process takes up to half as much again, and a bit or two for each record.
+    /// faster. The whole process takes up to half as much again, a bit or two for each record, a byte for each
+    /// 2 KiB that are sorted on the disk, and what the largest value takes.
     #[must_use]
     pub fn memory_budget(mut self, bytes: usize) -> Self {
         self.memory_budget = bytes.max(MIN_BUDGET);
