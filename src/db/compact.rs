@@ -1,23 +1,24 @@
 //! Compact: several segments become one, without the rows that are deleted.
 //!
-//! The same order as in `seal`: file first, then one batch that swaps the manifest entries and
+//! The same order as in `seal`: file first, then one change ([`Swap`]) that swaps the manifest entries and
 //! forgets the tombstones of the rows that are gone. The old files go when the last view that
 //! uses them does.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use roaring::RoaringTreemap;
+
 use crate::db::engine::Engine;
 use crate::db::gather::{Gathered, gather};
 use crate::db::options::IndexOptions;
-use crate::db::record::encode_id;
-use crate::db::seal::put_segment;
 use crate::db::segment::Segment;
+use crate::db::swap::Swap;
 use crate::db::threads::Threads;
 use crate::db::view::View;
 use crate::error::Result;
 use crate::storage::failpoint;
-use crate::storage::manifest::{INDEX_KEY, STATE_KEY, SegmentEntry, State};
+use crate::storage::manifest::{INDEX_KEY, State};
 use crate::storage::records::{Family, RecordsBatch};
 
 /// Segments of like size that are merged at once; keeps their number logarithmic.
@@ -76,12 +77,21 @@ impl Engine {
         let _merging = self.merging.lock();
         let wasteful = self.wasteful_segments(&self.view())?;
         if !wasteful.is_empty() {
-            self.merge_locked(&wasteful, Threads::background())?;
+            self.merge_behind(&wasteful)?;
         }
         while !self.closing.load(Ordering::Relaxed)
             && let Some(inputs) = self.merge_candidates()
         {
-            self.merge_locked(&inputs, Threads::background())?;
+            self.merge_behind(&inputs)?;
+        }
+        Ok(())
+    }
+
+    /// Merges `inputs` beside others; the caller holds the lock `merging`, and no view.
+    fn merge_behind(&self, inputs: &[Arc<Segment>]) -> Result<()> {
+        if self.merge_locked(inputs, Threads::background())? {
+            // Until then each open passes over all of them, and over what deletes them.
+            self.records().compact_families(&[Family::Tombstones])?;
         }
         Ok(())
     }
@@ -171,8 +181,9 @@ impl Engine {
         })
     }
 
-    /// Merges `inputs`; the caller holds the lock `merging`.
-    fn merge_locked(&self, inputs: &[Arc<Segment>], threads: Threads) -> Result<()> {
+    /// Merges `inputs`; the caller holds the lock `merging`. Says whether many tombstones went, which the record store
+    /// can drop as soon as no view shows them.
+    fn merge_locked(&self, inputs: &[Arc<Segment>], threads: Threads<'_>) -> Result<bool> {
         drop(self.lock_commit()?);
         failpoint::reach("merge.begin");
         let view = self.view();
@@ -191,28 +202,15 @@ impl Engine {
         let merged = self.write_segment(number, index, threads, &columns)?;
 
         // What grows with the merge is made before writers have to wait.
-        let mut changes = RecordsBatch::default();
-        for input in inputs {
-            changes.delete(Family::Meta, SegmentEntry::key(input.number()));
-        }
-        if let Some(segment) = &merged {
-            put_segment(&mut changes, segment);
-        }
-        for &id in &dropped {
-            changes.delete(Family::Tombstones, encode_id(id));
-        }
         dropped.sort_unstable();
+        let dropped: RoaringTreemap = dropped.into_iter().collect();
+        let swap = Swap::new(self, inputs, (number, merged), &dropped)?;
 
         let mut commit = self.lock_commit()?;
         let current = self.view();
         let state =
             State { next_segment: current.state.next_segment.max(number + 1), ..current.state };
-        changes.put(Family::Meta, STATE_KEY, state.encode());
-        failpoint::reach("merge.before_batch");
-        if let Err(error) = self.records().write(changes, true) {
-            commit.poisoned = true;
-            return Err(error);
-        }
+        let merged = swap.commit(&mut commit, state)?;
         failpoint::reach("merge.after_batch");
         let is_input = |number| inputs.iter().any(|input| input.number() == number);
         let mut segments: Vec<_> = current
@@ -227,7 +225,7 @@ impl Engine {
             records: self.records().snapshot(),
             segments,
             memtable: current.memtable.clone(),
-            deleted: current.deleted.retain(|id| dropped.binary_search(&id).is_err()),
+            deleted: current.deleted.without(&dropped),
             state,
             kept: current.kept.clone(),
         };
@@ -239,6 +237,6 @@ impl Engine {
         failpoint::reach("merge.obsolete");
         self.write_superblock(&mut commit)?;
         failpoint::reach("merge.end");
-        Ok(())
+        Ok(self.are_many(&dropped))
     }
 }

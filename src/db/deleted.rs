@@ -55,6 +55,15 @@ impl DeletedIds {
         self.runs.iter().flat_map(|run| run.ids.iter())
     }
 
+    /// The ids that are not in `gone`.
+    pub(crate) fn without(&self, gone: &RoaringTreemap) -> Self {
+        let mut kept = Self::default();
+        for run in &self.runs {
+            kept.insert_set(&run.ids - gone);
+        }
+        kept
+    }
+
     /// The ids that `keep` accepts.
     pub(crate) fn retain(&self, keep: impl Fn(u64) -> bool) -> Self {
         let mut kept = Self::default();
@@ -85,5 +94,7 @@ mod tests {
         assert_eq!(found, [1, 3, 5, 7, 9, 40, 50, 200]);
         let small = deleted.retain(|id| id < 9);
         assert_eq!((small.len(), small.contains(7), small.contains(9)), (4, true, false));
+        let large = deleted.without(&[1, 3, 5, 7, 8].into_iter().collect());
+        assert_eq!((large.len(), large.contains(7), large.contains(9)), (4, false, true));
     }
 }

@@ -42,6 +42,7 @@ mod snapshot;
 mod space;
 mod stats;
 mod strict;
+mod swap;
 mod sync;
 mod threads;
 mod ticket;

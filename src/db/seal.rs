@@ -118,7 +118,7 @@ impl Engine {
         &self,
         number: u64,
         index: IndexOptions,
-        threads: Threads,
+        threads: Threads<'_>,
         columns: &Columns,
     ) -> Result<Option<Arc<Segment>>> {
         if columns.is_empty() {

@@ -1,5 +1,7 @@
 //! What the tests of this floor draw their data from, and who works for them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::Workers;
 
 /// `SplitMix64` (S. Vigna, public domain), for data that are the same at every run.
@@ -28,6 +30,21 @@ impl Workers for Both {
             scope.spawn(|| (count / 2..count).rev().for_each(job));
             (0..count / 2).for_each(job);
         });
+    }
+}
+
+/// Is stopped after some questions whether it is.
+pub(super) struct Impatient(pub(super) AtomicUsize);
+
+impl Workers for Impatient {
+    fn run(&self, count: usize, job: &(dyn Fn(usize) + Sync)) {
+        Both.run(count, job);
+    }
+
+    fn stopped(&self) -> bool {
+        let left =
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left.is_err()
     }
 }
 

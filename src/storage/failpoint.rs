@@ -39,6 +39,7 @@ pub const POINTS: &[&str] = &[
     "compact.sealed",
     "merge.begin",
     "merge.gathered",
+    "merge.tables",
     "merge.before_batch",
     "merge.after_batch",
     "merge.published",

@@ -1,5 +1,6 @@
-//! Tables become part of the record store, all at once: [`Records::ingest`] is one change of RocksDB's manifest,
+//! Tables become part of the record store, all at once: [`Prepared::commit`] is one change of RocksDB's manifest,
 //! whatever the number of tables and families; after a crash all of them are part of the store or none is.
+//! [`Records::prepare`] does before it what may fail without a doubt about what is on the disk.
 //!
 //! Where that change fails, it may be on the disk all the same: a sync that failed says nothing of what it was to
 //! sync. RocksDB then removes the names that it gave to the tables, and a manifest that names them could not be
@@ -39,13 +40,19 @@ unsafe extern "C" {
     fn hashdb_blob_files(db: *mut c_void, family: *mut c_void, length: *mut usize) -> *mut c_char;
 }
 
-/// Tables that have names in the store and are no part of it yet.
-struct Prepared<'a> {
+/// Tables that have names in the store and are no part of it yet. They lose the names if this is dropped.
+pub(crate) struct Prepared<'a> {
+    linked: Linked<'a>,
+    links: Vec<Link>,
+}
+
+/// What RocksDB holds of them.
+struct Linked<'a> {
     records: &'a Records,
     handle: *mut c_void,
 }
 
-impl Drop for Prepared<'_> {
+impl Drop for Linked<'_> {
     fn drop(&mut self) {
         if !self.handle.is_null() {
             // SAFETY: the handle is ours, was not spent, and its database is open.
@@ -54,7 +61,7 @@ impl Drop for Prepared<'_> {
     }
 }
 
-impl Prepared<'_> {
+impl Linked<'_> {
     fn commit(mut self) -> Result<()> {
         let handle = std::mem::replace(&mut self.handle, std::ptr::null_mut());
         // SAFETY: the database is open while it is borrowed; the handle is ours, and spent from here on.
@@ -69,32 +76,42 @@ struct Link {
     name: PathBuf,
 }
 
-impl Records {
-    /// Takes the tables in, all or none, durably; their files are gone afterwards. Where keys of a family
-    /// stand in several tables, the later one wins, and each wins over what is in the store. The last
+impl Prepared<'_> {
+    /// Makes the tables part of the store, all or none, durably; their files are gone afterwards. Where keys of a
+    /// family stand in several tables, the later one wins, and each wins over what is in the store. The last
     /// change gets a new number if anything was there before under one of the keys.
     ///
     /// After an error it is only known after reopening whether they were taken in.
-    pub(crate) fn ingest(&self, mut tables: Vec<Table>) -> Result<()> {
+    pub(crate) fn commit(self) -> Result<()> {
+        let Self { linked, links } = self;
+        let records = linked.records;
         #[cfg(test)]
-        let fault = self.fault.lock().take();
+        let fault = records.fault.lock().take();
         #[cfg(test)]
         if fault == Some(crate::storage::records::WriteFault::BeforeTheDisk) {
-            return Err(self.refused("injected".to_owned()));
+            return Err(records.refused("injected".to_owned()));
         }
-        tables.sort_by_key(|table| table.family as usize);
-        let prepared = self.prepare(&tables)?;
-        let links = self.links_of(&tables)?;
-        let committed = prepared.commit();
+        let committed = linked.commit();
         #[cfg(test)]
-        let committed = self.as_after_a_failed_sync(committed, fault, &links);
+        let committed = records.as_after_a_failed_sync(committed, fault, &links);
         committed.inspect_err(|_| {
             // What cannot be given back is told of when the store is opened.
-            let _told_later = self.give_names_back(&links);
+            let _told_later = records.give_names_back(&links);
         })
     }
+}
 
-    fn prepare(&self, tables: &[Table]) -> Result<Prepared<'_>> {
+impl Records {
+    /// Gives tables names in the store, of which [`Prepared::commit`] makes them a part. An error leaves the store
+    /// as it was, and the tables where they are.
+    pub(crate) fn prepare(&self, fs: &dyn Fs, mut tables: Vec<Table>) -> Result<Prepared<'_>> {
+        tables.sort_by_key(|table| table.family as usize);
+        let linked = self.link(&tables)?;
+        let links = self.links_of(fs, &tables)?;
+        Ok(Prepared { linked, links })
+    }
+
+    fn link(&self, tables: &[Table]) -> Result<Linked<'_>> {
         let mut families = Vec::with_capacity(tables.len());
         let mut paths = Vec::with_capacity(tables.len());
         for table in tables {
@@ -112,18 +129,18 @@ impl Records {
             let handle = &raw mut handle;
             hashdb_ingest_prepare(self.raw(), count, families, files.as_ptr(), handle, message)
         })?;
-        Ok(Prepared { records: self, handle })
+        Ok(Linked { records: self, handle })
     }
 
     /// The names of the tables in the store: the same files, by their inodes. Where the file system has no links the
     /// store has copies, which are not among them: of those nothing could be given back.
-    fn links_of(&self, tables: &[Table]) -> Result<Vec<Link>> {
+    fn links_of(&self, fs: &dyn Fs, tables: &[Table]) -> Result<Vec<Link>> {
         let mut inodes = std::collections::HashMap::with_capacity(tables.len());
         for table in tables {
             inodes.insert(inode(&table.path)?, &table.path);
         }
         let mut links = Vec::with_capacity(tables.len());
-        for name in OsFs.list(&self.path)? {
+        for name in fs.list(&self.path)? {
             if name.extension().is_some_and(|kind| kind == "sst")
                 && let Ok(number) = inode(&name)
                 && let Some(table) = inodes.remove(&number)

@@ -257,9 +257,14 @@ impl Records {
 
     /// Reclaims the space of deleted and replaced entries.
     pub(crate) fn compact(&self) -> Result<()> {
+        self.compact_families(&Family::ALL)
+    }
+
+    /// The same for some families.
+    pub(crate) fn compact_families(&self, families: &[Family]) -> Result<()> {
         let errors = || self.db.property_int_value("rocksdb.background-errors").ok().flatten();
         let before = errors();
-        for family in Family::ALL {
+        for &family in families {
             self.db.compact_range_cf(self.family(family)?, None::<&[u8]>, None::<&[u8]>);
         }
         // The call itself has no result.

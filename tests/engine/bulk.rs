@@ -210,7 +210,8 @@ fn a_load_that_is_given_up_leaves_nothing() {
     assert_eq!((db.len(), leftovers(&path, &db)), (1, (0, 0)));
 
     // Stopped at each stage, by whoever watches.
-    for stage in [BulkStage::Keys, BulkStage::Records, BulkStage::Segments] {
+    let stages = [BulkStage::Keys, BulkStage::Records, BulkStage::Segments, BulkStage::Indexes];
+    for stage in stages {
         let flag = Arc::new(AtomicBool::new(false));
         let set = Arc::clone(&flag);
         let options = least().threads(1).cancel(flag).progress(move |progress| {
@@ -283,7 +284,7 @@ fn a_record_that_breaks_a_limit_is_refused_and_the_load_goes_on() {
 fn progress_tells_of_every_record_and_never_runs_backwards() {
     let directory = tempfile::tempdir().unwrap();
     let db = Database::create(directory.path().join("db"), options()).unwrap();
-    let last = Arc::new([const { AtomicU64::new(0) }; 5]);
+    let last = Arc::new([const { AtomicU64::new(0) }; 6]);
     let seen = Arc::clone(&last);
     let options = BulkOptions::new().threads(1).index(IndexOptions::none()).progress(move |at| {
         let before = seen[at.stage as usize].swap(at.done, Ordering::Relaxed);
@@ -294,7 +295,8 @@ fn progress_tells_of_every_record_and_never_runs_backwards() {
         put(&mut loader, &key(number), &held(&mut random));
     }
     loader.finish().unwrap();
-    for stage in [BulkStage::Keys, BulkStage::Records, BulkStage::Segments] {
+    let stages = [BulkStage::Keys, BulkStage::Records, BulkStage::Segments, BulkStage::Indexes];
+    for stage in stages {
         assert_eq!(last[stage as usize].load(Ordering::Relaxed), 150_000, "{stage:?}");
     }
 }

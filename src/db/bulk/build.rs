@@ -8,7 +8,7 @@ use super::merge::{Merge, Sorted};
 use super::options::{BulkOptions, BulkStage, Duplicates};
 use super::passes::Passes;
 use super::removals::{Removals, Removed};
-use super::work::{Counter, Meter, deal};
+use super::work::{Counter, Meter, SegmentMeter, deal};
 use crate::db::columns::Columns;
 use crate::db::engine::Engine;
 use crate::db::options::IndexOptions;
@@ -26,7 +26,7 @@ use crate::storage::records::Family;
 use crate::storage::tables::{Table, write_table};
 
 /// Bytes of entries that make one table.
-const TABLE_BYTES: usize = 64 << 20;
+const TABLE_BYTES: u64 = 64 << 20;
 
 /// Rows of a segment at least: fewer would not make the memory that is taken any less.
 const LEAST_ROWS: u64 = 1 << 12;
@@ -141,13 +141,16 @@ impl Build<'_> {
             Meter::new(self.options, BulkStage::Segments, self.count),
         );
         let kept = self.count - built.dropped;
+        let indexes = Meter::new(self.options, BulkStage::Indexes, kept);
         // Mostly there are none, and looking for each record takes as long as reading it.
         let dropped = (built.dropped > 0).then_some(&dropped);
         // The segments are one long job and begin first. One thread more than asked for, since they all wait
         // for the disk at times.
         let threads = (self.options.threads + 1).min(self.passes.reading.threads);
         let parts = deal(threads, ranges.len() + 1, |number| match number {
-            0 => self.write_segments(by_row, kept, dropped, segments.counter()).map(Part::Segments),
+            0 => self
+                .write_segments(by_row, dropped, segments.counter(), &indexes)
+                .map(Part::Segments),
             _ => self
                 .write_records(by_row, &ranges[number - 1], dropped, records.counter())
                 .map(Part::Records),
@@ -278,10 +281,11 @@ impl Build<'_> {
     fn write_segments(
         &self,
         by_row: &[Sorted<'_>],
-        kept: u64,
         dropped: Option<&Dropped>,
         mut counter: Counter<'_, '_>,
+        indexes: &Meter<'_>,
     ) -> Result<Unnamed> {
+        let kept = indexes.total();
         let mut written = Unnamed::default();
         let index = self.options.index.unwrap_or(*self.engine.index.lock());
         let code_bytes = usize::from(self.engine.schema.code_bits / 8);
@@ -293,10 +297,15 @@ impl Build<'_> {
         let most_patches = (self.options.memory_budget / 4 / 10).clamp(LEAST_PATCHES, MOST_PATCHES);
         let mut records = Merge::new(by_row, Order::Row, &Range::default(), self.reading())?;
         let mut columns = Columns::with_capacity(code_bytes, rows);
-        let threads = Threads::of(self.options.threads);
+        let mut before = 0;
         let mut write = |columns: &mut Columns| {
             let number = self.engine.reserve_segment_number();
+            let rows = columns.len() as u64;
+            let watch = SegmentMeter { meter: indexes, before, rows };
+            let threads = Threads::of(self.options.threads).watched(&watch);
             written.0.extend(self.engine.write_segment(number, index, threads, columns)?);
+            before += rows;
+            indexes.tell(before);
             columns.clear();
             failpoint::reach("bulk.segment");
             Ok::<(), Error>(())

@@ -83,9 +83,12 @@ impl Engine {
         })?;
         tables.extend(meta);
         self.options.fs.sync_dir(&self.layout.load())?;
+        let records = self.records();
+        // What fails up to here has changed nothing: the handle stays as it is.
+        let prepared = records.prepare(self.options.fs.as_ref(), tables)?;
         failpoint::reach("bulk.before_ingest");
         let added = built.segments.keep();
-        if let Err(error) = self.records().ingest(tables) {
+        if let Err(error) = prepared.commit() {
             // It may have reached the manifest: only recovery can tell.
             commit.poisoned = true;
             return Err(error);

@@ -107,6 +107,11 @@ pub(super) enum Bound {
 }
 
 impl Bound {
+    /// Bytes of memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + if let Self::Key(key) = self { key.len() } else { 0 }
+    }
+
     /// Whether an entry stands before it.
     pub(super) fn is_behind(&self, entry: &Entry<'_>) -> bool {
         match self {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::chunk::{Chunk, Place};
 use super::entry::{Bound, Entry, Order, Range};
-use super::run::{BLOCK_BYTES, Run, RunReader};
+use super::run::{LANDMARK_BYTES, Run, RunReader};
 use crate::error::Result;
 use crate::hamming::{Level, prefetch_line};
 use crate::storage::fs::Fs;
@@ -20,33 +20,41 @@ pub(super) enum Sorted<'a> {
 }
 
 impl Sorted<'_> {
-    /// Records that stand about as many bytes apart as a block of a run is long.
-    fn landmarks(&self, order: Order) -> Vec<Bound> {
+    /// Some records, and about how many bytes there are from each up to the next.
+    fn landmarks(&self, order: Order) -> Vec<(Bound, u64)> {
         match self {
-            Self::File(run) => run.landmarks().cloned().collect(),
+            Self::File(run) => {
+                run.landmarks().map(|(first, bytes)| (first.clone(), bytes)).collect()
+            }
             Self::Memory { chunk, places } => {
                 let entry_bytes = chunk.bytes() / chunk.len().max(1);
-                let apart = (BLOCK_BYTES / entry_bytes.max(1)).max(1);
-                places.iter().step_by(apart).map(|p| order.bound(&chunk.entry(*p))).collect()
+                let apart = (LANDMARK_BYTES / entry_bytes.max(1)).max(1);
+                let bytes = (apart * entry_bytes) as u64;
+                let bound = |place: &Place| (order.bound(&chunk.entry(*place)), bytes);
+                places.iter().step_by(apart).map(bound).collect()
             }
         }
     }
 }
 
 /// Cuts the records into ranges of about `bytes` each; one at least.
-pub(super) fn ranges(sources: &[Sorted<'_>], order: Order, bytes: usize) -> Vec<Range> {
+pub(super) fn ranges(sources: &[Sorted<'_>], order: Order, bytes: u64) -> Vec<Range> {
     let mut landmarks: Vec<_> = sources.iter().flat_map(|source| source.landmarks(order)).collect();
     landmarks.sort_unstable();
-    let mut ranges = vec![Range::default()];
-    let mut cuts: Vec<_> =
-        landmarks.into_iter().step_by((bytes / BLOCK_BYTES).max(1)).skip(1).collect();
-    cuts.dedup();
-    for cut in cuts {
-        if let Some(last) = ranges.last_mut() {
-            last.to = Some(cut.clone());
+    let mut ranges = Vec::new();
+    let (mut last, mut filled) = (Range::default(), 0);
+    for (landmark, more) in landmarks {
+        if filled >= bytes && last.from.as_ref() != Some(&landmark) {
+            let from = Some(landmark.clone());
+            ranges.push(Range {
+                to: Some(landmark),
+                ..std::mem::replace(&mut last, Range { from, to: None })
+            });
+            filled = 0;
         }
-        ranges.push(Range { from: Some(cut), to: None });
+        filled += more;
     }
+    ranges.push(last);
     ranges
 }
 

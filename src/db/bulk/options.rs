@@ -69,7 +69,8 @@ impl BulkOptions {
 
     /// Bytes of memory that the load works with, default 1 GiB, at least 16 MiB. What does not fit is
     /// sorted in parts on the disk. Larger budgets make fewer and larger segments, too, which answer
-    /// faster. The whole process takes up to half as much again, and a bit or two for each record.
+    /// faster. The whole process takes up to half as much again, a bit or two for each record, a byte for each
+    /// 2 KiB that are sorted on the disk, and what the largest value takes.
     #[must_use]
     pub fn memory_budget(mut self, bytes: usize) -> Self {
         self.memory_budget = bytes.max(MIN_BUDGET);
@@ -107,7 +108,7 @@ impl BulkOptions {
     }
 
     /// A flag that stops the load with [`Error::Cancelled`](crate::Error::Cancelled) once it is set,
-    /// default none. Nothing is loaded then.
+    /// default none; within a second or so, while indexes are built too. Nothing is loaded then.
     #[must_use]
     pub fn cancel(mut self, flag: Arc<AtomicBool>) -> Self {
         self.cancel = Some(flag);
@@ -134,8 +135,11 @@ pub enum BulkStage {
     Keys,
     /// Records are written in the order of their addresses.
     Records,
-    /// Segments and their indexes are written.
+    /// The rows of segments are gathered.
     Segments,
+    /// Indexes of segments are built, and their files are written. A record is counted little by little, as the
+    /// indexes of its segment are; a load of more than one segment goes on with their rows in between.
+    Indexes,
     /// All of it becomes part of the database.
     Commit,
 }
@@ -143,7 +147,7 @@ pub enum BulkStage {
 /// How far a bulk load has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BulkProgress {
-    /// The stage; records and segments are written side by side.
+    /// The stage; records are written beside segments and their indexes.
     pub stage: BulkStage,
     /// Records that have been through it.
     pub done: u64,

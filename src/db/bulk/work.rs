@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::options::{BulkOptions, BulkProgress, BulkStage};
+use crate::db::threads::Watch;
 use crate::error::{Error, Result};
 
 /// Records between two looks at the flag that stops a load.
@@ -79,6 +80,11 @@ impl<'a> Meter<'a> {
         meter
     }
 
+    /// Records that go through the stage.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Counts for one thread.
     pub(super) fn counter(&self) -> Counter<'_, 'a> {
         Counter { meter: self, since: 0 }
@@ -88,6 +94,24 @@ impl<'a> Meter<'a> {
         if let Some(progress) = &self.options.progress {
             progress(BulkProgress { stage: self.stage, done, total: self.total });
         }
+    }
+}
+
+/// How far the indexes of one segment are.
+pub(super) struct SegmentMeter<'m, 'a> {
+    pub(super) meter: &'m Meter<'a>,
+    /// Records of segments that are written, and of this one.
+    pub(super) before: u64,
+    pub(super) rows: u64,
+}
+
+impl Watch for SegmentMeter<'_, '_> {
+    fn stopped(&self) -> bool {
+        check_cancelled(self.meter.options.cancel.as_ref()).is_err()
+    }
+
+    fn done(&self, steps: usize, of: usize) {
+        self.meter.tell(self.before + self.rows * steps as u64 / of.max(1) as u64);
     }
 }
 

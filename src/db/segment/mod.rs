@@ -231,7 +231,7 @@ impl Segment {
     }
 
     /// Who checks what is read for the first time.
-    fn threads(&self) -> Threads {
+    fn threads(&self) -> Threads<'static> {
         let many = self.entry.row_count >= MANY_ROWS;
         if many { Threads::foreground() } else { Threads::one() }
     }

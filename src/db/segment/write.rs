@@ -8,7 +8,7 @@ use super::{ADDRESSES, CODES, IDS, INFO, Segment};
 use crate::db::columns::Columns;
 use crate::db::options::IndexOptions;
 use crate::db::threads::Threads;
-use crate::error::{Corruption, Result};
+use crate::error::{Corruption, Error, Result};
 use crate::hamming::Level;
 use crate::index::{
     ClusterColumns, Clusters, MultiIndex, MultiIndexColumns, PairTable, PairTableColumns,
@@ -45,6 +45,12 @@ impl Carried {
         }
     }
 
+    /// How many indexes that is.
+    fn indexes(self) -> usize {
+        let Self { table, multi_index, clusters, prefixes } = self;
+        [table, multi_index, clusters, prefixes].into_iter().filter(|there| *there).count()
+    }
+
     fn sections(self) -> usize {
         let indexes = [
             (self.table, PAIR_TABLE.len()),
@@ -59,13 +65,13 @@ impl Carried {
 
 impl Segment {
     /// Writes a segment of these rows, durable and under its final name on return. The manifest
-    /// does not name it yet.
+    /// does not name it yet. Who watches the threads is told of the rows and of each index.
     pub(crate) fn write(
         fs: &dyn Fs,
         draft: &Path,
         path: &Path,
         (schema, index): (&Schema, IndexOptions),
-        (level, threads): (Level, Threads),
+        (level, threads): (Level, Threads<'_>),
         number: u64,
         columns: &Columns,
     ) -> Result<SegmentEntry> {
@@ -81,41 +87,74 @@ impl Segment {
         writer.section(IDS, &columns.ids)?;
         writer.section(ADDRESSES, &columns.addresses)?;
         writer.section(CODES, &columns.codes)?;
+        // The rows are one step, and what is left at the end is another.
+        let mut steps =
+            Steps { threads, done: 0, of: carried.indexes() + usize::from(has_patches) + 2 };
+        steps.step()?;
         // One index after the other, so that only one is in memory.
         let damaged = |what: Corruption| what.at(draft, 0);
         let (codes, width) = (rows.codes(), rows.code_bytes());
         if carried.table {
             let table = PairTableColumns::build(rows.addresses(), schema.address_bits);
             write_index(&mut writer, PAIR_TABLE, table_columns(&table.map_err(damaged)?))?;
+            steps.step()?;
         }
         if carried.multi_index {
             let multi = MultiIndexColumns::build_by(&threads, codes, width).map_err(damaged)?;
+            let multi = multi.ok_or(Error::Cancelled)?;
             write_index(&mut writer, MULTI_INDEX, multi_columns(&multi))?;
+            steps.step()?;
         }
         if carried.clusters {
             let clusters = ClusterColumns::build_by(&threads, level, codes, width);
-            let clusters = clusters.map_err(damaged)?;
+            let clusters = clusters.map_err(damaged)?.ok_or(Error::Cancelled)?;
             write_index(&mut writer, CLUSTERS, cluster_columns(&clusters))?;
+            steps.step()?;
         }
         if carried.prefixes
             && let Some(prefixes) = PrefixColumn::build(codes, width)
         {
             write_index(&mut writer, PREFIXES, [&prefixes.bytes])?;
+            steps.step()?;
         }
         if has_patches {
-            let [ho, ls, hr, lo, hs, lr] = PATCHES;
-            for (side, sections) in
-                [(PatchSide::High, [ho, ls, hr]), (PatchSide::Low, [lo, hs, lr])]
-            {
-                let (lists, bits) = (&columns.patches, schema.address_bits);
-                let side = PatchSideColumns::build(lists, rows.len(), bits, side);
-                let PatchSideColumns { offsets, suffixes, rows } = side.map_err(damaged)?;
-                write_index(&mut writer, sections, [&offsets, &suffixes, &rows])?;
-            }
+            write_patches(&mut writer, columns, schema.address_bits, damaged)?;
+            steps.step()?;
         }
         let file_bytes = writer.finish(path)?;
         Ok(SegmentEntry { number, row_count: info.row_count, file_bytes })
     }
+}
+
+/// How far the writing of a segment is.
+struct Steps<'a> {
+    threads: Threads<'a>,
+    done: usize,
+    of: usize,
+}
+
+impl Steps<'_> {
+    fn step(&mut self) -> Result<()> {
+        self.done += 1;
+        self.threads.done(self.done, self.of)
+    }
+}
+
+/// Writes the patch table, one side after the other.
+fn write_patches(
+    writer: &mut SegmentWriter<'_>,
+    columns: &Columns,
+    address_bits: u8,
+    damaged: impl Fn(Corruption) -> Error,
+) -> Result<()> {
+    let [ho, ls, hr, lo, hs, lr] = PATCHES;
+    for (side, sections) in [(PatchSide::High, [ho, ls, hr]), (PatchSide::Low, [lo, hs, lr])] {
+        let rows = columns.rows().len();
+        let side = PatchSideColumns::build(&columns.patches, rows, address_bits, side);
+        let PatchSideColumns { offsets, suffixes, rows } = side.map_err(&damaged)?;
+        write_index(writer, sections, [&offsets, &suffixes, &rows])?;
+    }
+    Ok(())
 }
 
 fn info(schema: &Schema, rows: &Rows<'_>) -> Info {

@@ -1,7 +1,7 @@
 //! Bulk loads beside seals, filters and failing files.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,10 +10,11 @@ use parking_lot::Mutex;
 use super::faults::{Countdown, FaultFs, options, put};
 use crate::code::{Address, Code};
 use crate::db::{
-    BulkLoader, BulkOptions, BulkStage, Database, Duplicates, Filter, Query, Readable as _,
+    BulkLoader, BulkOptions, BulkStage, Database, Duplicates, Filter, IndexOptions, Query,
+    Readable as _,
 };
 use crate::error::{Error, Result};
-use crate::storage::fs::OsFs;
+use crate::storage::fs::{Fs as _, OsFs};
 use crate::storage::records::WriteFault;
 
 fn load(loader: &mut BulkLoader, number: u64, value: &[u8]) -> Result<()> {
@@ -194,6 +195,88 @@ fn what_fails_after_the_commit_of_a_load_is_no_error_of_the_load() {
     assert!(told > 2, "the files after the commit failed {told} times");
 }
 
+/// Twenty records of which eight are there already.
+fn twenty(db: &Database) -> Result<BulkLoader> {
+    let mut loader = db.bulk_loader(BulkOptions::new().duplicates(Duplicates::Replace))?;
+    for number in 0..20 {
+        load(&mut loader, number, b"value")?;
+    }
+    Ok(loader)
+}
+
+fn check_twenty(db: &Database) {
+    assert_eq!((db.len(), db.iter().count()), (20, 20));
+    let report = db.verify().unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}
+
+/// A disk that was full while the tables of a load got their names in the record store made the handle useless, though
+/// nothing of the load was in the manifest yet.
+#[test]
+fn what_fails_before_the_commit_of_a_load_leaves_the_handle_as_it_was() {
+    for for_ever in [false, true] {
+        for n in 0.. {
+            let directory = tempfile::tempdir().unwrap();
+            let left = AtomicI64::new(i64::MAX);
+            let countdown = Arc::new(Countdown { left, for_ever, meddle: None });
+            let fs = Arc::new(FaultFs(Arc::clone(&countdown)));
+            let db = Database::create(directory.path().join("db"), options(fs)).unwrap();
+            for number in 0..8 {
+                put(&db, number).unwrap();
+            }
+            let loader = twenty(&db).unwrap();
+            countdown.left.store(n, Ordering::SeqCst);
+            let finished = loader.finish();
+            let reached = countdown.left.swap(i64::MAX, Ordering::SeqCst) < 0;
+            if let Err(error) = &finished {
+                assert!(error.to_string().contains("injected"), "fault {n}: {error}");
+                assert_eq!(db.len(), 8, "fault {n}");
+            }
+            put(&db, 3).unwrap();
+            db.seal().unwrap();
+            twenty(&db).unwrap().finish().unwrap();
+            check_twenty(&db);
+            if !reached {
+                assert!(n > 10, "a load ends with only {n} operations: it tests little");
+                break;
+            }
+        }
+    }
+}
+
+/// The same where it is RocksDB that fails: it finds no table to take in.
+#[test]
+fn a_load_whose_tables_are_refused_leaves_the_handle_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let tables = path.join("load");
+    let countdown = Arc::new(Countdown {
+        left: AtomicI64::new(i64::MAX),
+        for_ever: false,
+        meddle: Some(Box::new(move || {
+            for table in OsFs.list(&tables).unwrap_or_default() {
+                OsFs.remove(&table).unwrap();
+            }
+        })),
+    });
+    let fs = Arc::new(FaultFs(Arc::clone(&countdown)));
+    let db = Database::create(&path, options(fs)).unwrap();
+    let mut refused = 0;
+    for n in 0.. {
+        let loader = twenty(&db).unwrap();
+        countdown.left.store(n, Ordering::SeqCst);
+        let finished = loader.finish();
+        let reached = countdown.left.swap(i64::MAX, Ordering::SeqCst) < 0;
+        refused += u32::from(matches!(finished, Err(Error::Records { .. })));
+        put(&db, 3).unwrap();
+        if !reached {
+            break;
+        }
+    }
+    assert!(refused > 0, "no table was missing when the record store was to take it in");
+    check_twenty(&db);
+}
+
 /// RocksDB takes the names of the tables away where the sync of its manifest fails. The manifest may name them all the
 /// same, and a database without them did not open.
 #[test]
@@ -217,6 +300,49 @@ fn a_load_whose_commit_fails_is_there_whole_or_not_at_all() {
         assert!(!path.join("load").exists());
         put(&db, 99).unwrap();
     }
+}
+
+/// While indexes were built, many seconds for a large segment, a load told nothing and did not look whether it shall
+/// stop.
+#[test]
+fn a_load_tells_of_its_indexes_and_stops_while_they_are_built() {
+    const RECORDS: u64 = 3000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let db = Database::create(&path, options(Arc::new(OsFs))).unwrap();
+    let mut index = IndexOptions::default().prefix(true);
+    index.however_small = true;
+    // The rows, the multi-index, the lists, the prefixes and the pair table; then it is written.
+    for stop_at in (0..RECORDS).step_by(400).map(Some).chain([None]) {
+        let (flag, told) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let (stop, tell) = (Arc::clone(&flag), Arc::clone(&told));
+        let options = BulkOptions::new().index(index).cancel(flag).progress(move |at| {
+            if at.stage == BulkStage::Indexes {
+                tell.lock().push((at.done, at.total));
+                let here = stop_at.is_some_and(|stop_at| at.done >= stop_at);
+                stop.fetch_or(here, Ordering::Relaxed);
+            }
+        });
+        let mut loader = db.bulk_loader(options).unwrap();
+        for number in 0..RECORDS {
+            load(&mut loader, number, b"").unwrap();
+        }
+        let finished = loader.finish();
+        let told = std::mem::take(&mut *told.lock());
+        assert!(told.is_sorted() && told.iter().all(|(_, total)| *total == RECORDS), "{told:?}");
+        let Some(stop_at) = stop_at else {
+            finished.unwrap();
+            assert!(told.len() >= 6 && told.last() == Some(&(RECORDS, RECORDS)), "{told:?}");
+            break;
+        };
+        assert!(matches!(finished, Err(Error::Cancelled)), "{stop_at}: {finished:?}");
+        // Nothing more is built than what was under way.
+        assert!(told.iter().filter(|(done, _)| *done >= stop_at).count() <= 2, "{told:?}");
+        let segments = OsFs.list(&path.join("segments")).unwrap();
+        assert!(db.is_empty() && segments.is_empty(), "{stop_at}: {segments:?}");
+    }
+    assert_eq!(db.len(), RECORDS);
+    assert!(db.verify().unwrap().is_clean());
 }
 
 #[test]

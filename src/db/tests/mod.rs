@@ -3,6 +3,7 @@
 mod backup;
 mod faults;
 mod loads;
+mod merges;
 mod repair;
 mod seals;
 mod space;

@@ -55,10 +55,12 @@ impl ClusterColumns {
     /// `u32::MAX`.
     #[cfg(any(test, feature = "__internals"))]
     pub fn build(level: Level, codes: &[u8], code_bytes: usize) -> Result<Self, Corruption> {
+        // Who is alone is not stopped.
         Self::build_by(&crate::index::Alone, level, codes, code_bytes)
+            .map(Option::unwrap_or_default)
     }
 
-    /// The same columns, made by `workers`.
+    /// The same columns, made by `workers`; none if they were stopped.
     ///
     /// # Errors
     ///
@@ -68,7 +70,7 @@ impl ClusterColumns {
         level: Level,
         codes: &[u8],
         code_bytes: usize,
-    ) -> Result<Self, Corruption> {
+    ) -> Result<Option<Self>, Corruption> {
         if !Code::is_width(code_bytes) {
             return Err(Corruption::OutOfRange { field: "code bytes", value: code_bytes as u64 });
         }
@@ -81,10 +83,16 @@ impl ClusterColumns {
         let sample = sample(codes, code_bytes, count * SAMPLE);
         let centroids = train::train(workers, level, &sample, code_bytes, count);
         drop(sample);
-        let mut columns = Self::with_centroids(workers, level, codes, code_bytes, &centroids);
+        let columns = centroids.and_then(|centroids| {
+            Self::with_centroids(workers, level, codes, code_bytes, &centroids)
+        });
+        let Some(mut columns) = columns else { return Ok(None) };
         let clusters = Clusters::open(columns.borrow(), height, code_bytes)?;
-        columns.calibration = calibration::measure(workers, &clusters, level);
-        Ok(columns)
+        let Some(calibration) = calibration::measure(workers, &clusters, level) else {
+            return Ok(None);
+        };
+        columns.calibration = calibration;
+        Ok(Some(columns))
     }
 
     /// Lends the columns.
@@ -100,16 +108,18 @@ impl ClusterColumns {
         }
     }
 
-    /// Puts every row into the list of its nearest centroid; lists that stay empty are left out.
+    /// Puts every row into the list of its nearest centroid; lists that stay empty are left out. None if the workers
+    /// were stopped.
     fn with_centroids(
         workers: &dyn Workers,
         level: Level,
         codes: &[u8],
         code_bytes: usize,
         centroids: &[u8],
-    ) -> Self {
-        let nearest = Nearest::new(workers, level, centroids, code_bytes);
-        let (lists, distances): (Vec<_>, Vec<_>) = nearest.find(workers, codes).into_iter().unzip();
+    ) -> Option<Self> {
+        let nearest = Nearest::new(workers, level, centroids, code_bytes)?;
+        let found = nearest.find(workers, codes)?;
+        let (lists, distances): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         let (starts, mut order) = kmeans::group(&lists, centroids.len() / code_bytes);
         drop(lists);
 
@@ -139,7 +149,7 @@ impl ClusterColumns {
             for list in lists {
                 list.sort_unstable_by_key(|row| (distances[*row as usize], *row));
             }
-        });
+        })?;
         columns.rows = vec![0; order.len() * 4];
         columns.distances = vec![0; order.len() * 2];
         columns.codes = vec![0; codes.len()];
@@ -159,8 +169,8 @@ impl ClusterColumns {
                     out.copy_from_slice(&codes[*row as usize * code_bytes..][..code_bytes]);
                 }
             },
-        );
-        columns
+        )?;
+        Some(columns)
     }
 }
 

@@ -135,13 +135,17 @@ fn steps(lists: usize) -> Vec<usize> {
     small.chain(large).take_while(|step| *step <= (lists / 4).max(1)).collect()
 }
 
-/// Measures the recall of lists that were just built, and writes the column.
-pub(super) fn measure(workers: &dyn Workers, clusters: &Clusters<'_>, level: Level) -> Vec<u8> {
+/// Measures the recall of lists that were just built, and writes the column; none if the workers were stopped.
+pub(super) fn measure(
+    workers: &dyn Workers,
+    clusters: &Clusters<'_>,
+    level: Level,
+) -> Option<Vec<u8>> {
     let steps = steps(clusters.lists());
     let mut sums = vec![[Sum::default(); KS.len()]; steps.len()];
     let queries = queries(clusters);
     if clusters.len() < 2 || queries.is_empty() {
-        return Vec::new();
+        return Some(Vec::new());
     }
     let parts: Vec<_> = queries.chunks(TOGETHER).collect();
     let recalls = workers::map(workers, parts.len(), |part| {
@@ -149,7 +153,7 @@ pub(super) fn measure(workers: &dyn Workers, clusters: &Clusters<'_>, level: Lev
         found.iter().map(|found| found.recalls(&steps).collect()).collect::<Vec<Vec<_>>>()
     });
     // In the order of the queries: sums of fractions round by their order.
-    for recalls in recalls.into_iter().flatten() {
+    for recalls in recalls?.into_iter().flatten() {
         for (sums, recalls) in sums.iter_mut().zip(recalls) {
             for (sum, recall) in sums.iter_mut().zip(recalls) {
                 sum.add(recall);
@@ -165,7 +169,7 @@ pub(super) fn measure(workers: &dyn Workers, clusters: &Clusters<'_>, level: Lev
             writer.u16(error);
         }
     }
-    writer.finish()
+    Some(writer.finish())
 }
 
 /// Entries at equal steps whose rows are odd: centroids are trained on even ones.

@@ -20,7 +20,8 @@ pub(super) fn spaced(codes: &[u8], code_bytes: usize, count: usize) -> Vec<u8> {
     (0..count).flat_map(code).copied().collect()
 }
 
-/// Moves the centroids over some rounds, and tells which of them each code is nearest to.
+/// Moves the centroids over some rounds, and tells which of them each code is nearest to; none if the workers were
+/// stopped, here and below.
 pub(super) fn lloyd(
     workers: &dyn Workers,
     level: Level,
@@ -28,10 +29,10 @@ pub(super) fn lloyd(
     code_bytes: usize,
     centroids: &mut [u8],
     rounds: usize,
-) -> Vec<u32> {
+) -> Option<Vec<u32>> {
     for _ in 0..rounds {
-        let lists = assign(workers, level, codes, code_bytes, centroids);
-        update(workers, codes, code_bytes, &lists, centroids);
+        let lists = assign(workers, level, codes, code_bytes, centroids)?;
+        update(workers, codes, code_bytes, &lists, centroids)?;
     }
     assign(workers, level, codes, code_bytes, centroids)
 }
@@ -43,15 +44,15 @@ pub(super) fn assign(
     codes: &[u8],
     code_bytes: usize,
     centroids: &[u8],
-) -> Vec<u32> {
+) -> Option<Vec<u32>> {
     let mut lists = vec![0; codes.len() / code_bytes];
     let parts = codes.chunks(BATCH * code_bytes).zip(lists.chunks_mut(BATCH));
     workers::each(workers, parts, |_, (codes, lists)| {
         hamming::nearest(level, code_bytes, codes, centroids, lists);
         // The distance stands above.
         lists.iter_mut().for_each(|list| *list &= 0xffff);
-    });
-    lists
+    })?;
+    Some(lists)
 }
 
 /// Moves each centroid to the majority of its codes; one that has none stays.
@@ -61,7 +62,7 @@ pub(super) fn update(
     code_bytes: usize,
     lists: &[u32],
     centroids: &mut [u8],
-) {
+) -> Option<()> {
     let (starts, order) = group(lists, centroids.len() / code_bytes);
     let parts = centroids.chunks_mut(TOGETHER * code_bytes);
     workers::each(workers, parts, |part, centroids| {
@@ -73,7 +74,7 @@ pub(super) fn update(
             }
             majority.take(centroid);
         }
-    });
+    })
 }
 
 /// Sorts positions by list: where each list begins and the last ends, and the positions, ascending

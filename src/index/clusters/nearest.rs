@@ -30,20 +30,20 @@ pub(super) struct Nearest {
 }
 
 impl Nearest {
-    /// Groups the centroids, about as many groups as a group has members.
+    /// Groups the centroids, about as many groups as a group has members; none if the workers were stopped.
     pub(super) fn new(
         workers: &dyn Workers,
         level: Level,
         centroids: &[u8],
         code_bytes: usize,
-    ) -> Self {
+    ) -> Option<Self> {
         let count = centroids.len() / code_bytes;
         let groups = if count <= FEW { 1 } else { count.isqrt() };
         let mut centres = kmeans::spaced(centroids, code_bytes, groups);
         let lists = if groups == 1 {
             vec![0; count]
         } else {
-            kmeans::lloyd(workers, level, centroids, code_bytes, &mut centres, 4)
+            kmeans::lloyd(workers, level, centroids, code_bytes, &mut centres, 4)?
         };
         let (mut starts, numbers) = kmeans::group(&lists, groups);
         // A group without members would only take the place of another.
@@ -52,22 +52,22 @@ impl Nearest {
         let centres: Vec<u8> = (0..groups).filter(filled).flat_map(centre).copied().collect();
         starts.dedup();
         let member = |number: &u32| &centroids[*number as usize * code_bytes..][..code_bytes];
-        Self {
+        Some(Self {
             level,
             code_bytes,
             members: numbers.iter().flat_map(member).copied().collect(),
             centres,
             starts,
             numbers,
-        }
+        })
     }
 
-    /// For each code the nearest centroid, or one about as near, and its distance.
-    pub(super) fn find(&self, workers: &dyn Workers, codes: &[u8]) -> Vec<(u32, u16)> {
+    /// For each code the nearest centroid, or one about as near, and its distance; none if the workers were stopped.
+    pub(super) fn find(&self, workers: &dyn Workers, codes: &[u8]) -> Option<Vec<(u32, u16)>> {
         let mut found = vec![(0, 0); codes.len() / self.code_bytes];
         let parts = codes.chunks(BATCH * self.code_bytes).zip(found.chunks_mut(BATCH));
-        workers::each(workers, parts, |_, (codes, found)| self.find_batch(codes, found));
-        found
+        workers::each(workers, parts, |_, (codes, found)| self.find_batch(codes, found))?;
+        Some(found)
     }
 
     fn find_batch(&self, codes: &[u8], found: &mut [(u32, u16)]) {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hamming::Level;
-use crate::index::random::{Both, Lazy, Random};
+use crate::index::random::{Both, Impatient, Lazy, Random};
 use crate::index::{Alone, Collect, Counters, Neighbor, TopK, Within, Workers, scan};
 
 /// How a word of a code is drawn. Learned codes are anything but uniform.
@@ -257,9 +257,27 @@ fn the_columns_are_the_same_whoever_works_and_in_whatever_order() {
         for workers in [&Both as &dyn Workers, &Lazy] {
             let level = Level::best();
             let built = ClusterColumns::build_by(workers, level, &columns.codes, code_bytes);
-            assert_eq!(built.unwrap(), columns.lists);
+            assert_eq!(built.unwrap().unwrap(), columns.lists);
         }
     }
+}
+
+/// Whenever it is, and no half of a column is given away.
+#[test]
+fn a_builder_that_is_stopped_gives_nothing() {
+    let columns = Columns::new(3000, 24, CLUSTERED, 4);
+    let mut stopped = 0;
+    for patience in (0..).map(|step| step * step) {
+        let workers = Impatient(patience.into());
+        match ClusterColumns::build_by(&workers, Level::best(), &columns.codes, 24).unwrap() {
+            None => stopped += 1,
+            Some(built) => {
+                assert_eq!(built, columns.lists);
+                break;
+            }
+        }
+    }
+    assert!(stopped > 3, "it was stopped {stopped} times");
 }
 
 /// Centroids that are all alike fall into one group, and the key of a comparison has 16 bits for the member:
@@ -269,8 +287,8 @@ fn more_equal_centroids_than_a_key_can_name_are_still_searched() {
     let count = crate::hamming::MOST_KEYED + 300;
     let mut centroids = vec![0; count * 8];
     centroids[(count - 1) * 8..].fill(0xff);
-    let nearest = super::nearest::Nearest::new(&Both, Level::best(), &centroids, 8);
-    let found = nearest.find(&Alone, &[[0; 8], [0xff; 8]].concat());
+    let nearest = super::nearest::Nearest::new(&Both, Level::best(), &centroids, 8).unwrap();
+    let found = nearest.find(&Alone, &[[0; 8], [0xff; 8]].concat()).unwrap();
     assert_eq!(found.iter().map(|(_, distance)| *distance).collect::<Vec<_>>(), [0, 0]);
     assert_eq!(found[1].0, u32::try_from(count - 1).unwrap());
 }

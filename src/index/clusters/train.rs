@@ -15,20 +15,21 @@ const LAST_ROUNDS: usize = 2;
 /// Codes of the sample that each coarse centroid is trained on, at most.
 const COARSE_SAMPLE: usize = 256;
 
-/// Trains `count` centroids or fewer on `sample`; none if there is no code.
+/// Trains `count` centroids or fewer on `sample`; without any if there is no code. None if the
+/// workers were stopped.
 pub(super) fn train(
     workers: &dyn Workers,
     level: Level,
     sample: &[u8],
     code_bytes: usize,
     count: usize,
-) -> Vec<u8> {
+) -> Option<Vec<u8>> {
     let rows = sample.len() / code_bytes;
     let coarse_count = count.isqrt().max(1);
     let mut coarse = spaced(sample, code_bytes, coarse_count);
     let coarse_sample = spaced(sample, code_bytes, coarse_count * COARSE_SAMPLE);
-    lloyd(workers, level, &coarse_sample, code_bytes, &mut coarse, COARSE_ROUNDS);
-    let lists = assign(workers, level, sample, code_bytes, &coarse);
+    lloyd(workers, level, &coarse_sample, code_bytes, &mut coarse, COARSE_ROUNDS)?;
+    let lists = assign(workers, level, sample, code_bytes, &coarse)?;
     let (starts, order) = group(&lists, coarse.len() / code_bytes);
 
     let fine = workers::map(workers, starts.len() - 1, |list| {
@@ -40,12 +41,12 @@ pub(super) fn train(
         lloyd(&Alone, level, &codes, code_bytes, &mut fine, FINE_ROUNDS);
         fine
     });
-    let mut centroids = fine.concat();
+    let mut centroids = fine?.concat();
     for _ in 0..LAST_ROUNDS {
-        let nearest = Nearest::new(workers, level, &centroids, code_bytes);
+        let nearest = Nearest::new(workers, level, &centroids, code_bytes)?;
         let lists: Vec<_> =
-            nearest.find(workers, sample).into_iter().map(|(list, _)| list).collect();
-        update(workers, sample, code_bytes, &lists, &mut centroids);
+            nearest.find(workers, sample)?.into_iter().map(|(list, _)| list).collect();
+        update(workers, sample, code_bytes, &lists, &mut centroids)?;
     }
-    centroids
+    Some(centroids)
 }

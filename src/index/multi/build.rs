@@ -58,10 +58,12 @@ impl MultiIndexColumns {
     /// `u32::MAX`.
     #[cfg(any(test, feature = "__internals"))]
     pub fn build(codes: &[u8], code_bytes: usize) -> Result<Self, Corruption> {
-        Self::build_by(&Alone, codes, code_bytes)
+        // Who is alone is not stopped.
+        Self::build_by(&Alone, codes, code_bytes).map(Option::unwrap_or_default)
     }
 
-    /// The same columns, made by `workers`: up to [`MOST_SORTERS`] at once, 16 bytes a row for each.
+    /// The same columns, made by `workers`: up to [`MOST_SORTERS`] at once, 16 bytes a row for each. None if they
+    /// were stopped.
     ///
     /// # Errors
     ///
@@ -70,11 +72,11 @@ impl MultiIndexColumns {
         workers: &dyn Workers,
         codes: &[u8],
         code_bytes: usize,
-    ) -> Result<Self, Corruption> {
-        checked_rows(codes, code_bytes)?;
+    ) -> Result<Option<Self>, Corruption> {
+        let rows = checked_rows(codes, code_bytes)?;
         let code_bits = u16::try_from(code_bytes * 8).unwrap_or(u16::MAX);
         let order = assign::choose(&Sample::new(codes, code_bytes), code_bits);
-        Self::ordered(workers, codes, code_bytes, &order)
+        Ok(Self::ordered(workers, codes, (code_bytes, rows), &order))
     }
 
     /// Builds the columns anew with the bits in the order of a stored column, for comparison.
@@ -83,24 +85,24 @@ impl MultiIndexColumns {
     ///
     /// As [`MultiIndexColumns::build`], and if the order is no permutation of the bits.
     pub fn rebuild(codes: &[u8], code_bytes: usize, order: &[u8]) -> Result<Self, Corruption> {
-        checked_rows(codes, code_bytes)?;
+        let rows = checked_rows(codes, code_bytes)?;
         check_length("order", order, code_bytes * 8, 2)?;
         let order = order.as_chunks().0.iter().map(|bit| u16::from_le_bytes(*bit)).collect();
-        Self::ordered(&Alone, codes, code_bytes, &BitOrder::new(order)?)
+        let order = BitOrder::new(order)?;
+        Ok(Self::ordered(&Alone, codes, (code_bytes, rows), &order).unwrap_or_default())
     }
 
     fn ordered(
         workers: &dyn Workers,
         codes: &[u8],
-        code_bytes: usize,
+        (code_bytes, rows): (usize, u32),
         order: &BitOrder,
-    ) -> Result<Self, Corruption> {
-        let rows = checked_rows(codes, code_bytes)?;
+    ) -> Option<Self> {
         let sample = Sample::new(codes, code_bytes);
         let height = rows as usize;
 
         let mut row_column = vec![[0; 4]; order.words() * 2 * height];
-        permute(workers, order, codes, &mut row_column, height);
+        permute(workers, order, codes, &mut row_column, height)?;
 
         let mut offsets = vec![[0; 4]; order.words() * 2 * OFFSETS];
         let mut partners = vec![[0; 2]; order.words() * 2 * height];
@@ -112,12 +114,15 @@ impl MultiIndexColumns {
             workers::each(workers, words.chunks_mut(share), |_, words| {
                 let mut sorter = Sorter::new(rows);
                 for ((rows, partners), offsets) in words {
-                    sorter.sort(rows, partners, offsets);
+                    // The longest of all jobs.
+                    if !workers.stopped() {
+                        sorter.sort(rows, partners, offsets);
+                    }
                 }
-            });
+            })?;
         }
-        let selectivity = selectivity::measure(workers, &sample, order, &offsets, rows);
-        Ok(Self {
+        let selectivity = selectivity::measure(workers, &sample, order, &offsets, rows)?;
+        Some(Self {
             order: order.to_bytes(),
             offsets: offsets.into_flattened(),
             partners: partners.into_flattened(),
@@ -134,9 +139,9 @@ fn permute(
     codes: &[u8],
     row_column: &mut [[u8; 4]],
     height: usize,
-) {
+) -> Option<()> {
     if height == 0 {
-        return;
+        return Some(());
     }
     let permuter = Permuter::new(order);
     let code_bytes = codes.len() / height;
@@ -148,7 +153,7 @@ fn permute(
     });
     workers::each(workers, parts, |_, (codes, mut columns)| {
         permuter.permute(codes.chunks_exact(code_bytes), &mut columns);
-    });
+    })
 }
 
 /// The number of rows, if the codes are what an index can be built from.

@@ -53,14 +53,14 @@ impl Selectivity {
     }
 }
 
-/// Measures every word and every share.
+/// Measures every word and every share; none if the workers were stopped.
 pub(super) fn measure(
     workers: &dyn Workers,
     sample: &Sample<'_>,
     order: &BitOrder,
     offsets: &[[u8; 4]],
     rows: u32,
-) -> Vec<Selectivity> {
+) -> Option<Vec<Selectivity>> {
     let masks = BallMasks::new(HALF_WIDTH, MAX_SHARE / 2);
     let offsets: Vec<_> = offsets.chunks(2 * OFFSETS).collect();
     let of_words = workers::map(workers, offsets.len(), |word| {
@@ -72,7 +72,7 @@ pub(super) fn measure(
         let selectivity = |(postings, candidates)| Selectivity { postings, candidates };
         pairs.map(selectivity).collect::<Vec<_>>()
     });
-    of_words.concat()
+    Some(of_words?.concat())
 }
 
 /// The part of a word's postings that a sampled query reads, itself left out.

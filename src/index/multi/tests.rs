@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hamming::distance;
-use crate::index::random::{Both, Lazy, Random};
+use crate::index::random::{Both, Impatient, Lazy, Random};
 use crate::index::{Collect, Counters, Rows, TopK, Within, Workers, scan};
 
 const WIDTHS: [usize; 6] = [8, 16, 24, 32, 64, 128];
@@ -107,9 +107,27 @@ fn the_columns_are_the_same_whoever_works_and_in_whatever_order() {
         let columns = Data::of(Random(9).bytes(rows * code_bytes), code_bytes);
         for workers in [&Both as &dyn Workers, &Lazy] {
             let built = MultiIndexColumns::build_by(workers, &columns.codes, code_bytes);
-            assert_eq!(built.unwrap(), columns.build());
+            assert_eq!(built.unwrap().unwrap(), columns.build());
         }
     }
+}
+
+/// Whenever it is, and no half of a column is given away.
+#[test]
+fn a_builder_that_is_stopped_gives_nothing() {
+    let columns = Data::of(Random(9).bytes(20_000 * 24), 24);
+    let mut stopped = 0;
+    for patience in (0..).map(|step| step * step) {
+        let workers = Impatient(patience.into());
+        match MultiIndexColumns::build_by(&workers, &columns.codes, 24).unwrap() {
+            None => stopped += 1,
+            Some(built) => {
+                assert_eq!(built, columns.build());
+                break;
+            }
+        }
+    }
+    assert!(stopped > 3, "it was stopped {stopped} times");
 }
 
 #[test]

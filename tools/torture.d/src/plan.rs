@@ -130,7 +130,12 @@ impl Plan {
             // Prefixes are kept of codes longer than 128 bits only.
             code_bits: if loaded || still { 192 } else { pick(&mut random, &[64, 128, 256]) },
             address_bits: if still { 12 } else { pick(&mut random, &[8, 9, 12, 16]) },
-            memtable_records: if loaded { 4000 } else { pick(&mut random, &[20, 60, 200]) },
+            memtable_records: match flavour {
+                _ if loaded => 4000,
+                // So that merges drop more rows than a memtable holds, again and again.
+                Flavour::Busy => pick(&mut random, &[10, 20]),
+                _ => pick(&mut random, &[20, 60, 200]),
+            },
             mmap: random.bool(),
         }
     }

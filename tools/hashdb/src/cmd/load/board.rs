@@ -11,12 +11,13 @@ use crate::recent::Recent;
 use crate::text;
 
 /// Stages with the names of their bars and what they are called on a line; reading comes first.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 6] = [
     ("read", "read"),
     ("merge", "merge"),
     ("keys", "sort keys"),
     ("rows", "write records"),
-    ("index", "write segments"),
+    ("segment", "gather segments"),
+    ("index", "build indexes"),
 ];
 const READ: usize = 0;
 const MERGE: usize = 1;
@@ -28,6 +29,8 @@ pub(super) struct Board {
     /// None where a stage has not begun.
     stages: [Option<Stage>; NAMES.len()],
     commits: bool,
+    /// The stage that began last.
+    newest: usize,
 }
 
 /// How far a stage is.
@@ -71,7 +74,12 @@ impl Board {
     pub(super) fn new(total: Option<u64>) -> Self {
         let started = Instant::now();
         let read = Stage { done: 0, total, recent: Recent::starting(started) };
-        Self { started, stages: [Some(read), None, None, None, None], commits: false }
+        Self {
+            started,
+            stages: [Some(read), None, None, None, None, None],
+            commits: false,
+            newest: READ,
+        }
     }
 
     pub(super) fn started(&self) -> Instant {
@@ -98,10 +106,13 @@ impl Board {
             BulkStage::Keys => 2,
             BulkStage::Records => 3,
             BulkStage::Segments => 4,
-            _ => {
+            BulkStage::Indexes => 5,
+            BulkStage::Commit => {
                 self.commits = true;
                 return;
             }
+            // One of a newer library.
+            _ => return,
         };
         self.learn(number, at.done, Some(at.total));
     }
@@ -109,6 +120,7 @@ impl Board {
     fn learn(&mut self, number: usize, done: u64, total: Option<u64>) {
         let now = Instant::now();
         let Some(stage) = self.stages.get_mut(number) else { return };
+        self.newest = self.newest.max(number);
         let starting = || Stage { done: 0, total, recent: Recent::starting(now) };
         let stage = stage.get_or_insert_with(starting);
         // Several threads tell, and not in the order in which they counted.
@@ -123,14 +135,20 @@ impl Board {
         begun.filter(|(_, stage)| !stage.is_done() && !self.commits)
     }
 
-    /// The stage that has the longest way to go, if one is under way, else the last one.
+    /// The stage that has the longest way to go, if one is under way; else what comes after the newest one, which is
+    /// counted to its end: what was read is put in order, and so are the records that go.
     fn slowest(&self) -> Option<(&'static str, &Stage)> {
         let fraction = |stage: &Stage| stage.fraction().unwrap_or(0.0);
         let slowest = self
             .under_way()
             .min_by(|(_, left), (_, right)| fraction(left).total_cmp(&fraction(right)));
-        let last = self.stages.iter().flatten().next_back();
-        slowest.or_else(|| last.map(|stage| ("commit", stage)))
+        let stage = self.stages.get(self.newest)?.as_ref()?;
+        let name = match self.newest {
+            _ if self.commits => "commit",
+            READ => "sort",
+            newest => NAMES[newest].1,
+        };
+        slowest.or(Some((name, stage)))
     }
 }
 
@@ -195,9 +213,11 @@ mod tests {
         let mut board = Board::new(Some(2000));
         board.read(500);
         assert!(board.line().starts_with("read: 500 of 2,000 rows, "), "{}", board.line());
-        assert_eq!((board.fraction(), board.stages().len()), (Some(0.25), 5));
+        assert_eq!((board.fraction(), board.stages().len()), (Some(0.25), 6));
         board.read(1000);
         board.all_read();
+        // Nothing has begun that tells how far it is.
+        assert!(board.line().starts_with("sort: 1,000 of 1,000 rows"), "{}", board.line());
         board.written(at(BulkStage::Merge, 250));
         assert!(board.line().starts_with("merge: 250 of 1,000 rows, "), "{}", board.line());
         let json = serde_json::to_value(&board).unwrap();
@@ -208,15 +228,23 @@ mod tests {
         );
         board.written(at(BulkStage::Merge, 1000));
         board.written(at(BulkStage::Keys, 1000));
+        assert!(board.line().starts_with("sort keys: 1,000 of"), "{}", board.line());
         // Records and segments are written side by side, and a thread may tell late.
         board.written(at(BulkStage::Records, 600));
         board.written(at(BulkStage::Records, 500));
         board.written(at(BulkStage::Segments, 100));
         let line = board.line();
         assert!(line.starts_with("write records: 600 of 1,000 rows, "), "{line}");
-        assert!(line.contains("; write segments: 100 of 1,000 rows, "), "{line}");
+        assert!(line.contains("; gather segments: 100 of 1,000 rows, "), "{line}");
         let json = serde_json::to_value(&board).unwrap();
-        assert_eq!((&json["stage"], &json["done"]), (&"write segments".into(), &100.into()));
+        assert_eq!((&json["stage"], &json["done"]), (&"gather segments".into(), &100.into()));
+        // Indexes are built long after all rows have been written and gathered.
+        board.written(at(BulkStage::Records, 1000));
+        board.written(at(BulkStage::Indexes, 0));
+        board.written(at(BulkStage::Segments, 1000));
+        assert!(board.line().starts_with("build indexes: 0 of 1,000 rows, "), "{}", board.line());
+        board.written(at(BulkStage::Indexes, 1000));
+        assert!(board.line().starts_with("build indexes: 1,000 of 1,000"), "{}", board.line());
         board.written(at(BulkStage::Commit, 0));
         assert!(board.line().starts_with("commit: "), "{}", board.line());
     }
