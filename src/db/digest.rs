@@ -21,8 +21,11 @@ use crate::storage::records::Family;
 const NAME: &[u8; 16] = b"hashdb digest 1\0";
 /// Stands before patch addresses, with their number.
 const PATCHES: u32 = 1 << 31;
-/// Records that are looked up together.
-const CHUNK: usize = 1 << 17;
+/// Records that are looked up together, at first and at least, and at most.
+const FIRST_CHUNK: usize = 1 << 13;
+const LARGEST_CHUNK: usize = 1 << 17;
+/// Bytes that a chunk takes, about.
+const CHUNK_BYTES: usize = 64 << 20;
 /// Of these, a thread takes this many at least.
 const SHARE: usize = 256;
 /// More threads would only wait for each other.
@@ -30,7 +33,7 @@ const MAX_THREADS: usize = 64;
 /// Bytes that are hashed at once, at least.
 const HASHED_BYTES: usize = 128 << 10;
 /// Bytes of values that are kept of a chunk; beyond them a value is read when it is hashed.
-const KEPT_BYTES: usize = 32 << 20;
+const KEPT_BYTES: usize = CHUNK_BYTES;
 
 /// The digest of the records of one state. Two databases have the same if and only if they have the
 /// same widths and the same records by key, address, code, value and patch addresses.
@@ -57,6 +60,17 @@ struct Found {
     value: Option<Vec<u8>>,
 }
 
+impl Found {
+    /// Bytes of memory that it takes.
+    fn memory(&self) -> usize {
+        let of_record = |record: &Record| {
+            record.key.len() + record.code.as_bytes().len() + size_of_val(record.patches.as_slice())
+        };
+        let of_value = self.value.as_ref().map_or(0, Vec::len);
+        size_of::<Self>() + self.key.len() + self.record.as_ref().map_or(0, of_record) + of_value
+    }
+}
+
 /// Hashes all records, with `threads` threads for looking them up, 0 for one a core.
 pub(crate) fn digest(
     snapshot: &Snapshot,
@@ -73,9 +87,11 @@ pub(crate) fn digest(
     bytes.u8(0);
     let mut bytes = bytes.finish();
     let mut records = 0;
-    let mut chunk: Vec<Found> = Vec::with_capacity(CHUNK);
+    let (mut chunk, mut most, mut key_bytes) = (Vec::with_capacity(FIRST_CHUNK), FIRST_CHUNK, 0);
+    // Says how many records of this kind fit into a chunk.
     let mut take = |chunk: &mut Vec<Found>| {
         look_up(snapshot, chunk, threads)?;
+        let (count, taken) = (chunk.len(), chunk.iter().map(Found::memory).sum::<usize>());
         for found in chunk.drain(..) {
             add(snapshot, found, &mut bytes)?;
             records += 1;
@@ -86,13 +102,15 @@ pub(crate) fn digest(
             }
         }
         progress(records);
-        Ok(())
+        Ok(count.saturating_mul(CHUNK_BYTES) / taken.max(1))
     };
     view.records.scan(Family::Keys, &[], |key, value| {
         let entry = KeyEntry::decode(value).map_err(|what| view.records.damage(&what))?;
         chunk.push(Found { key: key.to_vec(), entry, record: None, value: None });
-        if chunk.len() == CHUNK {
-            take(&mut chunk)?;
+        key_bytes += key.len();
+        if chunk.len() >= most || key_bytes > CHUNK_BYTES / 2 {
+            most = take(&mut chunk)?.clamp(FIRST_CHUNK, LARGEST_CHUNK.min(most * 4));
+            key_bytes = 0;
         }
         Ok(ControlFlow::Continue(()))
     })?;
@@ -124,14 +142,16 @@ fn read_records(snapshot: &Snapshot, part: &mut [&mut Found]) -> Result<()> {
 /// Reads values, which come in the order in which they lie, as many as are kept.
 fn read_values(snapshot: &Snapshot, part: &mut [&mut Found], most_bytes: usize) -> Result<()> {
     let mut cursor = snapshot.view.records.sparse_cursor(Family::Values)?;
-    let mut kept = 0;
+    let (mut kept, mut last) = (0, 0);
     let with_value =
         part.iter_mut().filter(|found| found.record.is_some() && found.entry.has_value);
     for found in with_value {
         if kept >= most_bytes {
             break;
         }
-        let value = cursor.find(&encode_id(found.entry.location.id))?;
+        let id = found.entry.location.id;
+        let between = id - std::mem::replace(&mut last, id);
+        let value = cursor.find_behind(&encode_id(id), between)?;
         kept += value.map_or(0, <[u8]>::len);
         found.value = value.map(<[u8]>::to_vec);
     }

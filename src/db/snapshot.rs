@@ -151,8 +151,10 @@ pub trait Readable {
         let mut order = Vec::from_iter(with_value);
         order.sort_unstable_by_key(|(_, record)| record.id);
         let mut values = snapshot.view.records.sparse_cursor(Family::Values)?;
+        let mut last = 0;
         for (place, record) in order {
-            let Some(value) = values.find(&encode_id(record.id))? else {
+            let between = record.id - std::mem::replace(&mut last, record.id);
+            let Some(value) = values.find_behind(&encode_id(record.id), between)? else {
                 return Err(snapshot.without_value(record)?);
             };
             if visit(place, value)?.is_break() {

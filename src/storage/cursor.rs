@@ -40,8 +40,15 @@ impl RecordsSnapshot {
 impl Cursor<'_> {
     /// The value of a key, if it is there; keys are asked for in rising order.
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<Option<&[u8]>> {
+        self.find_behind(key, 1)
+    }
+
+    /// The same where at most so many entries begin behind the last key that was asked for, up to this one: if they
+    /// are many, they are not stepped over, since each step reads a value.
+    pub(crate) fn find_behind(&mut self, key: &[u8], entries: u64) -> Result<Option<&[u8]>> {
+        let most = if entries <= STEPS as u64 { STEPS } else { 0 };
         let mut steps = 0;
-        while self.placed && self.entries.key().is_some_and(|at| at < key) && steps < STEPS {
+        while self.placed && self.entries.key().is_some_and(|at| at < key) && steps < most {
             self.entries.next();
             steps += 1;
         }

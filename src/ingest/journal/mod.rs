@@ -4,7 +4,7 @@
 //!
 //! Notes (storage-format.md, section 4.1): `ingest/source/` + key: [`SourceNote`]; `ingest/reject/` + key:
 //! [`RejectNote`], both as JSON; `ingest/patches`: how many patch addresses the records of a run were given;
-//! `ingest/round`: the last reading of everything anew.
+//! `ingest/round/` + what names its paths: a reading of everything anew that was stopped.
 //!
 //! `plan` says what a source still needs, `rounds` what everything anew means to it, `rejects` tells what was rejected, `missing` what is no longer there;
 //! `below` compares keys as paths.
@@ -32,6 +32,7 @@ use super::source::{Planner, key_of, pattern_of};
 use crate::db::{DONE_PREFIX, Database, MAX_KEY_BYTES, Readable, WriteBatch};
 use below::{Below, outermost};
 use missing::Changes;
+use rounds::Round;
 
 pub use rejects::{NotedReject, for_each_noted_reject, noted_rejects};
 
@@ -52,7 +53,8 @@ pub struct Redo {
     /// this run would read it with other [`Siblings`](super::Siblings) or by another
     /// [`ShardFormat`](super::ShardFormat).
     pub changed: bool,
-    /// Everything is read again. A run of this kind that did not come to its end is gone on with by the next one.
+    /// Everything is read again. A run of this kind that did not come to its end is gone on with by the next one over
+    /// the same paths, which tries its rejects again.
     pub all: bool,
 }
 
@@ -205,7 +207,7 @@ pub(super) struct Journal<'a> {
     db: &'a Database,
     redo: Redo,
     /// The round of this run, if it reads everything again.
-    round: Option<u64>,
+    round: Option<Round>,
     choice: Choice,
     /// Whether this run has noted its patches.
     patches_noted: AtomicBool,
@@ -262,7 +264,9 @@ impl<'a> Journal<'a> {
         Ok(Self {
             db,
             redo: options.redo,
-            round: options.redo.all.then(|| rounds::enter(db)).transpose()?,
+            round: (options.redo.all)
+                .then(|| Round::enter(db, given, options.listed))
+                .transpose()?,
             choice: Choice {
                 store: options.store.label(),
                 patches: Some(options.patches).filter(|count| *count > 0),
@@ -364,7 +368,7 @@ impl<'a> Journal<'a> {
             how: origin.form.how().map(str::to_owned),
             shard: Some(matches!(origin.form, Form::Shard(_))),
             since: None,
-            round: self.round,
+            round: self.round(),
             choice: self.choice.clone(),
         }
     }

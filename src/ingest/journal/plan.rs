@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use super::rounds::is_same;
 use super::{
     Form, Journal, Origin, Plan, REJECTS, Reading, RejectNote, SOURCES, SourceNote, Touched, parse,
 };
@@ -64,7 +65,7 @@ impl Journal<'_> {
         let is_shard = matches!(origin.form, Form::Shard(_));
         if is_shard && (known || self.has_sources_below(&origin.key)?) {
             let since = Some(self.db.snapshot().new_from());
-            let reading = Reading { since, round: self.round, begins: true };
+            let reading = Reading { since, round: self.round(), begins: true };
             self.readings.lock().insert(origin.key.clone(), reading);
         }
         Ok(Plan::From(0))
@@ -79,9 +80,9 @@ impl Journal<'_> {
         Ok(found)
     }
 
-    /// Whether a source is as it was when it was read, as far as its size and time tell.
-    pub(super) fn is_same(&self, origin: &Origin, note: &SourceNote) -> bool {
-        (note.bytes, note.modified) == (origin.bytes, origin.modified)
+    /// Whether rejects are tried again. Of a round that was stopped they are: its cause may have been theirs.
+    fn retries(&self) -> bool {
+        self.redo.rejects || self.redo.all
     }
 
     /// Whether a source was read as this run would read it.
@@ -95,7 +96,7 @@ impl Journal<'_> {
         note: &SourceNote,
         rejected: Option<&RejectNote>,
     ) -> Result<Plan, IngestError> {
-        let same = self.is_same(origin, note);
+        let same = is_same(origin, note);
         let same_values = note.how.as_deref() == origin.form.how();
         let as_chosen = self.is_as_chosen(origin, note);
         if !note.finished {
@@ -104,7 +105,7 @@ impl Journal<'_> {
                 false => Ok(Plan::From(0)),
             };
         }
-        if self.redo.rejects && rejected.is_some() {
+        if self.retries() && rejected.is_some() {
             return Ok(Plan::From(0));
         }
         // Its schema is wrong for columns that nobody asks for any more.
@@ -128,7 +129,7 @@ impl Journal<'_> {
             return Ok(Plan::Unless(hash));
         }
         let entries =
-            if self.redo.rejects { self.rejects_below(&origin.key)? } else { BTreeSet::new() };
+            if self.retries() { self.rejects_below(&origin.key)? } else { BTreeSet::new() };
         if entries.is_empty() {
             self.count_kept(as_chosen || rejected.is_some());
             return Ok(Plan::Skip);
@@ -139,7 +140,7 @@ impl Journal<'_> {
 
     /// Reads on where a shard was left, and before it what was rejected, if that is tried again.
     fn read_on(&self, origin: &Origin, passed: u64) -> Result<Plan, IngestError> {
-        if self.redo.rejects && matches!(origin.form, Form::Shard(_)) {
+        if self.retries() && matches!(origin.form, Form::Shard(_)) {
             let entries = self.rejects_below(&origin.key)?;
             if !entries.is_empty() {
                 return Ok(Plan::Only { entries, rest: passed });

@@ -1,58 +1,94 @@
 //! Rounds: readings of everything anew, each of which may take several runs. A source says in which round it was read
-//! last, so that a run goes on where the one before was stopped.
+//! last, so that a run goes on where the one before was stopped. Each set of paths has a round of its own, and so has each
+//! release, which may read otherwise.
 
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Journal, Origin, SourceNote, text_of};
+use super::{Journal, Origin, SourceNote, key_of, text_of};
 use crate::db::{Database, Readable as _, WriteBatch, WriteOptions};
 use crate::ingest::IngestError;
 
-const ROUND: &[u8] = b"ingest/round";
+const ROUNDS: &[u8] = b"ingest/round/";
 
-/// The note of the last round.
+/// A round that is under way. There is a note of it as long as it did not come to its end.
+#[derive(Debug)]
+pub(super) struct Round {
+    name: Vec<u8>,
+    began: u64,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct RoundNote {
-    /// When it began, in nanoseconds since 1970, and later than all before: its name.
+    /// When it began, in nanoseconds since 1970: what sources call it.
     began: u64,
-    finished: bool,
 }
 
-/// The name of the round that a run goes on with or, if the last one came to its end, begins.
-pub(super) fn enter(db: &Database) -> Result<u64, IngestError> {
-    // One that cannot be read is no hindrance to reading everything again.
-    let last = db.note(ROUND)?.and_then(|note| serde_json::from_slice::<RoundNote>(&note).ok());
-    if let Some(RoundNote { began, finished: false }) = last {
-        return Ok(began);
+impl Round {
+    /// The round of these paths that was stopped, or a new one.
+    pub(super) fn enter(
+        db: &Database,
+        given: &[PathBuf],
+        listed: &[PathBuf],
+    ) -> Result<Self, IngestError> {
+        let mut hash = blake3::Hasher::new();
+        hash.update(env!("CARGO_PKG_VERSION").as_bytes());
+        for paths in [given, listed] {
+            hash.update(&(paths.len() as u64).to_le_bytes());
+            for key in paths.iter().map(|path| key_of(path)) {
+                hash.update(&(key.len() as u64).to_le_bytes());
+                hash.update(&key);
+            }
+        }
+        let name = [ROUNDS, &hash.finalize().to_hex().as_bytes()[..32]].concat();
+        // One that cannot be read is no hindrance to reading everything again.
+        let stopped = db.note(&name)?.and_then(|note| serde_json::from_slice(&note).ok());
+        if let Some(RoundNote { began }) = stopped {
+            return Ok(Self { name, began });
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let began = u64::try_from(now).unwrap_or(u64::MAX);
+        let mut batch = WriteBatch::new();
+        batch.put_note(&name, &text_of(&RoundNote { began })?);
+        db.write(batch, WriteOptions::default())?;
+        Ok(Self { name, began })
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let now = u64::try_from(now).unwrap_or(u64::MAX);
-    let began = last.map_or(now, |last| now.max(last.began.saturating_add(1)));
-    write(db, &RoundNote { began, finished: false })?;
-    Ok(began)
-}
 
-fn write(db: &Database, note: &RoundNote) -> Result<(), IngestError> {
-    let mut batch = WriteBatch::new();
-    batch.put_note(ROUND, &text_of(note)?);
-    db.write(batch, WriteOptions::default())?;
-    Ok(())
+    /// What sources call it.
+    pub(super) fn began(&self) -> u64 {
+        self.began
+    }
 }
 
 impl Journal<'_> {
     /// The run came to its end, and so did its round.
     pub(in crate::ingest) fn end_round(&self) -> Result<(), IngestError> {
-        self.round.map_or(Ok(()), |began| write(self.db, &RoundNote { began, finished: true }))
+        if let Some(round) = &self.round {
+            let mut batch = WriteBatch::new();
+            batch.delete_note(&round.name);
+            self.db.write(batch, WriteOptions::default())?;
+        }
+        Ok(())
+    }
+
+    /// What this run's sources call its round, if it has one.
+    pub(super) fn round(&self) -> Option<u64> {
+        self.round.as_ref().map(Round::began)
     }
 
     /// Whether a source was read in this round already, or begun, as it is and as this run would read it.
     pub(super) fn is_of_round(&self, origin: &Origin, note: &[u8]) -> bool {
         let note = serde_json::from_slice::<SourceNote>(note);
         note.is_ok_and(|note| {
-            note.round == self.round
-                && self.is_same(origin, &note)
-                && self.is_as_chosen(origin, &note)
+            let is_of_it = note.round.is_some() && note.round == self.round();
+            is_of_it && is_same(origin, &note) && self.is_as_chosen(origin, &note)
         })
     }
+}
+
+/// Whether a source is as it was when it was read, as far as its size and time tell.
+pub(super) fn is_same(origin: &Origin, note: &SourceNote) -> bool {
+    (note.bytes, note.modified) == (origin.bytes, origin.modified)
 }

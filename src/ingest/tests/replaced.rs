@@ -468,6 +468,17 @@ fn reading_everything_again_is_gone_on_with_and_then_begins_anew() {
     // Of a round that came to its end nothing is left out by the next one.
     let (report, pictures) = run(&db, path, &all, u64::MAX);
     assert_eq!((report.unwrap().done, pictures), (97, 97));
+    // Other paths have a round of their own, and do not end this one.
+    run(&db, path, &all, 60).0.unwrap_err();
+    let (_, other) = run(&db, &path.join("a.tar"), &all, u64::MAX);
+    assert!(other > 30, "{other}");
+    let (_, rest) = run(&db, path, &all, u64::MAX);
+    assert!(rest < 97, "{rest}");
+    assert_eq!(content(&db), expected);
+    // Rejects are tried again by the run that goes on: what stopped it may have caused them.
+    run(&db, path, &all, 60).0.unwrap_err();
+    let (report, _) = run(&db, path, &all, u64::MAX);
+    assert_eq!(report.unwrap().rejected_count(), 3);
     // What changed meanwhile, or is asked for otherwise, is read again though it was in the round.
     run(&db, path, &all, 60).0.unwrap_err();
     fs::write(path.join("03.png"), png(77)).unwrap();

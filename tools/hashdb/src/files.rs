@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,8 @@ use tempfile::{Builder, NamedTempFile, TempDir};
 
 /// What the names of drafts end with.
 const DRAFT: &str = ".tmp";
+/// Bytes of a file's name that stand in those of its drafts.
+const MOST_OF_NAME: usize = 200;
 
 /// Reads a whole file of at most `limit` bytes.
 #[expect(clippy::disallowed_methods, reason = "the error names the path")]
@@ -90,9 +93,10 @@ fn without_path(error: io::Error) -> io::Error {
 
 /// The folder in which `path` lies, and what the names of its drafts begin with.
 fn place_of(path: &Path) -> (&Path, OsString) {
-    let mut begin = path.file_name().unwrap_or_default().to_owned();
-    begin.push(".");
-    (folder_of(path), begin)
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    // File systems take names of 255 bytes.
+    let begin = [&name[..name.len().min(MOST_OF_NAME)], b"."].concat();
+    (folder_of(path), OsString::from_vec(begin))
 }
 
 /// The folder in which `path` lies.

@@ -26,7 +26,7 @@ pub(crate) fn check_codes(codes: &Npy, expected: u16) -> Result<()> {
     let found = check_width(codes)?;
     if found != expected {
         let path = codes.path().display();
-        bail!("{path} holds codes of {found} bits, expected {expected} as in the database");
+        bail!("{path} holds codes of {found} bits, expected {expected}, as the database has");
     }
     Ok(())
 }

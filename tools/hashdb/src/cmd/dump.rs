@@ -23,7 +23,7 @@ use crate::text;
 /// Write records to a table that hashdb load takes: numpy, Parquet, Arrow IPC, CSV, JSON lines
 ///
 /// One state of the database is written, in the order of addresses, also while another process writes
-/// to it. The table gets its name when it is whole. numpy: FILE becomes a folder of .npy files. A column of
+/// to it. The table gets its name when it is whole; until then, and if the command is killed, it is FILE.*.tmp. numpy: FILE becomes a folder of .npy files. A column of
 /// patch addresses is there if a record may have some.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -49,10 +49,13 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Records whose values are looked up together: those that lie in one block are read with it.
-const GATHERED_RECORDS: usize = 1 << 19;
-/// Bytes of keys and codes, and of values, that are gathered at most; a value beyond them is looked up by itself.
+/// Records whose values are looked up together, at first and at most: those that lie in one block are read with it.
+const FIRST_GATHERED: usize = 1 << 12;
+const MOST_GATHERED: usize = 1 << 19;
+/// Bytes of records that are gathered, about, and of values at most: one beyond them is looked up by itself.
 const GATHERED_BYTES: usize = 64 << 20;
+/// Values between two looks whether the user wants to stop.
+const LOOK: usize = 256;
 
 /// What a dump did.
 #[derive(Debug, Serialize)]
@@ -106,9 +109,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 struct Copy<'a> {
     snapshot: &'a Snapshot,
     sink: &'a mut dyn Sink,
+    interrupt: &'a Interrupt,
     /// Those that pass the filters and were not written, and about how many bytes they take.
     records: Vec<Record>,
     bytes: usize,
+    /// How many of them are gathered: as many as fit into memory with their values, by those that were met.
+    most: usize,
     rows: Rows,
     dumped: u64,
 }
@@ -126,28 +132,38 @@ fn copy(
     let passes = |record: &Record| {
         record.key.starts_with(prefix) && ids.as_ref().is_none_or(|ids| ids.contains(&record.id))
     };
-    let mut copy =
-        Copy { snapshot, sink, records: Vec::new(), bytes: 0, rows: Rows::default(), dumped: 0 };
+    let mut copy = Copy {
+        snapshot,
+        sink,
+        interrupt,
+        records: Vec::new(),
+        bytes: 0,
+        most: FIRST_GATHERED,
+        rows: Rows::default(),
+        dumped: 0,
+    };
     let mut read = 0;
     for record in snapshot.iter() {
         let record = record?;
         read += 1;
         if passes(&record) {
-            copy.bytes +=
-                record.key.len() + record.code.as_bytes().len() + 4 * record.patches.len();
-            copy.records.push(record);
+            copy.gather(record);
         }
-        if copy.records.len() == GATHERED_RECORDS || copy.bytes > GATHERED_BYTES {
-            copy.write(|dumped| progress(read, dumped), interrupt)?;
+        if copy.is_full() {
+            // What is gathered is read when it is written.
+            copy.write(|dumped, left| progress(read - left, dumped))?;
         }
         if read % 4096 == 0 {
-            progress(read, copy.dumped);
+            progress(read - copy.records.len() as u64, copy.dumped);
         }
         if interrupt.is_set() {
             return Ok(None);
         }
     }
-    copy.write(|dumped| progress(read, dumped), interrupt)?;
+    copy.write(|dumped, left| progress(read - left, dumped))?;
+    if interrupt.is_set() {
+        return Ok(None);
+    }
     progress(read, copy.dumped);
     if let Some(ids) = ids
         && prefix.is_empty()
@@ -155,17 +171,34 @@ fn copy(
     {
         note(&format!("no record has {} of the ids", text::count(unknown)));
     }
-    Ok(Some(copy.dumped).filter(|_| !interrupt.is_set()))
+    Ok(Some(copy.dumped))
 }
 
 impl Copy<'_> {
-    /// Writes the records that were gathered, as long as the user wants it.
-    fn write(&mut self, mut progress: impl FnMut(u64), interrupt: &Interrupt) -> Result<()> {
+    fn gather(&mut self, record: Record) {
+        let patches = size_of_val(record.patches.as_slice());
+        self.bytes +=
+            size_of::<Record>() + record.key.len() + record.code.as_bytes().len() + patches;
+        self.records.push(record);
+    }
+
+    fn is_full(&self) -> bool {
+        self.records.len() >= self.most || self.bytes > GATHERED_BYTES
+    }
+
+    /// Writes the records that were gathered, as long as the user wants it, and tells how many were written by then and
+    /// how many of them are left.
+    fn write(&mut self, mut progress: impl FnMut(u64, u64)) -> Result<()> {
         let records = std::mem::take(&mut self.records);
-        self.bytes = 0;
-        let mut values = self.values(&records)?;
+        let (mut values, value_bytes) = self.values(&records)?;
+        let taken = (std::mem::take(&mut self.bytes) + value_bytes).max(1);
+        let fitting = records.len().saturating_mul(GATHERED_BYTES) / taken;
+        self.most = fitting.clamp(LOOK, (self.most * 4).min(MOST_GATHERED));
         self.rows.clear(self.dumped);
         for (place, record) in records.iter().enumerate() {
+            if place % LOOK == 0 && self.interrupt.is_set() {
+                return Ok(());
+            }
             let value = match values.get_mut(place).and_then(Option::take) {
                 Some(value) => value,
                 // One of none costs nothing.
@@ -176,28 +209,27 @@ impl Copy<'_> {
                 self.sink.write(&self.rows)?;
                 self.dumped += self.rows.len() as u64;
                 self.rows.clear(self.dumped);
-                progress(self.dumped);
-                if interrupt.is_set() {
-                    return Ok(());
-                }
+                progress(self.dumped, (records.len() - place - 1) as u64);
             }
         }
         Ok(())
     }
 
-    /// The values of records by their places, as many as fit into memory.
-    fn values(&self, records: &[Record]) -> Result<Vec<Option<Vec<u8>>>> {
-        let (mut values, mut bytes) = (vec![None; records.len()], 0);
+    /// The values of records by their places, as many as fit into memory, and their bytes.
+    fn values(&self, records: &[Record]) -> Result<(Vec<Option<Vec<u8>>>, usize)> {
+        let (mut values, mut bytes, mut count) = (vec![None; records.len()], 0, 0);
         self.snapshot.for_each_value(records, |place, value| {
-            bytes += value.len();
+            bytes += value.len() + size_of::<Vec<u8>>();
+            count += 1;
             values[place] = Some(value.to_vec());
-            Ok(if bytes > GATHERED_BYTES {
+            let is_enough = bytes > GATHERED_BYTES;
+            Ok(if is_enough || (count % LOOK == 0 && self.interrupt.is_set()) {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             })
         })?;
-        Ok(values)
+        Ok((values, bytes))
     }
 
     /// Appends a row.

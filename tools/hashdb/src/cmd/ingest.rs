@@ -57,7 +57,7 @@ pub(crate) struct Args {
     /// read with others or by other columns
     #[arg(long)]
     update: bool,
-    /// Read everything again; one that was stopped before its end is gone on with
+    /// Read everything again; after one over the same paths that was stopped, what that did not read, and its rejects
     #[arg(long, conflicts_with_all = ["retry_rejects", "update"])]
     again: bool,
     /// Delete the records of files and shards below the paths that are no longer there, and those of entries that a
@@ -235,6 +235,12 @@ fn tell(args: &Args, patches: usize, report: &Report) -> Result<()> {
     if report.done_before > 0 {
         let count = text::count(report.done_before);
         output.line(format_args!("passed over {count} files and shards that are done"))?;
+        if args.again {
+            // Who wanted all of it in this run can have it now.
+            note(
+                "this went on with an --again that was stopped; the next one begins from the start",
+            );
+        }
     }
     if report.deleted > 0 {
         let count = text::count(report.deleted);

@@ -102,7 +102,7 @@ fn commas_of_other_content_are_refused_by_line() {
     refuses(
         "csv",
         &[
-            ("".to_owned(), "has no column key; its first line names"),
+            ("".to_owned(), "is empty, expected a first line that names the columns"),
             (
                 format!("name,code\na,{code}\n"),
                 "has no column key; its first line names 'name', 'code'",

@@ -138,6 +138,9 @@ fn a_database_is_created_as_the_files_are() {
     // What a load leaves that was killed before its end is as good as nothing.
     place.ok(&["create", "left", "--encoder", "none", "--code-bits", "192"]);
     let load = ["load", "left", "--codes", "codes.npy", "--create", "--index", "prefix"];
+    let wrong = [&load[..], &["--values", "codes.npy", "--code-bits", "64"]].concat();
+    place.fails(2, "--code-bits 64 contradicts left", &wrong);
+    assert_eq!(place.json(&["info", "left"])[0]["indexes"], "multi,clusters", "as it was");
     assert_eq!(place.json(&load)[0]["records"], 2);
     assert_eq!(place.json(&["info", "left"])[0]["indexes"], "prefix");
     let bits = ["load", "other", "--codes", "codes.npy", "--address-bits", "7"];

@@ -165,6 +165,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         let in_doubt = matches!(db.sync(), Err(hashdb::Error::Poisoned));
         return given_up(done, load.read, in_doubt);
     };
+    if let Some(IndexChoice(index)) = args.index.filter(|_| !created) {
+        db.set_index(index)?;
+    }
     let (seconds, stats) = (load.seconds(), db.stats());
     let BulkReport { inserted, replaced, skipped, .. } = done;
     let loaded = inserted + replaced;
@@ -248,7 +251,8 @@ fn open(args: &Args, source: &Source) -> Result<Database> {
         bail!("{path} already exists and holds {} records", text::count(stats.records));
     }
     match args.index {
-        Some(IndexChoice(index)) if stats.records == 0 => db.set_index(index)?,
+        // It is changed with the load.
+        Some(_) if stats.records == 0 => {}
         None => {}
         Some(_) => {
             let sentence =

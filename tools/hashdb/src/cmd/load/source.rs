@@ -111,7 +111,7 @@ impl Source {
             {
                 let path = path.display();
                 bail!(
-                    "{path} holds codes of {found} bits, expected {code_bits} as in the database"
+                    "{path} holds codes of {found} bits, expected {code_bits}, as the database has"
                 );
             }
         }
@@ -148,7 +148,7 @@ impl Source {
         let path = path.unwrap_or_default();
         let found = self.rows.code_bytes() * 8;
         if found != usize::from(code_bits) {
-            bail!("{path} holds codes of {found} bits, expected {code_bits} as in the database");
+            bail!("{path} holds codes of {found} bits, expected {code_bits}, as the database has");
         }
         for (index, row) in self.rows.iter().enumerate() {
             let wrong = |column: &str, what: String| {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::Args;
 use super::board::Board;
 use super::source::Source;
+use crate::indexes::IndexChoice;
 use crate::progress::Meter;
 use crate::signals::Interrupt;
 use crate::table::Rows;
@@ -44,7 +45,11 @@ impl Load {
         interrupt: &Interrupt,
     ) -> Result<Option<BulkReport>> {
         let shown = Arc::clone(&self.shown);
-        let options = BulkOptions::new()
+        let options = match &args.index {
+            Some(IndexChoice(index)) => BulkOptions::new().index(*index),
+            None => BulkOptions::new(),
+        };
+        let options = options
             .memory_budget(args.memory.bytes())
             .duplicates(args.duplicates.into())
             .cancel(interrupt.shared())

@@ -172,6 +172,10 @@ impl Columns {
             Ok(first)
         };
         let missing = |name: &str| {
+            if header.is_empty() {
+                let path = path.display();
+                return anyhow!("{path} is empty, expected a first line that names the columns");
+            }
             let found: Vec<_> = header.iter().map(text::quoted).collect();
             let (path, found) = (path.display(), found.join(", "));
             anyhow!("{path} has no column {name}; its first line names {found}")

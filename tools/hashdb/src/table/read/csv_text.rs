@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use super::MAX_ROW_BYTES;
 
-/// What some programs put before a text; the parser passes over it.
+/// What some programs put before a text. The parser passes over it only if it comes at once.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A text whose rows are counted by their lines, and of which no row may be longer than a limit, so that a file without
@@ -14,8 +14,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) struct CsvText<R> {
     inner: R,
     at: At,
-    /// Bytes of the mark before the text that were met; none once there is text.
-    mark: Option<usize>,
+    /// The first bytes, which may be a mark and are read together, and how many were handed out.
+    start: Option<(Vec<u8>, usize)>,
     line: u64,
     /// The line on which the row begins that is passing by.
     row_line: u64,
@@ -47,7 +47,7 @@ impl<R: Read> CsvText<R> {
         Self {
             inner,
             at: At::Row,
-            mark: Some(0),
+            start: None,
             line: 1,
             row_line: 1,
             row_bytes: 0,
@@ -63,12 +63,6 @@ impl<R: Read> CsvText<R> {
     }
 
     fn pass(&mut self, byte: u8) {
-        if let Some(met) = self.mark.take()
-            && BYTE_ORDER_MARK.get(met) == Some(&byte)
-        {
-            self.mark = Some(met + 1);
-            return;
-        }
         let ends_line = byte == b'\r' || (byte == b'\n' && !self.is_return);
         let ends = byte == b'\r' || byte == b'\n';
         self.is_return = byte == b'\r';
@@ -94,6 +88,28 @@ impl<R: Read> CsvText<R> {
     }
 }
 
+impl<R: Read> CsvText<R> {
+    /// Reads the text without a mark before it.
+    fn read_text(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.start.is_none() {
+            let mut start = Vec::new();
+            self.inner.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut start)?;
+            if start == BYTE_ORDER_MARK {
+                start.clear();
+            }
+            self.start = Some((start, 0));
+        }
+        match &mut self.start {
+            Some((start, used)) if *used < start.len() => {
+                let read = (&start[*used..]).read(buffer)?;
+                *used += read;
+                Ok(read)
+            }
+            _ => self.inner.read(buffer),
+        }
+    }
+}
+
 impl<R: Read> Read for CsvText<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wrong =
@@ -104,7 +120,7 @@ impl<R: Read> Read for CsvText<R> {
                 format!("the row has more than {MAX_ROW_BYTES} bytes"),
             ));
         }
-        let read = self.inner.read(buffer)?;
+        let read = self.read_text(buffer)?;
         buffer.iter().take(read).for_each(|&byte| self.pass(byte));
         if read == 0 && !buffer.is_empty() && self.at == At::Quoted {
             let what = "a quote is opened here and never closed; the rows behind it may be cut off";
@@ -149,6 +165,28 @@ mod tests {
         assert_eq!(check("\u{feff}\"a\",b\n\n1,2\n"), (vec![1, 3], None));
         assert_eq!(check(""), (vec![], None));
         assert_eq!(check("\n\n"), (vec![], None));
+    }
+
+    /// Gives a byte at a time.
+    struct Slow<'a>(&'a [u8]);
+
+    impl std::io::Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let most = buffer.len().min(1);
+            self.0.read(&mut buffer[..most])
+        }
+    }
+
+    #[test]
+    fn what_comes_byte_by_byte_is_the_same() {
+        for text in ["\u{feff}\"a\",b\r\n\r\n1,\"2\n\"\n", "a", "", "\u{feff}", "\u{feff}x\n"] {
+            let mut all = String::new();
+            CsvText::new(Slow(text.as_bytes())).read_to_string(&mut all).unwrap();
+            assert_eq!(all, text.trim_start_matches('\u{feff}'));
+        }
+        let mut cut = Vec::new();
+        CsvText::new(Slow(b"\xef\xbb")).read_to_end(&mut cut).unwrap();
+        assert_eq!(cut, b"\xef\xbb", "half a mark is none");
     }
 
     #[test]

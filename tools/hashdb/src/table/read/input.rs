@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 
 use super::STDIN;
 use crate::signals::Interrupt;
@@ -18,27 +18,60 @@ const CHUNKS_AHEAD: usize = 4;
 /// How long a pipe is waited for between two looks whether the user wants to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The bytes of a file or of standard input. Those of a pipe may be waited for without end, but not once the user
-/// wants to stop.
+/// The bytes of a file or of standard input, as long as the user wants them.
 pub(super) fn open(path: &Path, interrupt: &Interrupt) -> Result<Box<dyn Read>> {
-    let failed = |error: io::Error| anyhow!("cannot read {}: {error}", path.display());
     if path.as_os_str() == STDIN {
-        return Pipe::new(io::stdin(), interrupt).map(boxed).map_err(failed);
+        return pipe(path, || Ok(io::stdin()), interrupt);
     }
-    let file = file(path)?;
-    match file.metadata().map_err(failed)?.is_file() {
-        true => Ok(Box::new(file)),
-        false => Pipe::new(file, interrupt).map(boxed).map_err(failed),
+    let failed = |error| cannot_read(path, &error);
+    if path.metadata().map_err(failed)?.is_file() {
+        return Ok(Box::new(Wanted { file: file(path)?, interrupt: interrupt.clone() }));
     }
+    // A pipe opens when somebody writes to it.
+    let own = path.to_path_buf();
+    #[expect(clippy::disallowed_methods, reason = "who reads names the path")]
+    pipe(path, move || File::open(own), interrupt)
 }
 
+/// Opens a file that is read in any order, which a pipe cannot be.
 #[expect(clippy::disallowed_methods, reason = "the error names the path")]
 pub(super) fn file(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
+    let failed = |error| cannot_read(path, &error);
+    if !path.metadata().map_err(failed)?.is_file() {
+        bail!("cannot read {}: it is no file", path.display());
+    }
+    File::open(path).map_err(failed)
 }
 
-fn boxed(pipe: Pipe) -> Box<dyn Read> {
-    Box::new(pipe)
+fn pipe<R: Read + 'static>(
+    path: &Path,
+    open: impl FnOnce() -> io::Result<R> + Send + 'static,
+    interrupt: &Interrupt,
+) -> Result<Box<dyn Read>> {
+    let pipe = Pipe::new(open, interrupt).map_err(|error| cannot_read(path, &error))?;
+    Ok(Box::new(pipe))
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow!("cannot read {}: {error}", path.display())
+}
+
+/// The error of who reads on though the user wants to stop.
+fn check(interrupt: &Interrupt) -> io::Result<()> {
+    if interrupt.is_set() { Err(io::Error::other("the user wants to stop")) } else { Ok(()) }
+}
+
+/// A file that is read until the user wants to stop.
+struct Wanted {
+    file: File,
+    interrupt: Interrupt,
+}
+
+impl Read for Wanted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        check(&self.interrupt)?;
+        self.file.read(buffer)
+    }
 }
 
 /// A pipe that a thread reads, which may hang as long as it wants.
@@ -51,9 +84,20 @@ struct Pipe {
 }
 
 impl Pipe {
-    fn new(mut pipe: impl Read + Send + 'static, interrupt: &Interrupt) -> io::Result<Self> {
+    fn new<R: Read>(
+        open: impl FnOnce() -> io::Result<R> + Send + 'static,
+        interrupt: &Interrupt,
+    ) -> io::Result<Self> {
         let (send, chunks) = sync_channel(CHUNKS_AHEAD);
         let read = move || {
+            let mut pipe = match open() {
+                Ok(pipe) => pipe,
+                Err(error) => {
+                    // If nobody waits for it any more, nobody needs it.
+                    let _untold = send.send(Err(error));
+                    return;
+                }
+            };
             loop {
                 let mut chunk = vec![0; CHUNK_BYTES];
                 let read = match pipe.read(&mut chunk) {
@@ -78,12 +122,10 @@ impl Pipe {
     /// Waits for the next chunk; an empty one is the end.
     fn next(&self) -> io::Result<Vec<u8>> {
         loop {
+            check(&self.interrupt)?;
             match self.chunks.recv_timeout(LOOK) {
                 Ok(chunk) => return chunk,
                 Err(RecvTimeoutError::Disconnected) => return Ok(Vec::new()),
-                Err(RecvTimeoutError::Timeout) if self.interrupt.is_set() => {
-                    return Err(io::Error::other("the user wants to stop"));
-                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }

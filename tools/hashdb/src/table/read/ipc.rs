@@ -30,7 +30,7 @@ type Stream = BufReader<Chain<Cursor<Vec<u8>>, Box<dyn Read>>>;
 
 enum Batches {
     File(FileReader<BufReader<File>>),
-    Stream(StreamReader<Stream>),
+    Stream { reader: StreamReader<Stream>, is_file: bool },
 }
 
 impl IpcTable {
@@ -52,10 +52,11 @@ impl IpcTable {
     /// Opens a stream, or a file as one, since there is a stream in it.
     pub(super) fn of_stream(path: &Path, input: Box<dyn Read>, from: u64) -> Result<Self> {
         let input = stream_of(input);
-        let input = input.map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+        let (input, is_file) =
+            input.map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         let reader = reading(path, || StreamReader::try_new(input, None))?;
         let layout = Layout::of(path, &reader.schema())?;
-        Self::begin(path, Batches::Stream(reader), layout, from)
+        Self::begin(path, Batches::Stream { reader, is_file }, layout, from)
     }
 
     fn begin(path: &Path, mut batches: Batches, layout: Layout, from: u64) -> Result<Self> {
@@ -66,8 +67,8 @@ impl IpcTable {
     }
 }
 
-/// The stream in a file, or what is one already: a file has its mark and zeros before it.
-fn stream_of(mut input: Box<dyn Read>) -> io::Result<Stream> {
+/// The stream in a file, which has its mark and zeros before it, or what is a stream already; and which of the two.
+fn stream_of(mut input: Box<dyn Read>) -> io::Result<(Stream, bool)> {
     let mut start = Vec::new();
     input.by_ref().take(MAGIC.len() as u64).read_to_end(&mut start)?;
     let is_file = start == MAGIC;
@@ -76,22 +77,48 @@ fn stream_of(mut input: Box<dyn Read>) -> io::Result<Stream> {
     }
     let mut stream = BufReader::new(Cursor::new(start).chain(input));
     if !is_file {
-        return Ok(stream);
+        return Ok((stream, false));
     }
     loop {
         let zeros = stream.fill_buf()?.iter().take_while(|byte| **byte == 0).count();
         if zeros == 0 {
-            return Ok(stream);
+            return Ok((stream, true));
         }
         stream.consume(zeros);
     }
+}
+
+/// Reads what stands behind the stream in a file, whose last bytes are the mark again: a stream may simply end, and so
+/// would one of a file that was cut between two batches.
+fn read_footer(stream: &mut Stream) -> io::Result<()> {
+    let mut last = Vec::new();
+    loop {
+        let ahead = stream.fill_buf()?;
+        let bytes = ahead.len();
+        if bytes == 0 {
+            break;
+        }
+        last.extend_from_slice(&ahead[bytes.saturating_sub(MAGIC.len())..]);
+        stream.consume(bytes);
+        last.drain(..last.len().saturating_sub(MAGIC.len()));
+    }
+    if last == MAGIC {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is cut short: it has no footer"))
 }
 
 impl Batches {
     fn next(&mut self, path: &Path) -> Result<Option<RecordBatch>> {
         reading(path, || match self {
             Self::File(reader) => reader.next().transpose(),
-            Self::Stream(reader) => reader.next().transpose(),
+            Self::Stream { reader, is_file } => {
+                let batch = reader.next().transpose()?;
+                if batch.is_none() && std::mem::take(is_file) {
+                    read_footer(reader.get_mut())?;
+                }
+                Ok(batch)
+            }
         })
     }
 }

@@ -34,7 +34,6 @@ struct Object<'a> {
     code: Cow<'a, str>,
     #[serde(borrow)]
     address: Option<Address<'a>>,
-    address_bits: Option<u64>,
     #[serde(borrow)]
     value: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -48,6 +47,12 @@ struct Object<'a> {
 enum Address<'a> {
     Number(u64),
     Text(Cow<'a, str>),
+}
+
+/// What the first line may say beside its record. A member of this name that is no number is somebody else's.
+#[derive(Deserialize)]
+struct Beside {
+    address_bits: Option<serde_json::Value>,
 }
 
 impl JsonTable {
@@ -65,18 +70,24 @@ impl JsonTable {
         table.peeked = table.next_line()?;
         if table.peeked
             // If it is none, reading the row says so.
-            && let Ok(Object { address: Some(address), address_bits, .. }) = object(&table.text)
+            && let Ok(Object { address: Some(address), .. }) = object(&table.text)
         {
             table.widths.has_addresses = true;
-            table.widths.address_bits = match address_bits {
-                Some(bits) => Some(text::address_bits(bits).map_err(|what| {
-                    let (path, line) = (table.path.display(), table.line);
-                    anyhow!("{path}, line {line}: {ADDRESS_BITS_COLUMN}: {what}")
-                })?),
-                None => address.read().ok().and_then(|(_, bits)| bits),
-            };
+            let told = address.read().ok().and_then(|(_, bits)| bits);
+            table.widths.address_bits = table.address_bits()?.or(told);
         }
         Ok(table)
+    }
+
+    /// The bits of addresses that the line says.
+    fn address_bits(&self) -> Result<Option<u8>> {
+        let beside = serde_json::from_slice::<Beside>(&self.text).ok();
+        let bits = beside.and_then(|beside| beside.address_bits?.as_u64());
+        let wrong = |what| {
+            let (path, line) = (self.path.display(), self.line);
+            anyhow!("{path}, line {line}: {ADDRESS_BITS_COLUMN}: {what}")
+        };
+        bits.map(text::address_bits).transpose().map_err(wrong)
     }
 
     /// Reads the next line that is not empty; says whether there was one.

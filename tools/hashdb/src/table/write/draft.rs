@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use tempfile::{TempDir, TempPath};
+use tempfile::{PathPersistError, TempDir, TempPath};
 
 use super::failed;
 use crate::files;
@@ -64,7 +64,7 @@ impl Draft {
         let written = writer.into_inner().map_err(io::IntoInnerError::into_error);
         let named = written.and_then(|file| {
             file.sync_all()?;
-            draft.persist_noclobber(&path).map_err(|error| error.error)
+            give_name(draft, &path)
         });
         match named {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => is_there(&path),
@@ -111,6 +111,18 @@ impl DraftFolder {
         folder.disable_cleanup(true);
         sync(files::folder_of(&path)).map_err(|error| cannot_write(&path, error))
     }
+}
+
+/// Gives a draft its name, unless something has got it.
+fn give_name(draft: TempPath, path: &Path) -> io::Result<()> {
+    let Err(PathPersistError { error, path: draft }) = draft.persist_noclobber(path) else {
+        return Ok(());
+    };
+    if error.kind() == io::ErrorKind::AlreadyExists || path.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    // Not every file system can do that at once, nor has links.
+    draft.persist(path).map_err(|error| error.error)
 }
 
 #[expect(clippy::disallowed_methods, reason = "errors are given the path by callers")]
