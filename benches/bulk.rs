@@ -10,6 +10,7 @@
     reason = "a bench prints, stops at the first surprise and looks into /proc"
 )]
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -20,6 +21,8 @@ use hashdb::{
 
 const BATCH: u64 = 10_000;
 const GETS: u64 = 50_000;
+/// Records whose values a dump looks up together at most.
+const GATHERED: usize = 1 << 19;
 
 #[derive(Clone, Copy)]
 enum Values {
@@ -143,6 +146,9 @@ fn check(path: &Path, rows: u64, values: Values) {
         time_gets(&db, &mut generator, rows, 0),
         time_gets(&db, &mut generator, rows, rows)
     );
+    if !matches!(values, Values::None) {
+        race_values(&db);
+    }
 }
 
 /// Microseconds a look-up by key, of records at random from `first` on.
@@ -156,6 +162,30 @@ fn time_gets(db: &Database, generator: &mut Generator, rows: u64, first: u64) ->
     let seconds = start.elapsed().as_secs_f64();
     assert_eq!(found, if first == 0 { GETS } else { 0 });
     seconds * 1e6 / GETS as f64
+}
+
+/// The values of many records in the order of addresses, asked for one by one and together.
+fn race_values(db: &Database) {
+    let records: Vec<_> = db.iter().take(GATHERED).map(Result::unwrap).collect();
+    let count = records.len() as f64;
+    let mut together = vec![Vec::new(); records.len()];
+    let start = Instant::now();
+    db.for_each_value(&records, |place, value| {
+        together[place] = value.to_vec();
+        Ok(ControlFlow::Continue(()))
+    })
+    .unwrap();
+    let of_all = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let alone: Vec<_> = records.iter().map(|record| db.value(record).unwrap()).collect();
+    let of_each = start.elapsed().as_secs_f64();
+    assert_eq!(together, alone);
+    println!(
+        "    {count} values in the order of addresses: {:.2} us each one by one, {:.2} us together: {:.1} times",
+        of_each * 1e6 / count,
+        of_all * 1e6 / count,
+        of_each / of_all
+    );
 }
 
 fn bulk(path: &Path, rows: u64, values: Values, index: IndexOptions, budget: usize) -> f64 {

@@ -48,6 +48,7 @@ impl Journal<'_> {
             changes.settle()?;
         }
         changes.write()?;
+        self.db.sync()?;
         Ok(())
     }
 

@@ -6,8 +6,8 @@
 //! [`RejectNote`], both as JSON; `ingest/patches`: how many patch addresses the records of a run were given;
 //! `ingest/round/` + what names its paths: a reading of everything anew that was stopped.
 //!
-//! `plan` says what a source still needs, `rounds` what everything anew means to it, `rejects` tells what was rejected, `missing` what is no longer there;
-//! `below` compares keys as paths.
+//! `plan` says what a source still needs, `rounds` what everything anew means to it, `rejects` tells what was
+//! rejected, `missing` what is no longer there; `below` compares keys as paths.
 
 mod below;
 mod missing;

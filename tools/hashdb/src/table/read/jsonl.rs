@@ -1,6 +1,7 @@
 //! A JSON object a line: `key` or `key_base64`, `code` in hexadecimal, and
-//! optionally `address` as a number or as text that begins with 0x, `address_bits`, `value` or `value_base64`, and `patches`, a list
-//! of addresses. Other members are passed over, and so are empty lines. If the first object has an address, all must have one.
+//! optionally `address` as a number or as text that begins with 0x, `address_bits`, `value` or `value_base64`, and
+//! `patches`, a list of addresses. Other members are passed over, and so are empty lines. If the first object has an
+//! address, all must have one.
 
 use std::borrow::Cow;
 use std::io::{BufRead as _, BufReader, Read};

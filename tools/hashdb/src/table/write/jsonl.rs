@@ -1,5 +1,6 @@
 //! A JSON object a line, with the members that are read again: `key` or `key_base64`, `code`, `address`, where its
-//! digits do not tell its bits `address_bits`, and if there is a value `value` or `value_base64`, if there are patch addresses `patches`, a list.
+//! digits do not tell its bits `address_bits`, and if there is a value `value` or `value_base64`, if there are patch
+//! addresses `patches`, a list.
 
 use std::io::Write as _;
 
