@@ -55,6 +55,20 @@ impl Code {
         }
     }
 
+    /// Makes it the code of other bytes, in the memory that it has if they are as many: for loops over many codes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Code::from_bytes`]; it stays what it was.
+    pub fn set_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() == self.bytes.len() {
+            self.bytes.copy_from_slice(bytes);
+        } else {
+            *self = Self::from_bytes(bytes)?;
+        }
+        Ok(())
+    }
+
     /// The width in bits, 64 to 1024.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "at most 1024")]

@@ -18,6 +18,19 @@ fn codes_have_whole_words() {
 }
 
 #[test]
+fn a_code_takes_other_bytes_or_stays_what_it_was() {
+    let mut code = Code::from_bytes(&[1; 8]).unwrap();
+    for bytes in [&[2; 8][..], &[3; 32], &[4; 8]] {
+        code.set_bytes(bytes).unwrap();
+        assert_eq!(code, Code::from_bytes(bytes).unwrap());
+    }
+    let wrong = [5; 9];
+    let expected = Code::from_bytes(&wrong).unwrap_err().to_string();
+    assert_eq!(code.set_bytes(&wrong).unwrap_err().to_string(), expected);
+    assert_eq!(code.as_bytes(), [4; 8]);
+}
+
+#[test]
 fn unit_0_is_the_first_bit_of_the_text() {
     let code: Code = "8000000000000001".parse().unwrap();
     assert_eq!(code.as_bytes(), [0x80, 0, 0, 0, 0, 0, 0, 1]);

@@ -92,14 +92,14 @@ pub fn probe_entry(
             let key = if known { SegmentEntry::key(entry.number) } else { key.to_vec() };
             Ok((key, entry.encode()))
         }
-        EntryKind::Key => same_key(KeyEntry::decode(value)?.encode()),
+        EntryKind::Key => same_key(KeyEntry::decode(value)?.encode().to_vec()),
         EntryKind::Record => {
             let location = Location::decode(key)?;
             let record = decode_record(&schema, location, value)?;
             let location = Location { address: record.address.value(), id: record.id };
             let (code, patches) = (&record.code, record.patch_values());
             let value = encode_record(code, &record.key, record.has_value, patches);
-            Ok((location.encode(), value))
+            Ok((location.encode().to_vec(), value))
         }
         EntryKind::Pending => {
             let id = decode_id(key)?;
@@ -109,7 +109,7 @@ pub fn probe_entry(
             let address = crate::code::Address::new(address, address_bits).map_err(wide)?;
             let value = crate::code::Code::from_bytes(code)
                 .map_or_else(|_| value.to_vec(), |code| encode_pending(address, &code, patches));
-            Ok((encode_id(id), value))
+            Ok((encode_id(id).to_vec(), value))
         }
     }
 }

@@ -17,16 +17,11 @@ use crate::db::segment::Segment;
 use crate::db::threads::Threads;
 use crate::db::view::View;
 use crate::error::{Corruption, Error, Result};
-use crate::hamming::Level;
 use crate::index::MOST_SORTERS;
 use crate::storage::cursor::Cursor;
 use crate::storage::failpoint;
-use crate::storage::fs::Fs;
 use crate::storage::records::Family;
 use crate::storage::tables::{Table, write_table};
-
-/// Bytes of entries that make one table.
-const TABLE_BYTES: u64 = 64 << 20;
 
 /// Rows of a segment at least: fewer would not make the memory that is taken any less.
 const LEAST_ROWS: u64 = 1 << 12;
@@ -113,8 +108,8 @@ impl Build<'_> {
             orphans: Removals::new(self.passes, &[Order::Id], budget),
         };
         let meter = Meter::new(self.options, BulkStage::Keys, self.count);
-        let ranges = super::merge::ranges(by_key, Order::Key, TABLE_BYTES);
         let threads = self.options.threads.min(self.passes.reading.threads);
+        let ranges = super::merge::ranges(by_key, Order::Key, threads);
         let keys = deal(threads, ranges.len(), |number| {
             self.write_keys(by_key, &ranges[number], &losers, meter.counter())
         })?;
@@ -135,7 +130,7 @@ impl Build<'_> {
         failpoint::reach("bulk.keys");
         built.inserted -= built.replaced.count;
 
-        let ranges = super::merge::ranges(by_row, Order::Row, TABLE_BYTES);
+        let ranges = super::merge::ranges(by_row, Order::Row, threads);
         let (records, segments) = (
             Meter::new(self.options, BulkStage::Records, self.count),
             Meter::new(self.options, BulkStage::Segments, self.count),
@@ -165,11 +160,6 @@ impl Build<'_> {
         Ok(built)
     }
 
-    /// What reading runs takes.
-    fn reading(&self) -> (&dyn Fs, Level) {
-        (self.passes.fs, self.passes.level)
-    }
-
     fn write_keys(
         &self,
         by_key: &[Sorted<'_>],
@@ -178,7 +168,7 @@ impl Build<'_> {
         mut counter: Counter<'_, '_>,
     ) -> Result<Keys> {
         let mut keys = Keys::default();
-        let mut records = Merge::new(by_key, Order::Key, range, self.reading())?;
+        let mut records = Merge::new(by_key, Order::Key, range, self.passes.fs)?;
         let mut there = (self.view.state.record_count > 0)
             .then(|| self.view.records.cursor(Family::Keys))
             .transpose()?;
@@ -188,8 +178,12 @@ impl Build<'_> {
             let mut spare = Vec::new();
             while let Some(entry) = records.next()? {
                 counter.step()?;
+                // Compared here rather than where it lies: comparing reads on behind its end, and what comes there has
+                // nothing to do with it and is in no cache.
+                spare.clear();
+                spare.extend_from_slice(entry.key);
                 if let Some((winner, key)) = &mut held
-                    && key.as_slice() == entry.key
+                    && *key == spare
                 {
                     let loser = match self.options.duplicates {
                         Duplicates::Error => return Err(duplicate(entry.key, false)),
@@ -199,14 +193,11 @@ impl Build<'_> {
                     keys.drop_record(loser, losers)?;
                     continue;
                 }
-                let key = held.take();
-                if let Some((winner, key)) = key {
+                let next = (key_entry(&entry), std::mem::take(&mut spare));
+                if let Some((winner, key)) = held.replace(next) {
                     self.settle(winner, &key, there.as_mut(), &mut keys, losers, table)?;
                     spare = key;
                 }
-                spare.clear();
-                spare.extend_from_slice(entry.key);
-                held = Some((key_entry(&entry), std::mem::take(&mut spare)));
             }
             counter.look()?;
             match held {
@@ -260,7 +251,7 @@ impl Build<'_> {
         dropped: Option<&Dropped>,
         mut counter: Counter<'_, '_>,
     ) -> Result<Option<Table>> {
-        let mut records = Merge::new(by_row, Order::Row, range, self.reading())?;
+        let mut records = Merge::new(by_row, Order::Row, range, self.passes.fs)?;
         write_table(&self.passes.names.next("sst"), Family::Records, |table| {
             let mut value = Vec::new();
             while let Some(entry) = records.next()? {
@@ -295,7 +286,7 @@ impl Build<'_> {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
         // Each takes four bytes here and six in the side of the table that is being made.
         let most_patches = (self.options.memory_budget / 4 / 10).clamp(LEAST_PATCHES, MOST_PATCHES);
-        let mut records = Merge::new(by_row, Order::Row, &Range::default(), self.reading())?;
+        let mut records = Merge::new(by_row, Order::Row, &Range::default(), self.passes.fs)?;
         let mut columns = Columns::with_capacity(code_bytes, rows);
         let mut before = 0;
         let mut write = |columns: &mut Columns| {

@@ -15,6 +15,11 @@ const LONGEST: usize = 64 << 10;
 /// by, both twice over while one is turned into the other, and the second order.
 const SORT_BYTES: usize = 32;
 
+/// Entries that are read soon and fetched together: each waits for the memory, and for the tables that say where it
+/// is, and all wait at the same time, while those tables stay in the cache. The processor drops requests to prefetch
+/// where it lacks those tables, so this reads.
+const TOGETHER: usize = 512;
+
 /// Entries one after the other.
 #[derive(Debug)]
 pub(super) struct Chunk {
@@ -84,8 +89,24 @@ impl Chunk {
     }
 
     /// The bytes from a place on.
-    pub(super) fn bytes_at(&self, place: Place) -> &[u8] {
+    fn bytes_at(&self, place: Place) -> &[u8] {
         &self.arena.bytes()[place as usize * UNIT..]
+    }
+
+    /// Fetches the entries from `places[at]` on, if it is their turn.
+    #[inline]
+    pub(super) fn fetch(&self, places: &[Place], at: usize) {
+        if at.is_multiple_of(TOGETHER)
+            && let Some(behind) = places.get(at..)
+        {
+            let next = &behind[..behind.len().min(TOGETHER)];
+            // The length of the key, and where a short key lies.
+            let read = |place: &Place| {
+                let bytes = self.bytes_at(*place);
+                bytes[0] ^ bytes.get(63).unwrap_or(&0)
+            };
+            std::hint::black_box(next.iter().fold(0, |sum, place| sum ^ read(place)));
+        }
     }
 
     /// The entry at a place that [`Chunk::sorted`] gave.
@@ -148,4 +169,30 @@ fn first_bytes(key: &[u8]) -> u64 {
     let length = key.len().min(8);
     first[..length].copy_from_slice(&key[..length]);
     u64::from_be_bytes(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys that differ behind their first eight bytes, some of them not at all, and few addresses.
+    #[test]
+    fn entries_are_sorted_as_the_orders_compare() {
+        let mut chunk = Chunk::new(8, 64 << 20);
+        let count = 20_000_u64;
+        for id in 0..count {
+            let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            let key = format!("common{:02}common{:05}", mixed % 3, mixed % 9973);
+            let (address, code) = ((mixed % 7) as u32, mixed.to_le_bytes());
+            let (has_value, patches, key) = (false, &[][..], key.as_bytes());
+            chunk.push(&Entry { id, address, has_value, code: &code, patches, key });
+        }
+        for order in [Order::Key, Order::Row, Order::Id] {
+            let places = chunk.sorted(order);
+            assert_eq!(places.len() as u64, count);
+            assert!(places.windows(2).all(|pair| {
+                order.compare(&chunk.entry(pair[0]), &chunk.entry(pair[1])).is_lt()
+            }));
+        }
+    }
 }

@@ -6,11 +6,12 @@ use super::chunk::{Chunk, Place};
 use super::entry::{Bound, Entry, Order, Range};
 use super::run::{LANDMARK_BYTES, Run, RunReader};
 use crate::error::Result;
-use crate::hamming::{Level, prefetch_line};
 use crate::storage::fs::Fs;
 
-/// How far ahead a record in memory is asked for.
-const AHEAD: usize = 16;
+/// Bytes of entries that make one table, at most and, where there are more, at least.
+const TABLE_BYTES: u64 = 64 << 20;
+const LEAST_TABLE_BYTES: u64 = 16 << 20;
+const RANGES_A_THREAD: usize = 8;
 
 /// Records in one order.
 #[derive(Debug)]
@@ -37,10 +38,13 @@ impl Sorted<'_> {
     }
 }
 
-/// Cuts the records into ranges of about `bytes` each; one at least.
-pub(super) fn ranges(sources: &[Sorted<'_>], order: Order, bytes: u64) -> Vec<Range> {
+/// Cuts the records into ranges of about [`TABLE_BYTES`] each, or smaller ones where there are few for so many
+/// threads: the one that begins the last is waited for. One at least.
+pub(super) fn ranges(sources: &[Sorted<'_>], order: Order, threads: usize) -> Vec<Range> {
     let mut landmarks: Vec<_> = sources.iter().flat_map(|source| source.landmarks(order)).collect();
     landmarks.sort_unstable();
+    let total: u64 = landmarks.iter().map(|(_, bytes)| bytes).sum();
+    let bytes = (total / (RANGES_A_THREAD * threads) as u64).clamp(LEAST_TABLE_BYTES, TABLE_BYTES);
     let mut ranges = Vec::new();
     let (mut last, mut filled) = (Range::default(), 0);
     for (landmark, more) in landmarks {
@@ -61,7 +65,7 @@ pub(super) fn ranges(sources: &[Sorted<'_>], order: Order, bytes: u64) -> Vec<Ra
 /// Stands on a record of one source.
 #[derive(Debug)]
 enum Source<'a> {
-    Memory { chunk: &'a Chunk, places: &'a [Place], at: usize, level: Level },
+    Memory { chunk: &'a Chunk, places: &'a [Place], at: usize },
     File(RunReader<'a>),
 }
 
@@ -85,14 +89,9 @@ impl Source<'_> {
     #[inline]
     fn advance(&mut self) -> Result<()> {
         match self {
-            Self::Memory { chunk, places, at, level } => {
+            Self::Memory { chunk, places, at } => {
                 *at += 1;
-                if let Some(place) = places.get(*at + AHEAD)
-                    && let Some((first, _)) = chunk.bytes_at(*place).split_first_chunk::<64>()
-                {
-                    prefetch_line(*level, &first[0]);
-                    prefetch_line(*level, &first[63]);
-                }
+                chunk.fetch(places, *at);
                 Ok(())
             }
             Self::File(reader) => reader.advance(),
@@ -104,6 +103,7 @@ impl Source<'_> {
 #[derive(Debug)]
 pub(super) struct Merge<'a> {
     order: Order,
+    /// Where files end, which hold more; what is in memory was cut.
     to: Option<Bound>,
     /// A heap by the records that the sources stand on; none of them is at its end.
     sources: Vec<Source<'a>>,
@@ -115,18 +115,21 @@ impl<'a> Merge<'a> {
         sorted: &'a [Sorted<'_>],
         order: Order,
         range: &Range,
-        (fs, level): (&dyn Fs, Level),
+        fs: &dyn Fs,
     ) -> Result<Self> {
-        let mut merge = Self { order, to: range.to.clone(), sources: Vec::new(), begun: false };
+        let files = sorted.iter().any(|source| matches!(source, Sorted::File(_)));
+        let to = range.to.clone().filter(|_| files);
+        let mut merge = Self { order, to, sources: Vec::new(), begun: false };
         for source in sorted {
             let source = match source {
                 Sorted::File(run) => Source::File(run.reader(fs, range.from.as_ref())?),
                 Sorted::Memory { chunk, places } => {
-                    let is_before = |place: &Place| {
-                        range.from.as_ref().is_some_and(|from| from.is_behind(&chunk.entry(*place)))
+                    let before = |bound: &Bound| {
+                        places.partition_point(|place| bound.is_behind(&chunk.entry(*place)))
                     };
-                    let at = places.partition_point(is_before);
-                    Source::Memory { chunk, places, at, level }
+                    let at = range.from.as_ref().map_or(0, before);
+                    let places = &places[..range.to.as_ref().map_or(places.len(), before)];
+                    Source::Memory { chunk, places, at }
                 }
             };
             if !source.is_at_end() {

@@ -271,7 +271,6 @@ impl BulkLoader {
         let engine = self.reservation.engine();
         let passes = Passes {
             fs: engine.options.fs.as_ref(),
-            level: engine.search.level,
             names: &self.names,
             reading: Reading::within(self.options.memory_budget, self.options.threads + 1),
             cancel: self.options.cancel.as_ref(),

@@ -10,7 +10,6 @@ use super::merge::{Merge, Sorted};
 use super::run::{READER_BYTES, Run, RunWriter};
 use super::work::{Counter, LOOK_EVERY, Meter, Names, check_cancelled, deal};
 use crate::error::Result;
-use crate::hamming::Level;
 use crate::storage::fs::Fs;
 
 /// Parts of the budget that the blocks of all readers take one of.
@@ -41,7 +40,6 @@ impl Reading {
 #[derive(Clone, Copy)]
 pub(super) struct Passes<'a> {
     pub(super) fs: &'a dyn Fs,
-    pub(super) level: Level,
     pub(super) names: &'a Names,
     pub(super) reading: Reading,
     pub(super) cancel: Option<&'a Arc<AtomicBool>>,
@@ -107,7 +105,7 @@ impl Passes<'_> {
         let code_bytes = runs.first().map_or(0, Run::code_bytes);
         let mut writer = RunWriter::create(self.fs, &self.names.next("run"), order, code_bytes)?;
         let sources: Vec<_> = runs.iter().map(Sorted::File).collect();
-        let mut entries = Merge::new(&sources, order, &Range::default(), (self.fs, self.level))?;
+        let mut entries = Merge::new(&sources, order, &Range::default(), self.fs)?;
         let mut count = 0_u64;
         while let Some(entry) = entries.next()? {
             writer.push(&entry)?;

@@ -122,7 +122,7 @@ pub(super) fn visit(
     passes: &Passes<'_>,
     mut take: impl FnMut(&Entry<'_>) -> Result<()>,
 ) -> Result<()> {
-    let mut entries = Merge::new(sorted, order, &Range::default(), (passes.fs, passes.level))?;
+    let mut entries = Merge::new(sorted, order, &Range::default(), passes.fs)?;
     while let Some(entry) = entries.next()? {
         take(&entry)?;
     }

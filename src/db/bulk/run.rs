@@ -116,8 +116,10 @@ impl Run {
     /// Writes the entries of a chunk in an order.
     pub(super) fn of_chunk(fs: &dyn Fs, path: &Path, chunk: &Chunk, order: Order) -> Result<Self> {
         let mut writer = RunWriter::create(fs, path, order, chunk.code_bytes())?;
-        for place in chunk.sorted(order) {
-            writer.push(&chunk.entry(place))?;
+        let places = chunk.sorted(order);
+        for (at, place) in places.iter().enumerate() {
+            chunk.fetch(&places, at);
+            writer.push(&chunk.entry(*place))?;
         }
         writer.finish()
     }

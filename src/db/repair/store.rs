@@ -284,7 +284,12 @@ impl<'a> Changes<'a> {
         Self { target, batch: RecordsBatch::default(), waiting: 0, count: 0 }
     }
 
-    pub(super) fn put(&mut self, family: Family, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+    pub(super) fn put(
+        &mut self,
+        family: Family,
+        key: impl Into<Vec<u8>>,
+        value: impl Into<Vec<u8>>,
+    ) -> Result<()> {
         if self.target.is_some() {
             self.batch.put(family, key, value);
         }

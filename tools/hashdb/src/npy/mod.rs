@@ -157,11 +157,22 @@ impl Npy {
     ///
     /// If the rows reach beyond the array.
     pub(crate) fn read(&self, rows: Range<usize>, buffer: &mut Vec<u8>) -> Result<(), NpyError> {
+        buffer.clear();
+        self.append(rows, buffer)
+    }
+
+    /// Reads the bytes of some rows behind what `buffer` holds.
+    ///
+    /// # Panics
+    ///
+    /// If the rows reach beyond the array.
+    pub(crate) fn append(&self, rows: Range<usize>, buffer: &mut Vec<u8>) -> Result<(), NpyError> {
         assert!(rows.end <= self.rows, "row {} of {}", rows.end, self.rows);
         let row_bytes = self.columns * self.kind.element_bytes();
-        buffer.resize(rows.len() * row_bytes, 0);
+        let before = buffer.len();
+        buffer.resize(before + rows.len() * row_bytes, 0);
         let offset = self.data_offset + rows.start * row_bytes;
-        let read = self.file.read_exact_at(buffer, offset as u64);
+        let read = self.file.read_exact_at(&mut buffer[before..], offset as u64);
         read.map_err(|source| NpyError::Io { path: self.path.clone(), source })
     }
 

@@ -23,6 +23,20 @@ impl Strings {
         self.ends.push(self.bytes.len());
     }
 
+    /// Pushes `count` strings of `width` bytes each, which `append` puts behind the others all at once.
+    pub(crate) fn push_all<E>(
+        &mut self,
+        count: usize,
+        width: usize,
+        append: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let before = self.bytes.len();
+        append(&mut self.bytes)?;
+        debug_assert_eq!(self.bytes.len(), before + count * width);
+        self.ends.extend((1..=count).map(|index| before + index * width));
+        Ok(())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
@@ -112,7 +126,14 @@ impl Rows {
 
     /// Appends a code, which must be of the width of those before, or says what it is instead.
     pub(crate) fn push_code(&mut self, code: &[u8]) -> Result<(), String> {
-        let (expected, found) = (self.code_bytes, code.len());
+        self.expect_codes(code.len())?;
+        self.codes.extend_from_slice(code);
+        Ok(())
+    }
+
+    /// Says what is wrong with codes of so many bytes, if they cannot be appended.
+    pub(crate) fn expect_codes(&mut self, found: usize) -> Result<(), String> {
+        let expected = self.code_bytes;
         if expected != 0 && found != expected {
             return Err(format!("the code has {found} bytes, expected {expected}"));
         }
@@ -120,7 +141,6 @@ impl Rows {
             return Err(format!("the code has {found} bytes, expected 8 to 128 in steps of 8"));
         }
         self.code_bytes = found;
-        self.codes.extend_from_slice(code);
         Ok(())
     }
 

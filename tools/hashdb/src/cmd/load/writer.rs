@@ -97,12 +97,16 @@ impl Load {
 /// Puts some rows; says how many.
 fn put(loader: &mut BulkLoader, rows: &Rows, address_bits: u8) -> Result<u64, Error> {
     let before = loader.len();
+    let Some(first) = rows.iter().next() else { return Ok(0) };
+    let (mut code, mut patches) = (Code::from_bytes(first.code)?, Vec::new());
     for row in rows.iter() {
         let derived = || vectors::top_bits(row.code, address_bits);
         let address = Address::new(row.address.unwrap_or_else(derived), address_bits)?;
-        let patches = row.patches().map(|patch| Address::new(patch, address_bits));
-        let (code, patches) =
-            (Code::from_bytes(row.code)?, patches.collect::<Result<Vec<_>, _>>()?);
+        code.set_bytes(row.code)?;
+        patches.clear();
+        for patch in row.patches() {
+            patches.push(Address::new(patch, address_bits)?);
+        }
         loader.put_with_patches(row.key, address, &code, row.value, &patches)?;
     }
     Ok(loader.len() - before)

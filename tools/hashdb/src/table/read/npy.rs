@@ -18,7 +18,7 @@ use crate::npy::{Kind, Npy};
 use crate::vectors;
 
 /// Rows that are checked or read at once.
-pub(super) const STEP_ROWS: usize = 1 << 12;
+pub(super) const STEP_ROWS: usize = 1 << 11;
 /// Bytes of values that are read at once, about.
 pub(super) const STEP_BYTES: usize = 4 << 20;
 /// The file of a folder that tells what the arrays do not.
@@ -148,21 +148,15 @@ impl NpyTable {
         match &mut self.values {
             Values::None => range.clone().for_each(|_| rows.values.push(b"")),
             Values::Rows(npy) => {
-                let mut bytes = Vec::new();
-                npy.read(range.clone(), &mut bytes)?;
-                let width = npy.columns();
-                range.clone().enumerate().for_each(|(index, _)| {
-                    rows.values.push(&bytes[index * width..(index + 1) * width]);
-                });
+                let append = |bytes: &mut Vec<u8>| npy.append(range.clone(), bytes);
+                rows.values.push_all(step, npy.columns(), append)?;
             }
             Values::Strings(flat) => range.end = flat.read(range.end, &mut rows.values)?,
         }
-        let mut codes = Vec::new();
-        self.codes.read(range.clone(), &mut codes)?;
-        for (row, code) in range.clone().zip(codes.chunks_exact(self.codes.columns())) {
-            let pushed = rows.push_code(code);
-            pushed.map_err(|what| anyhow!("{}, row {row}: {what}", self.codes.path().display()))?;
-        }
+        let (path, row) = (self.codes.path(), range.start);
+        let expected = rows.expect_codes(self.codes.columns());
+        expected.map_err(|what| anyhow!("{}, row {row}: {what}", path.display()))?;
+        self.codes.append(range.clone(), &mut rows.codes)?;
         if let Some(addresses) = &self.addresses {
             rows.addresses.extend(addresses.npy.read_u32(range.clone())?);
         }
@@ -234,10 +228,8 @@ impl Table for NpyTable {
 
     fn read(&mut self, rows: &mut Rows) -> Result<()> {
         rows.clear(self.row as u64);
-        while rows.room() > 0 && self.row < self.codes.rows() {
-            self.step(rows)?;
-        }
-        Ok(())
+        // One step is a batch: what it read is still in the processor's cache when it is used.
+        if self.row < self.codes.rows() { self.step(rows) } else { Ok(()) }
     }
 }
 
