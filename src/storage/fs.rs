@@ -69,7 +69,7 @@ pub(crate) fn write_durably(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<()
     path.parent().map_or(Ok(()), |parent| fs.sync_dir(parent))
 }
 
-/// Bytes that one call writes at most. For more the page cache takes pages of 2 MiB, which a virtual machine may have to
+/// Bytes that one call appends at most. For more the page cache takes pages of 2 MiB, which a virtual machine may have to
 /// ask its host for: 400 MB at once took up to ten times as long as in pieces.
 const PIECE_BYTES: usize = 1 << 20;
 

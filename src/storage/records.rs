@@ -52,19 +52,14 @@ impl Family {
         }
     }
 
-    /// How the blocks of its tables lie.
+    /// How the blocks of its tables lie, without filters.
     pub(super) fn blocks(self, cache: &Cache) -> BlockBasedOptions {
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_cache(cache);
         blocks.set_format_version(6);
-        if matches!(self, Self::Keys | Self::Records) {
-            // Point look-ups of absent keys are the rule while loading. Values are looked up that are there, and their
-            // ids rise from table to table.
-            blocks.set_bloom_filter(10.0, false);
-        }
         if matches!(self, Self::Keys | Self::Values | Self::Records) {
             // In parts that are read when they are asked for: each open reads whole ones, and they stay in memory,
-            // however many records there are.
+            // however many records there are. So are filters.
             blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
             blocks.set_partition_filters(true);
         }
@@ -72,8 +67,14 @@ impl Family {
     }
 
     pub(super) fn options(self, cache: &Cache) -> Options {
+        let mut blocks = self.blocks(cache);
+        if matches!(self, Self::Keys | Self::Values | Self::Records) {
+            // Point look-ups of absent keys are the rule while loading. Values are looked up that are there, in tables
+            // that the deletions of older ones make overlap.
+            blocks.set_bloom_filter(10.0, false);
+        }
         let mut options = Options::default();
-        options.set_block_based_table_factory(&self.blocks(cache));
+        options.set_block_based_table_factory(&blocks);
         options.set_compression_type(DBCompressionType::Lz4);
         if self == Self::Values {
             options.set_compression_type(DBCompressionType::Zstd);

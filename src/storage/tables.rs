@@ -71,15 +71,31 @@ pub(crate) fn write_table(
     family: Family,
     fill: impl FnOnce(&mut TableWriter<'_>) -> Result<()>,
 ) -> Result<Option<Table>> {
-    let cache = Cache::new_lru_cache(0);
+    write(path, family, family.options(&Cache::new_lru_cache(0)), fill)
+}
+
+/// Writes a table of values whose ids no other table has between; none if `fill` puts nothing in. A load is to be fast;
+/// what is written anew later gets a dictionary, smaller blocks and the time that they take.
+pub(crate) fn write_values(
+    path: &Path,
+    fill: impl FnOnce(&mut TableWriter<'_>) -> Result<()>,
+) -> Result<Option<Table>> {
+    let (family, cache) = (Family::Values, Cache::new_lru_cache(0));
     let mut options = family.options(&cache);
-    if family == Family::Values {
-        // A load is to be fast; what is written anew later gets a dictionary, smaller blocks and the time that they take.
-        set_compression(&mut options, FAST_LEVEL, 0);
-        let mut blocks = family.blocks(&cache);
-        blocks.set_block_size(VALUE_BLOCK_BYTES);
-        options.set_block_based_table_factory(&blocks);
-    }
+    set_compression(&mut options, FAST_LEVEL, 0);
+    // Without a filter: who asks for an id between the first and the last asks for one that is here.
+    let mut blocks = family.blocks(&cache);
+    blocks.set_block_size(VALUE_BLOCK_BYTES);
+    options.set_block_based_table_factory(&blocks);
+    write(path, family, options, fill)
+}
+
+fn write(
+    path: &Path,
+    family: Family,
+    mut options: Options,
+    fill: impl FnOnce(&mut TableWriter<'_>) -> Result<()>,
+) -> Result<Option<Table>> {
     // The disk begins at once, so that little is left to wait for at the end.
     options.set_bytes_per_sync(1 << 20);
     let writer = SstFileWriter::create(&options);

@@ -100,7 +100,7 @@ impl Chunk {
             && let Some(behind) = places.get(at..)
         {
             let next = &behind[..behind.len().min(TOGETHER)];
-            // The length of the key, and where a short key lies.
+            // The length of the key, and behind a code of 256 bits the key.
             let read = |place: &Place| {
                 let bytes = self.bytes_at(*place);
                 bytes[0] ^ bytes.get(63).unwrap_or(&0)

@@ -8,9 +8,11 @@ use super::run::{LANDMARK_BYTES, Run, RunReader};
 use crate::error::Result;
 use crate::storage::fs::Fs;
 
-/// Bytes of entries that make one table, at most and, where there are more, at least.
+/// Bytes of entries that make one table, about.
 const TABLE_BYTES: u64 = 64 << 20;
+/// Where that makes few tables for each thread they have fewer bytes, down to about these.
 const LEAST_TABLE_BYTES: u64 = 16 << 20;
+/// Tables that are enough for each thread: all wait for the one that is at work on the last.
 const RANGES_A_THREAD: usize = 8;
 
 /// Records in one order.
@@ -38,13 +40,17 @@ impl Sorted<'_> {
     }
 }
 
-/// Cuts the records into ranges of about [`TABLE_BYTES`] each, or smaller ones where there are few for so many
-/// threads: the one that begins the last is waited for. One at least.
+/// Cuts the records into ranges that make one table each, for so many threads; one at least.
 pub(super) fn ranges(sources: &[Sorted<'_>], order: Order, threads: usize) -> Vec<Range> {
     let mut landmarks: Vec<_> = sources.iter().flat_map(|source| source.landmarks(order)).collect();
     landmarks.sort_unstable();
     let total: u64 = landmarks.iter().map(|(_, bytes)| bytes).sum();
     let bytes = (total / (RANGES_A_THREAD * threads) as u64).clamp(LEAST_TABLE_BYTES, TABLE_BYTES);
+    cut(landmarks, bytes)
+}
+
+/// Cuts behind about so many bytes each.
+fn cut(landmarks: Vec<(Bound, u64)>, bytes: u64) -> Vec<Range> {
     let mut ranges = Vec::new();
     let (mut last, mut filled) = (Range::default(), 0);
     for (landmark, more) in landmarks {
@@ -73,7 +79,7 @@ impl Source<'_> {
     #[inline]
     fn head(&self) -> Option<Entry<'_>> {
         match self {
-            Self::Memory { chunk, places, at, .. } => places.get(*at).map(|p| chunk.entry(*p)),
+            Self::Memory { chunk, places, at } => places.get(*at).map(|p| chunk.entry(*p)),
             Self::File(reader) => reader.head(),
         }
     }
@@ -183,5 +189,74 @@ impl<'a> Merge<'a> {
         let to = self.to.as_ref();
         let head = self.sources.first().and_then(Source::head);
         Ok(head.filter(|entry| to.is_none_or(|to| to.is_behind(entry))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::fs::OsFs;
+
+    /// Each bound: the keys and rows of some entries, most of which come several times, and those before and behind all.
+    fn bounds(chunk: &Chunk, order: Order) -> Vec<Bound> {
+        let places = chunk.sorted(order);
+        let mut bounds: Vec<_> =
+            places.iter().step_by(97).map(|place| order.bound(&chunk.entry(*place))).collect();
+        bounds.extend(match order {
+            Order::Key => {
+                vec![Bound::Key(Vec::new()), Bound::Key(b"b5".to_vec()), Bound::Key(b"z".to_vec())]
+            }
+            Order::Row | Order::Id => {
+                vec![Bound::Row(0, 0), Bound::Row(3, 500), Bound::Row(u32::MAX, 0)]
+            }
+        });
+        bounds.sort_unstable();
+        bounds.dedup();
+        bounds
+    }
+
+    #[test]
+    fn ranges_of_memory_and_of_files_hold_each_record_once() {
+        let mut chunk = Chunk::new(8, 64 << 20);
+        for id in 0..2000_u64 {
+            let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            let (key, address) = (format!("b{}", mixed % 300), (mixed % 7) as u32);
+            let (code, key) = (mixed.to_le_bytes(), key.as_bytes());
+            chunk.push(&Entry { id, address, has_value: true, code: &code, patches: &[], key });
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for order in [Order::Key, Order::Row] {
+            let places = chunk.sorted(order);
+            let expected: Vec<_> = places.iter().map(|place| chunk.entry(*place).id).collect();
+            let run = Run::of_chunk(&OsFs, &folder.path().join("run"), &chunk, order).unwrap();
+            let memory = [Sorted::Memory { chunk: &chunk, places }];
+            let file = [Sorted::File(&run)];
+            let bounds = bounds(&chunk, order);
+            let landmarks = bounds.iter().cloned().map(|bound| (bound, 10)).collect();
+            for (bytes, count) in [(1, bounds.len() + 1), (30, bounds.len() / 3), (u64::MAX, 1)] {
+                let ranges = cut(Vec::clone(&landmarks), bytes);
+                assert!(
+                    ranges.len() >= count.min(bounds.len()),
+                    "{} ranges of {bytes}",
+                    ranges.len()
+                );
+                for sources in [&memory, &file] {
+                    let mut ids = Vec::new();
+                    let mut ends: Option<Vec<u8>> = None;
+                    for range in &ranges {
+                        let mut merge = Merge::new(sources, order, range, &OsFs).unwrap();
+                        let mut last = None;
+                        while let Some(entry) = merge.next().unwrap() {
+                            let again = order == Order::Key && ends.as_deref() == Some(entry.key);
+                            assert!(!again, "a key in two ranges");
+                            ids.push(entry.id);
+                            last = Some(entry.key.to_vec());
+                        }
+                        ends = last.or(ends);
+                    }
+                    assert_eq!(ids, expected, "{order:?}, ranges of {bytes}");
+                }
+            }
+        }
     }
 }

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use crate::error::{Error, Result};
-use crate::storage::records::Family;
-use crate::storage::tables::{Table, write_table};
+use crate::storage::tables::{Table, write_values};
 
 /// Values that become one table.
 #[derive(Debug, Default)]
@@ -44,7 +43,7 @@ impl Block {
     }
 
     fn write(&self, path: &Path) -> Result<Option<Table>> {
-        write_table(path, Family::Values, |table| {
+        write_values(path, |table| {
             let mut start = 0;
             for (id, &end) in self.ids.iter().zip(&self.ends) {
                 table.put(&id.to_be_bytes(), &self.bytes[start..end])?;

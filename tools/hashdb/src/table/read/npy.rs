@@ -136,9 +136,9 @@ impl NpyTable {
         })
     }
 
-    /// Appends a few rows.
+    /// Fills a batch with a few rows.
     fn step(&mut self, rows: &mut Rows) -> Result<()> {
-        let step = STEP_ROWS.min(rows.room()).min(self.codes.rows() - self.row);
+        let step = STEP_ROWS.min(self.codes.rows() - self.row);
         let step = match &self.values {
             Values::Rows(npy) => step.min(STEP_BYTES / npy.columns().max(1)).max(1),
             Values::None | Values::Strings(_) => step,
