@@ -70,7 +70,7 @@ pub(crate) fn write_durably(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<()
 }
 
 /// Bytes that one call appends at most. For more the page cache takes pages of 2 MiB, which a virtual machine may have to
-/// ask its host for: 400 MB at once took up to ten times as long as in pieces.
+/// ask its host for, one by one, while the call waits.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// The file system of the operating system.

@@ -83,7 +83,7 @@ pub(crate) fn write_values(
     let (family, cache) = (Family::Values, Cache::new_lru_cache(0));
     let mut options = family.options(&cache);
     set_compression(&mut options, FAST_LEVEL, 0);
-    // Without a filter: who asks for an id between the first and the last asks for one that is here.
+    // Without a filter: only values that are there are looked up, and no other table has ids between these.
     let mut blocks = family.blocks(&cache);
     blocks.set_block_size(VALUE_BLOCK_BYTES);
     options.set_block_based_table_factory(&blocks);
